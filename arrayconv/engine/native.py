@@ -1,0 +1,118 @@
+"""Opt-in: the same three functions by the library's own kernels, found by the namespace's name.
+
+Each function returns ``None`` where there is no native kernel that computes exactly what is asked; the portable code
+then does. ``jax.lax`` serves every window; torch one to three spatial axes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from arrayconv.namespace import Array, Namespace, library
+from arrayconv.window import Window
+
+
+def correlate(xp: Namespace, x: Array, w: Array, window: Window, groups: int) -> Array | None:
+    """As ``engine.correlate``, or ``None``."""
+    kernels = _KERNELS.get(library(xp))
+    return None if kernels is None else kernels[0](x, w, window, groups)
+
+
+def correlate_input_vjp(
+    xp: Namespace, dy: Array, w: Array, window: Window, groups: int
+) -> Array | None:
+    """As ``engine.correlate_input_vjp``, or ``None``."""
+    kernels = _KERNELS.get(library(xp))
+    return None if kernels is None else kernels[1](dy, w, window, groups)
+
+
+def correlate_weight_vjp(
+    xp: Namespace, x: Array, dy: Array, window: Window, groups: int
+) -> Array | None:
+    """As ``engine.correlate_weight_vjp``, or ``None``."""
+    kernels = _KERNELS.get(library(xp))
+    return None if kernels is None else kernels[2](x, dy, window, groups)
+
+
+def _jax_correlate(x: Array, w: Array, window: Window, groups: int) -> Array:
+    lax = sys.modules["jax"].lax
+    axes = "".join(chr(ord("0") + axis) for axis in range(len(window.size)))
+    y = lax.conv_general_dilated(
+        x,
+        w,
+        window_strides=window.stride,
+        padding=window.reach,
+        rhs_dilation=window.dilation,
+        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        feature_group_count=groups,
+        precision=lax.Precision.HIGHEST,
+    )
+    return y
+
+
+def _jax_input_vjp(dy: Array, w: Array, window: Window, groups: int) -> Array:
+    jax = sys.modules["jax"]
+    shape = (dy.shape[0], *window.size, w.shape[-2] * groups)
+    x = jax.ShapeDtypeStruct(shape, dy.dtype)
+    (dx,) = jax.linear_transpose(lambda x: _jax_correlate(x, w, window, groups), x)(dy)
+    return dx
+
+
+def _jax_weight_vjp(x: Array, dy: Array, window: Window, groups: int) -> Array:
+    jax = sys.modules["jax"]
+    shape = (*window.kernel, x.shape[-1] // groups, dy.shape[-1])
+    w = jax.ShapeDtypeStruct(shape, dy.dtype)
+    (dw,) = jax.linear_transpose(lambda w: _jax_correlate(x, w, window, groups), w)(dy)
+    return dw
+
+
+def _torch_convolution(window: Window) -> Callable[..., Any] | None:
+    functional = sys.modules["torch"].nn.functional
+    kinds = (functional.conv1d, functional.conv2d, functional.conv3d)
+    return kinds[len(window.size) - 1] if len(window.size) <= len(kinds) else None
+
+
+def _torch_correlate(x: Array, w: Array, window: Window, groups: int) -> Array | None:
+    convolution = _torch_convolution(window)
+    if convolution is None or x.shape[0] == 0:
+        return None
+    last = x.ndim - 1
+    # torch pads symmetrically only, so the reach (crops included) is padded first; its axes run backwards
+    widths = [width for pair in reversed(window.reach) for width in pair]
+    pad = sys.modules["torch"].nn.functional.pad
+    # (N, *S, C) -> (N, C, *S) and (*K, C, O) -> (O, C, *K)
+    y = convolution(
+        pad(x.permute(0, last, *range(1, last)), widths),
+        w.permute(last, last - 1, *range(last - 1)),
+        stride=window.stride,
+        dilation=window.dilation,
+        groups=groups,
+    )
+    return y.permute(0, *range(2, last + 1), 1)
+
+
+def _torch_adjoint(function: Callable[[Array], Array | None], shape: tuple[int, ...], dy: Array) -> Array | None:
+    torch = sys.modules["torch"]
+    with torch.enable_grad():
+        point = torch.zeros(shape, dtype=dy.dtype, device=dy.device, requires_grad=True)
+        value = function(point)
+        return None if value is None else torch.autograd.grad(value, point, dy)[0]
+
+
+def _torch_input_vjp(dy: Array, w: Array, window: Window, groups: int) -> Array | None:
+    shape = (dy.shape[0], *window.size, w.shape[-2] * groups)
+    return _torch_adjoint(lambda x: _torch_correlate(x, w.detach(), window, groups), shape, dy)
+
+
+def _torch_weight_vjp(x: Array, dy: Array, window: Window, groups: int) -> Array | None:
+    shape = (*window.kernel, x.shape[-1] // groups, dy.shape[-1])
+    return _torch_adjoint(lambda w: _torch_correlate(x.detach(), w, window, groups), shape, dy)
+
+
+_Kernel = Callable[[Array, Array, Window, int], Array | None]
+_KERNELS: dict[str, tuple[_Kernel, _Kernel, _Kernel]] = {
+    "jax.numpy": (_jax_correlate, _jax_input_vjp, _jax_weight_vjp),
+    "torch": (_torch_correlate, _torch_input_vjp, _torch_weight_vjp),
+}

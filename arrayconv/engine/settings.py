@@ -1,0 +1,106 @@
+"""The settings a plan reads: ``options``, per thread and task, over a process default."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+ENGINES = ("portable", "native")
+PRECISIONS = ("default", "fast")
+
+
+class Settings(NamedTuple):
+    """One value per option."""
+
+    engine: str = "portable"
+    precision: str = "default"
+    strategy: str | None = None
+    workspace: int = 64 * 2**20
+
+
+_KEEP: Any = object()
+_default = Settings()
+_current: ContextVar[Settings | None] = ContextVar("arrayconv_options", default=None)
+
+
+def current() -> Settings:
+    """The settings in force here."""
+    return _current.get() or _default
+
+
+class options:  # noqa: N801 (a context manager, named as a function)
+    """How convolutions are computed, inside a ``with`` block or, by ``as_default``, in the whole process.
+
+    What is not given stays as it is outside the block. Settings belong to the thread or task that made them
+    (``contextvars``); under ``jax.jit`` they are read while the function is traced.
+
+    Parameters
+    ----------
+    engine : {"portable", "native"}
+        ``"native"`` uses the library's own convolution (``jax.lax``, ``torch.nn.functional``) where there is one that
+        does exactly what is asked, and the portable code elsewhere.
+    precision : {"default", "fast"}
+        ``"fast"`` allows strategies with more rounding error, which also spread NaN and inf further than the windows
+        that contain them.
+    strategy : str or None
+        The name of one strategy (``arrayconv.engine.STRATEGIES``), to be used for every convolution; ``None`` lets the
+        plan choose.
+    workspace : int
+        Bytes that a convolution's temporary arrays may take beyond its input and output, where arrays can be written
+        in place. One row of windows of one image is the least it works on.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or the workspace not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x, w = np.ones((1, 5, 5, 1)), np.ones((3, 3, 1, 1))
+    >>> with ac.options(strategy="taps", workspace=2**20):
+    ...     float(ac.conv(x, w)[0, 0, 0, 0])
+    9.0
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: str = _KEEP,
+        precision: str = _KEEP,
+        strategy: str | None = _KEEP,
+        workspace: int = _KEEP,
+    ) -> None:
+        given = {"engine": engine, "precision": precision, "strategy": strategy, "workspace": workspace}
+        self._changes: dict[str, Any] = {name: value for name, value in given.items() if value is not _KEEP}
+        _check(self._changes)
+        self._tokens: list[Token[Settings | None]] = []
+
+    def __enter__(self) -> Self:
+        self._tokens.append(_current.set(current()._replace(**self._changes)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _current.reset(self._tokens.pop())
+
+    def as_default(self) -> None:
+        """Make these the process default, in every thread, outside ``with`` blocks."""
+        global _default
+        _default = _default._replace(**self._changes)
+
+
+def _check(changes: dict[str, Any]) -> None:
+    from arrayconv.engine import STRATEGIES
+
+    known = {"engine": ENGINES, "precision": PRECISIONS, "strategy": (None, *STRATEGIES)}
+    for name, choices in known.items():
+        if name in changes and changes[name] not in choices:
+            listed = ", ".join(map(repr, choices))
+            raise ValueError(f"options: {name} must be one of {listed}, got {changes[name]!r}")
+    workspace = changes.get("workspace", 1)
+    if isinstance(workspace, bool) or not isinstance(workspace, int) or workspace < 1:
+        raise ValueError(f"options: workspace must be a positive number of bytes, got {workspace!r}")

@@ -1,0 +1,142 @@
+"""The only N-d indexing: pad and crop, step and interleave, gather windows and overlap-add, as adjoint pairs.
+
+An array here has ``lead`` axes, then the window's spatial axes, then its channels. Each function has one form for
+arrays that can be written in place and one, made of whole-array expressions, for those that cannot (JAX, Dask).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+
+from arrayconv.namespace import Array, Namespace, constant_pad, placement
+from arrayconv.window import Pairs, Window
+
+
+def reach(
+    xp: Namespace, x: Array, window: Window, *, lead: int, mutable: bool, value: float = 0
+) -> Array:
+    """The part of ``x`` that the windows span, with cells of ``value`` where they leave it; ``x`` itself if it fits."""
+    return pad(xp, x, window.reach, lead=lead, mutable=mutable, value=value)
+
+
+def pad(
+    xp: Namespace, x: Array, widths: Pairs, *, lead: int, mutable: bool, value: float = 0
+) -> Array:
+    """``x`` with ``widths`` cells of ``value`` added to its spatial axes; negative widths crop."""
+    if all(width == (0, 0) for width in widths):
+        return x
+    if any(before < 0 or after < 0 for before, after in widths):
+        x = x[(*_whole(lead), *(_kept(n, w) for n, w in zip(x.shape[lead:-1], widths, strict=True)), ...)]
+        widths = tuple((max(before, 0), max(after, 0)) for before, after in widths)
+        if all(width == (0, 0) for width in widths):
+            return x
+    if not mutable:
+        return constant_pad(xp, x, ((0, 0),) * lead + widths + ((0, 0),), value)
+    shape = tuple(n + before + after for n, (before, after) in zip(x.shape[lead:-1], widths, strict=True))
+    inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape[lead:-1], widths, strict=True))
+    padded = xp.full((*x.shape[:lead], *shape, x.shape[-1]), value, dtype=x.dtype, **placement(x))
+    padded[(*_whole(lead), *inner, ...)] = x
+    return padded
+
+
+def _kept(n: int, width: tuple[int, int]) -> slice:
+    before, after = width
+    return slice(min(n, max(0, -before)), max(0, n + min(0, after)))
+
+
+def _whole(lead: int) -> tuple[slice, ...]:
+    return (slice(None),) * lead
+
+
+def crop(x: Array, widths: Pairs, *, lead: int) -> Array:
+    """The adjoint of ``pad``: what is left without ``widths`` cells around the spatial axes (none negative)."""
+    inner = tuple(slice(before, n - after) for n, (before, after) in zip(x.shape[lead:-1], widths, strict=True))
+    return x[(*_whole(lead), *inner, ...)]
+
+
+def tap_views(padded: Array, window: Window, *, lead: int) -> Iterator[Array]:
+    """For each cell of the window in C order, that cell of every window; views where the library has them."""
+    for tap in window.taps:
+        yield padded[(*_whole(lead), *window.tap_slices(tap), ...)]
+
+
+def gather(xp: Namespace, x: Array, window: Window, *, lead: int, mutable: bool) -> Array:
+    """Every window of ``x``, zero outside: ``(*lead, *out, prod(kernel), C)``."""
+    padded = reach(xp, x, window, lead=lead, mutable=mutable)
+    if not mutable:
+        return xp.stack(list(tap_views(padded, window, lead=lead)), axis=-2)
+    shape = (*x.shape[:lead], *window.output, len(window.taps), x.shape[-1])
+    columns = xp.empty(shape, dtype=x.dtype, **placement(x))
+    for k, view in enumerate(tap_views(padded, window, lead=lead)):
+        columns[..., k, :] = view
+    return columns
+
+
+def overlap_add(
+    xp: Namespace, parts: Iterable[Array], window: Window, *, lead: int, mutable: bool
+) -> Array:
+    """The adjoint of ``gather``: ``parts`` (one ``(*lead, *out, C)`` per cell of the window, in C order) summed where
+    they overlap, as ``(*lead, *size, C)``."""
+    if not mutable:
+        return _interleaved_sum(xp, list(parts), window, lead=lead)
+    result = None
+    for tap, part in zip(window.taps, parts, strict=True):
+        if result is None:
+            shape = (*part.shape[:lead], *window.size, part.shape[-1])
+            result = xp.zeros(shape, dtype=part.dtype, **placement(part))
+        cells, outputs = window.tap_inside(tap)
+        result[(*_whole(lead), *cells, ...)] += part[(*_whole(lead), *outputs, ...)]
+    return result
+
+
+def _interleaved_sum(xp: Namespace, parts: list[Array], window: Window, *, lead: int) -> Array:
+    # cell t = d*k + s*o of the padded input has quotient d*k//s + o and residue d*k%s: sum by residue, then interleave
+    shifts = [
+        tuple(divmod(d * k, s) for k, d, s in zip(tap, window.dilation, window.stride, strict=True))
+        for tap in window.taps
+    ]
+    depth = tuple(
+        max(shift[axis][0] for shift in shifts) + o for axis, o in enumerate(window.output)
+    )
+    sums: dict[tuple[int, ...], Array] = {}
+    for part, shift in zip(parts, shifts, strict=True):
+        widths = tuple((q, m - q - o) for (q, _), m, o in zip(shift, depth, window.output, strict=True))
+        moved = pad(xp, part, widths, lead=lead, mutable=False)
+        residue = tuple(r for _, r in shift)
+        sums[residue] = moved if residue not in sums else sums[residue] + moved
+    padded = interleave(xp, sums, window.stride, lead=lead)
+    # pad crops where the reach is positive and adds zeros where windows left cells unread
+    start = tuple(-before for before, _ in window.reach)
+    widths = tuple(
+        (b, n - p - b) for b, n, p in zip(start, window.size, padded.shape[lead:-1], strict=True)
+    )
+    return pad(xp, padded, widths, lead=lead, mutable=False)
+
+
+def interleave(
+    xp: Namespace, parts: dict[tuple[int, ...], Array], steps: tuple[int, ...], *, lead: int
+) -> Array:
+    """One array whose cells ``r::steps`` are ``parts[r]``, zero where a residue ``r`` is missing."""
+    if all(step == 1 for step in steps):
+        (whole,) = parts.values()
+        return whole
+    some = next(iter(parts.values()))
+    empty = None
+    ordered = []
+    for residue in product(*map(range, steps)):
+        part = parts.get(residue)
+        if part is None:
+            empty = xp.zeros_like(some) if empty is None else empty
+            part = empty
+        ordered.append(part)
+    ndim = len(steps)
+    shape = some.shape[lead:-1]
+    stacked = xp.reshape(xp.stack(ordered, axis=0), (*steps, *some.shape))
+    # (*steps, *lead, *shape, C) -> (*lead, shape0, step0, shape1, step1, ..., C)
+    order = [ndim + a for a in range(lead)]
+    for axis in range(ndim):
+        order += [ndim + lead + axis, axis]
+    order.append(2 * ndim + lead)
+    merged = tuple(n * step for n, step in zip(shape, steps, strict=True))
+    return xp.reshape(xp.permute_dims(stacked, tuple(order)), (*some.shape[:lead], *merged, some.shape[-1]))

@@ -1,0 +1,264 @@
+"""The only door to array-api-compat and array-api-extra: what namespace, what device, what kind of array."""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import array_api_compat
+import array_api_extra
+
+if TYPE_CHECKING:
+    import numpy
+
+Array: TypeAlias = Any
+Namespace: TypeAlias = Any
+DType: TypeAlias = Any
+
+_by_types: dict[tuple[type, ...], Namespace] = {}
+
+
+def array_namespace(op: str, **arrays: Array) -> Namespace:
+    """The one namespace of the arguments of ``op`` (``None`` counts as absent).
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, if two libraries meet, or two devices where both are concrete.
+    """
+    types = tuple(map(type, arrays.values()))
+    xp = _by_types.get(types)
+    if xp is None:
+        xp = _find_namespace(op, arrays)
+        _by_types[types] = xp
+    if len(types) > 1:
+        _same_device(op, arrays)
+    return xp
+
+
+def _find_namespace(op: str, arrays: dict[str, Array]) -> Namespace:
+    found: dict[str, tuple[str, Namespace]] = {}
+    for name, value in arrays.items():
+        if value is None:
+            continue
+        try:
+            xp = array_api_compat.array_namespace(value)
+        except TypeError:
+            raise TypeError(
+                f"{op}: {name} must be an array of a library that follows the array API standard (NumPy, CuPy, JAX, "
+                f"torch, ...), got {_article(value)}; numpy.asarray({name}) makes one"
+            ) from None
+        found.setdefault(xp.__name__, (name, xp))
+    if len(found) > 1:
+        (first, _), (second, _) = list(found.values())[:2]
+        a, b = (library(found_xp) for _, found_xp in list(found.values())[:2])
+        raise TypeError(
+            f"{op}: {first} is an array of {a} and {second} one of {b}; move one to the other's library first, "
+            f"for example {b}.from_dlpack({first})"
+        )
+    ((_, namespace),) = found.values()
+    return namespace
+
+
+def _article(value: Any) -> str:
+    kind = type(value).__name__
+    return f"an {kind}" if kind[:1].lower() in "aeiou" else f"a {kind}"
+
+
+def _same_device(op: str, arrays: dict[str, Array]) -> None:
+    known: tuple[str, Any] | None = None
+    for name, value in arrays.items():
+        if value is None:
+            continue
+        if is_lazy(value):
+            # JAX's "device" may be a sharding, and under trace it is None: JAX checks its own
+            return
+        place = array_api_compat.device(value)
+        if known is None:
+            known = name, place
+        elif known[1] != place:
+            raise TypeError(
+                f"{op}: {known[0]} is on device {known[1]} and {name} on {place}; move one to the other's device first, "
+                f"for example with array_api_compat.to_device({name}, {known[1]!r})"
+            )
+
+
+def library(xp: Namespace) -> str:
+    """The name a user knows a namespace by: ``numpy``, ``torch``, ``jax.numpy``."""
+    return str(xp.__name__).removeprefix("array_api_compat.")
+
+
+def is_lazy(x: Array) -> bool:
+    """Whether ``x`` is an array whose values cannot be written or looked at: JAX, Dask, ndonnx."""
+    return array_api_compat.is_lazy_array(x)
+
+
+class Traits(NamedTuple):
+    """What a plan may know of where it runs; never which library it is."""
+
+    mutable: bool
+    accelerator: bool
+
+
+def traits(xp: Namespace, x: Array) -> Traits:
+    """Whether results can be written in place, and whether they live on an accelerator."""
+    lazy = is_lazy(x)
+    report = getattr(x, "__dlpack_device__", None)
+    if report is not None:
+        try:
+            kind = int(report()[0])
+        except (AttributeError, BufferError, NotImplementedError, TypeError, ValueError, RuntimeError):
+            # a sharded array has no single device to report
+            return Traits(not lazy, _default_is_accelerator(xp))
+        return Traits(not lazy, kind not in _HOST_DEVICES)
+    return Traits(not lazy, lazy and _default_is_accelerator(xp))
+
+
+# kDLCPU, kDLCUDAHost (pinned) and kDLROCMHost of the DLPack specification
+_HOST_DEVICES = (1, 3, 11)
+
+
+@lru_cache
+def _default_is_accelerator(xp: Namespace) -> bool:
+    # a traced array says nothing of its device, so ask the namespace where it would put a new one
+    info = getattr(xp, "__array_namespace_info__", None)
+    devices = info().devices() if info is not None else ()
+    platforms = {getattr(device, "platform", "cpu") for device in devices if device is not None}
+    return bool(platforms - {"cpu"})
+
+
+@lru_cache(maxsize=1024)
+def is_floating(xp: Namespace, dtype: DType) -> bool:
+    """Whether ``dtype`` is a real floating type, the half types included."""
+    return bool(xp.isdtype(dtype, "real floating"))
+
+
+@lru_cache(maxsize=1024)
+def is_real(xp: Namespace, dtype: DType) -> bool:
+    """Whether ``dtype`` is a real floating or an integer type."""
+    return is_floating(xp, dtype) or bool(xp.isdtype(dtype, "integral"))
+
+
+@lru_cache(maxsize=1024)
+def itemsize(xp: Namespace, dtype: DType) -> int:
+    """Bytes of one element of a real dtype."""
+    info = xp.finfo(dtype) if is_floating(xp, dtype) else xp.iinfo(dtype)
+    return int(info.bits) // 8
+
+
+@lru_cache(maxsize=1024)
+def accumulator(xp: Namespace, dtype: DType) -> DType:
+    """The dtype sums of ``dtype`` are taken in: float32 for the half types, else ``dtype`` itself."""
+    return xp.float32 if is_floating(xp, dtype) and itemsize(xp, dtype) < 4 else dtype
+
+
+@lru_cache(maxsize=1024)
+def least(xp: Namespace, dtype: DType) -> float | int:
+    """The value that wins no maximum: -inf, or the least integer."""
+    return float("-inf") if is_floating(xp, dtype) else int(xp.iinfo(dtype).min)
+
+
+def promoted(op: str, xp: Namespace, **arrays: Array) -> tuple[Any, ...]:
+    """The arrays in their common dtype, which must be real floating; ``None`` stays ``None``.
+
+    Raises
+    ------
+    TypeError
+        If an array is boolean, integer or complex.
+    """
+    common = None
+    mixed = False
+    for name, x in arrays.items():
+        if x is None:
+            continue
+        dtype = x.dtype
+        if not is_floating(xp, dtype):
+            raise TypeError(
+                f"{op}: {name} must have a real floating dtype, got {dtype}; cast it first, for example "
+                f"xp.astype({name}, xp.float32)"
+            )
+        if common is None:
+            common = dtype
+        elif dtype != common:
+            mixed, common = True, xp.result_type(common, dtype)
+    values = tuple(arrays.values())
+    if not mixed:
+        return values
+    return tuple(None if x is None else cast(xp, x, common) for x in values)
+
+
+def real(op: str, xp: Namespace, **arrays: Array) -> None:
+    """Raise ``TypeError`` unless every array is real floating or integer."""
+    for name, x in arrays.items():
+        if not is_real(xp, x.dtype):
+            raise TypeError(
+                f"{op}: {name} must have a real floating or integer dtype, got {x.dtype}; cast it first, for example "
+                f"xp.astype({name}, xp.float32)"
+            )
+
+
+def cast(xp: Namespace, x: Array, dtype: DType) -> Array:
+    """``x`` in ``dtype``; ``x`` itself where it already is."""
+    return x if x.dtype == dtype else xp.astype(x, dtype)
+
+
+def placement(x: Array) -> dict[str, Any]:
+    """Keyword arguments that put a new array beside ``x``; none where the library places arrays itself."""
+    return {} if is_lazy(x) else {"device": array_api_compat.device(x)}
+
+
+def default_float(xp: Namespace) -> DType:
+    """The namespace's default real floating dtype (under JAX, float32 unless x64 is enabled)."""
+    return xp.asarray(0.0).dtype
+
+
+def constant_pad(xp: Namespace, x: Array, widths: tuple[tuple[int, int], ...], value: float) -> Array:
+    """``x`` with cells of ``value`` around it; ``widths`` has a ``(before, after)`` pair for every axis."""
+    return array_api_extra.pad(x, widths, constant_values=value, xp=xp)
+
+
+def stand_in(shape: tuple[int, ...]) -> Array:
+    """A float32 NumPy array of ``shape`` that takes no memory and cannot be written."""
+    import numpy
+
+    return numpy.broadcast_to(numpy.float32(0), shape)
+
+
+def to_numpy(x: Array) -> numpy.ndarray[Any, Any]:
+    """Copy an array of any library and device to NumPy, for plots, files and reports.
+
+    Parameters
+    ----------
+    x : array or number
+        Of any shape and dtype; a Dask array is computed. bfloat16, which NumPy lacks, becomes float32.
+
+    Returns
+    -------
+    numpy.ndarray
+        Never a view that writes through to ``x``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.to_numpy(np.asarray([1.0, 2.0]))
+    array([1., 2.])
+    """
+    import numpy
+
+    if not array_api_compat.is_array_api_obj(x):
+        return numpy.array(x)
+    if array_api_compat.is_torch_array(x):
+        tensor = x.detach().cpu()
+        return numpy.array((tensor.float() if tensor.dtype == sys.modules["torch"].bfloat16 else tensor).numpy())
+    if array_api_compat.is_cupy_array(x):
+        return numpy.array(x.get())
+    module = type(x).__module__.partition(".")[0]
+    if module == "dpnp":
+        return numpy.array(x.asnumpy())
+    if module == "array_api_strict":
+        strict = sys.modules["array_api_strict"]
+        return numpy.array(numpy.from_dlpack(x.to_device(strict.Device("CPU_DEVICE"))))
+    host = numpy.array(x)
+    return host.astype(numpy.float32) if host.dtype.name == "bfloat16" else host

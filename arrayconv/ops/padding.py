@@ -1,0 +1,167 @@
+"""Padding of the spatial axes."""
+
+from __future__ import annotations
+
+from arrayconv.engine import windows
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    is_floating,
+    is_lazy,
+    promoted,
+    real,
+)
+from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
+from arrayconv.window import Ints, Pairs, extension, known_size, pad_pairs
+
+MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
+
+
+def pad(
+    x: Array,
+    padding: Ints | tuple[tuple[int, int], ...],
+    *,
+    mode: str = "constant",
+    value: float = 0,
+    data_format: str = "channels_last",
+) -> Array:
+    """Pad the spatial axes of ``x``.
+
+    ``pad_vjp(dy, x, padding, ...)`` adds up, for every cell of ``x``, the upstream gradient of all its copies.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``pad_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating or integer (``pad_vjp``: real floating).
+    padding : int, sequence of int, or sequence of (int, int)
+        Cells around every spatial axis, before and after each, or ``(before, after)`` for each. None is negative.
+    mode : {"constant", "edge", "reflect", "symmetric", "wrap"}
+        What the new cells hold, as in ``numpy.pad``; padding wider than the axis folds again.
+    value : number
+        The cells of ``mode="constant"``; an integer where ``x`` is.
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of the result.
+
+    Returns
+    -------
+    array, shape (N, *out, C) or (N, C, *out)
+        ``out = before + n + after`` along each axis, in the dtype of ``x``.
+
+    Raises
+    ------
+    TypeError
+        A boolean or complex ``x``; widths that are not integer; a fractional ``value`` for integers.
+    ValueError
+        Negative widths, an unknown mode or format, an empty axis to copy from, or ``dy`` of the wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 2.0, 3.0]).reshape(1, 3, 1)
+    >>> ac.pad(x, 2)[0, :, 0]
+    array([0., 0., 1., 2., 3., 0., 0.])
+    >>> ac.pad(x, [(2, 1)], mode="reflect")[0, :, 0]
+    array([3., 2., 1., 2., 3., 2.])
+    >>> ac.pad_vjp(np.ones((1, 6, 1)), x, [(2, 1)], mode="reflect")[0, :, 0]
+    array([1., 3., 2.])
+    """
+    xp = array_namespace("pad", x=x)
+    real("pad", xp, x=x)
+    widths = _check("pad", x, padding, mode, data_format)
+    if not is_floating(xp, x.dtype) and value != int(value):
+        raise TypeError(f"pad: value must be an integer for x of dtype {x.dtype}, got {value!r}")
+    y = to_last(xp, x, data_format)
+    if all(width == (0, 0) for width in widths):
+        return xp.asarray(x, copy=True)
+    if mode == "constant":
+        fill = value if is_floating(xp, x.dtype) else int(value)
+        y = windows.pad(xp, y, widths, lead=1, mutable=not is_lazy(x), value=fill)
+        return from_last(xp, y, data_format)
+    for axis, (before, after) in enumerate(widths, start=1):
+        pieces = []
+        for run in extension(y.shape[axis], before, after, mode):
+            piece = y[_at(axis, run.source)]
+            if run.step == 0:
+                piece = xp.concat([piece] * (run.target.stop - run.target.start), axis=axis)
+            pieces.append(xp.flip(piece, axis=axis) if run.step < 0 else piece)
+        y = xp.concat(pieces, axis=axis) if len(pieces) > 1 else y
+    return from_last(xp, y, data_format)
+
+
+def pad_vjp(
+    dy: Array,
+    x: Array,
+    padding: Ints | tuple[tuple[int, int], ...],
+    *,
+    mode: str = "constant",
+    value: float = 0,
+    data_format: str = "channels_last",
+) -> Array:
+    xp = array_namespace("pad_vjp", dy=dy, x=x)
+    dy, x = promoted("pad_vjp", xp, dy=dy, x=x)
+    widths = _check("pad_vjp", x, padding, mode, data_format)
+    dtype = dy.dtype
+    dx = to_last(xp, dy, data_format)
+    size = spatial(x.shape, data_format)
+    full = tuple(n + before + after for n, (before, after) in zip(size, widths, strict=True))
+    if mode == "constant" or all(width == (0, 0) for width in widths):
+        check_gradient("pad_vjp", dx, (x.shape[0], *full, dx.shape[-1]))
+        return from_last(xp, xp.asarray(windows.crop(dx, widths, lead=1), copy=True), data_format)
+    dx = cast(xp, dx, accumulator(xp, dtype))
+    check_gradient("pad_vjp", dx, (x.shape[0], *full, dx.shape[-1]))
+    for axis in range(len(size), 0, -1):
+        dx = _folded(xp, dx, size[axis - 1], widths[axis - 1], mode, axis)
+    return from_last(xp, cast(xp, dx, dtype), data_format)
+
+
+pad_vjp.__doc__ = pad.__doc__
+
+
+def _folded(
+    xp: Namespace, dy: Array, n: int, width: tuple[int, int], mode: str, axis: int
+) -> Array:
+    before, after = width
+    if before == after == 0:
+        return dy
+    mutable = not is_lazy(dy)
+    dx = dy[_at(axis, slice(before, before + n))]
+    if mutable:
+        dx = xp.asarray(dx, copy=True)
+    for run in extension(n, before, after, mode):
+        if run.target.start == before:
+            continue
+        part = dy[_at(axis, run.target)]
+        if run.step == 0:
+            part = xp.sum(part, axis=axis, keepdims=True)
+        elif run.step < 0:
+            part = xp.flip(part, axis=axis)
+        if mutable:
+            dx[_at(axis, run.source)] += part
+        else:
+            outside = (run.source.start, n - run.source.stop)
+            spread = tuple(outside if a == axis else (0, 0) for a in range(1, dy.ndim - 1))
+            dx = dx + windows.pad(xp, part, spread, lead=1, mutable=False)
+    return dx
+
+
+def _at(axis: int, part: slice) -> tuple[object, ...]:
+    return (*(slice(None),) * axis, part, ...)
+
+
+def _check(op: str, x: Array, padding: object, mode: str, data_format: str) -> Pairs:
+    check_layout(op, x.shape, data_format)
+    if mode not in MODES:
+        raise ValueError(f"{op}: mode must be one of {', '.join(map(repr, MODES))}, got {mode!r}")
+    size = known_size(op, spatial(x.shape, data_format))
+    pairs = pad_pairs(op, padding, len(size))
+    widths = () if isinstance(pairs, str) else pairs
+    for axis, (n, width) in enumerate(zip(size, widths, strict=True)):
+        if n == 0 and mode != "constant" and width != (0, 0):
+            raise ValueError(f"{op}: mode {mode!r} has nothing to copy: spatial axis {axis} is empty")
+    return widths

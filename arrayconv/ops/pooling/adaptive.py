@@ -1,0 +1,261 @@
+"""Adaptive pooling: as many bins as asked for, whatever the size of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    placement,
+    promoted,
+    real,
+)
+from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
+from arrayconv.ops.pooling.maximum import check_ties, window_maximum_vjp
+from arrayconv.window import Ints, Window, bins, known_size, per_axis
+
+Ranges = tuple[tuple[int, int], ...]
+
+
+def adaptive_max_pool(
+    x: Array, output_size: Ints, *, data_format: str = "channels_last"
+) -> Array:
+    """The largest cell of each of ``output_size`` bins along every spatial axis.
+
+    ``adaptive_max_pool_vjp`` gives the upstream gradient of a bin to the cell that won it, ``ties`` saying which.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``adaptive_max_pool_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating or integer (``adaptive_max_pool_vjp``: real floating).
+    output_size : int or sequence of int
+        Bins per spatial axis, at least 1. Bin ``i`` of ``o`` over ``n`` cells is ``[floor(i * n / o), ceil((i + 1) * n / o))``,
+        as in PyTorch.
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of the result.
+    ties : {"first", "split", "all"}
+        As for ``max_pool_vjp`` (``adaptive_max_pool_vjp`` only).
+    y : array, optional
+        The result of ``adaptive_max_pool``, if it is at hand (``adaptive_max_pool_vjp`` only).
+
+    Returns
+    -------
+    array, shape (N, *output_size, C) or (N, C, *output_size)
+        In the dtype of ``x``. NaN wins.
+
+    Raises
+    ------
+    TypeError
+        A boolean or complex ``x``, or a size that is not integer.
+    ValueError
+        An empty spatial axis, an unknown format or tie rule, ``dy`` or ``y`` of the wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 5.0, 4.0, 2.0, 3.0]).reshape(1, 5, 1)
+    >>> ac.adaptive_max_pool(x, 2)[0, :, 0]
+    array([5., 4.])
+    """
+    xp = array_namespace("adaptive_max_pool", x=x)
+    real("adaptive_max_pool", xp, x=x)
+    sizes = _check("adaptive_max_pool", x, output_size, data_format)
+    y = to_last(xp, x, data_format)
+    for axis, (n, o) in enumerate(sizes, start=1):
+        y = _over_ranges(xp, y, _bins(n, o), axis, xp.maximum)
+    return from_last(xp, y, data_format)
+
+
+def adaptive_max_pool_vjp(
+    dy: Array,
+    x: Array,
+    output_size: Ints,
+    *,
+    data_format: str = "channels_last",
+    ties: str = "first",
+    y: Array | None = None,
+) -> Array:
+    op = "adaptive_max_pool_vjp"
+    xp = array_namespace(op, dy=dy, x=x, y=y)
+    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
+    check_ties(op, ties)
+    sizes = _check(op, x, output_size, data_format)
+    if y is None:
+        y = adaptive_max_pool(x, output_size, data_format=data_format)
+    x, dy, y = (to_last(xp, a, data_format) for a in (x, dy, y))
+    output = tuple(o for _, o in sizes)
+    shape = (x.shape[0], *output, x.shape[-1])
+    check_gradient(op, dy, shape)
+    check_gradient(op, y, shape, name="y")
+    # give every bin cells of its own, so that the bins become windows that do not overlap
+    valid = None
+    widths = []
+    spread = x
+    for axis, (n, o) in enumerate(sizes, start=1):
+        ranges = _bins(n, o)
+        width = max(stop - start for start, stop in ranges)
+        widths.append(width)
+        cells = [min(start + j, stop - 1) for start, stop in ranges for j in range(width)]
+        spread = xp.take(spread, xp.asarray(cells, **placement(x)), axis=axis)
+        real_cells = [start + j < stop for start, stop in ranges for j in range(width)]
+        along = _along(xp, real_cells, axis, x)
+        valid = along if valid is None else valid & along
+    kernel, ones = tuple(widths), (1,) * len(widths)
+    window = Window(
+        tuple(o * width for o, width in zip(output, widths, strict=True)),
+        kernel,
+        kernel,
+        ones,
+        ((0, 0),) * len(widths),
+        output,
+    )
+    dx = window_maximum_vjp(xp, cast(xp, dy, accumulator(xp, dy.dtype)), spread, y, window, ties, valid)
+    for axis, (n, o) in enumerate(sizes, start=1):
+        dx = _gather_sum(xp, dx, _copies(n, o), axis)
+    return from_last(xp, cast(xp, dx, dy.dtype), data_format)
+
+
+adaptive_max_pool_vjp.__doc__ = adaptive_max_pool.__doc__
+
+
+def adaptive_avg_pool(
+    x: Array, output_size: Ints, *, data_format: str = "channels_last"
+) -> Array:
+    """The mean of each of ``output_size`` bins along every spatial axis.
+
+    ``adaptive_avg_pool_vjp(dy, x, output_size, ...)`` gives every cell its share of the bins it is in.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``adaptive_avg_pool_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating.
+    output_size : int or sequence of int
+        Bins per spatial axis, at least 1; the bins are those of ``adaptive_max_pool``.
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of the result.
+
+    Returns
+    -------
+    array, shape (N, *output_size, C) or (N, C, *output_size)
+        In the dtype of ``x``, accumulated in at least float32.
+
+    Raises
+    ------
+    TypeError
+        An ``x`` that is not real floating, or a size that is not integer.
+    ValueError
+        An empty spatial axis, an unknown format, or ``dy`` of the wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 5.0, 4.0, 2.0, 3.0]).reshape(1, 5, 1)
+    >>> ac.adaptive_avg_pool(x, 2)[0, :, 0]
+    array([3.33333333, 3.        ])
+    """
+    xp = array_namespace("adaptive_avg_pool", x=x)
+    (x,) = promoted("adaptive_avg_pool", xp, x=x)
+    sizes = _check("adaptive_avg_pool", x, output_size, data_format)
+    y = cast(xp, to_last(xp, x, data_format), accumulator(xp, x.dtype))
+    for axis, (n, o) in enumerate(sizes, start=1):
+        ranges = _bins(n, o)
+        y = _gather_sum(xp, y, tuple(tuple(range(*r)) for r in ranges), axis)
+        y = y / _along(xp, [float(stop - start) for start, stop in ranges], axis, y, y.dtype)
+    return from_last(xp, cast(xp, y, x.dtype), data_format)
+
+
+def adaptive_avg_pool_vjp(
+    dy: Array, x: Array, output_size: Ints, *, data_format: str = "channels_last"
+) -> Array:
+    op = "adaptive_avg_pool_vjp"
+    xp = array_namespace(op, dy=dy, x=x)
+    dy, x = promoted(op, xp, dy=dy, x=x)
+    sizes = _check(op, x, output_size, data_format)
+    channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
+    g = to_last(xp, dy, data_format)
+    check_gradient(op, g, (x.shape[0], *(o for _, o in sizes), channels))
+    g = cast(xp, g, accumulator(xp, dy.dtype))
+    for axis, (n, o) in enumerate(sizes, start=1):
+        ranges = _bins(n, o)
+        g = g / _along(xp, [float(stop - start) for start, stop in ranges], axis, g, g.dtype)
+        g = _gather_sum(xp, g, _transposed(tuple(tuple(range(*r)) for r in ranges), n), axis)
+    return from_last(xp, cast(xp, g, dy.dtype), data_format)
+
+
+adaptive_avg_pool_vjp.__doc__ = adaptive_avg_pool.__doc__
+
+
+def _check(op: str, x: Array, output_size: Ints, data_format: str) -> list[tuple[int, int]]:
+    check_layout(op, x.shape, data_format)
+    size = known_size(op, spatial(x.shape, data_format))
+    if 0 in size:
+        raise ValueError(f"{op}: x has an empty spatial axis: {size}")
+    return list(zip(size, per_axis(op, "output_size", output_size, len(size)), strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _bins(n: int, o: int) -> Ranges:
+    return tuple(bins(n, o))
+
+
+@lru_cache(maxsize=1024)
+def _copies(n: int, o: int) -> tuple[tuple[int, ...], ...]:
+    """For each cell, where its copies lie when every bin has cells of its own."""
+    ranges = _bins(n, o)
+    width = max(stop - start for start, stop in ranges)
+    places: list[list[int]] = [[] for _ in range(n)]
+    for i, (start, stop) in enumerate(ranges):
+        for j, cell in enumerate(range(start, stop)):
+            places[cell].append(i * width + j)
+    return tuple(map(tuple, places))
+
+
+def _transposed(lists: Sequence[Sequence[int]], n: int) -> tuple[tuple[int, ...], ...]:
+    """For each of ``n`` sources, the lists it is in."""
+    result: list[list[int]] = [[] for _ in range(n)]
+    for i, sources in enumerate(lists):
+        for source in sources:
+            result[source].append(i)
+    return tuple(map(tuple, result))
+
+
+def _over_ranges(
+    xp: Namespace, x: Array, ranges: Ranges, axis: int, combine: Callable[[Array, Array], Array]
+) -> Array:
+    # a bin shorter than the longest reads its last cell again, which an idempotent reduction does not mind
+    y = None
+    for j in range(max(stop - start for start, stop in ranges)):
+        cells = [min(start + j, stop - 1) for start, stop in ranges]
+        view = xp.take(x, xp.asarray(cells, **placement(x)), axis=axis)
+        y = view if y is None else combine(y, view)
+    return y
+
+
+def _gather_sum(xp: Namespace, x: Array, lists: Sequence[Sequence[int]], axis: int) -> Array:
+    """Along ``axis``, element ``i`` of the result is the sum of the elements ``lists[i]`` of ``x``."""
+    total = None
+    zero = xp.zeros((), dtype=x.dtype, **placement(x))
+    for j in range(max(map(len, lists))):
+        cells = [entries[j] if j < len(entries) else 0 for entries in lists]
+        part = xp.take(x, xp.asarray(cells, **placement(x)), axis=axis)
+        present = [j < len(entries) for entries in lists]
+        if not all(present):
+            part = xp.where(_along(xp, present, axis, x), part, zero)
+        total = part if total is None else total + part
+    return total
+
+
+def _along(xp: Namespace, values: Sequence[object], axis: int, like: Array, dtype: object = None) -> Array:
+    shape = tuple(len(values) if a == axis else 1 for a in range(like.ndim))
+    return xp.reshape(xp.asarray(values, dtype=dtype, **placement(like)), shape)

@@ -1,0 +1,141 @@
+"""Average pooling over windows."""
+
+from __future__ import annotations
+
+import math
+import operator
+from functools import reduce
+
+from arrayconv.engine import windows
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    is_lazy,
+    placement,
+    promoted,
+)
+from arrayconv.ops.layout import check_gradient, from_last, to_last
+from arrayconv.ops.pooling.maximum import check_pool
+from arrayconv.window import Ints, Padding, Window, counts
+
+
+def avg_pool(
+    x: Array,
+    window: Ints,
+    *,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = False,
+    data_format: str = "channels_last",
+) -> Array:
+    """The mean of every window, channel by channel.
+
+    ``avg_pool_vjp(dy, x, window, ...)`` gives every cell its share of the upstream gradient of each window it is in.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``avg_pool_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating.
+    window : int or sequence of int
+        Cells per spatial axis.
+    stride : int or sequence of int, optional
+        Step between windows; the window itself if ``None``.
+    padding : int, sequence of int, sequence of (int, int), or str
+        Zeros around the input, narrower than the window; or a name, as for ``conv``.
+    dilation : int or sequence of int
+        Step between the cells of one window.
+    ceil_mode : bool
+        Keep a last window that hangs over the end, unless it would start in the padding there.
+    count_include_pad : bool
+        Divide by the cells inside the padded input, and not only by those inside the input. Cells that ``ceil_mode`` added
+        never count.
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of the result.
+
+    Returns
+    -------
+    array, shape (N, *out, C) or (N, C, *out)
+        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis, rounded up in ``ceil_mode``;
+        the dtype of ``x``, accumulated in at least float32.
+
+    Raises
+    ------
+    TypeError
+        An ``x`` that is not real floating, or geometry that is not integer.
+    ValueError
+        A window larger than the padded input, padding as wide as the window, an unknown format, ``dy`` of the wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 3.0, 2.0, 4.0]).reshape(1, 4, 1)
+    >>> ac.avg_pool(x, 2)[0, :, 0]
+    array([2., 3.])
+    >>> ac.avg_pool(x, 2, padding=1, count_include_pad=True)[0, :, 0]
+    array([0.5, 2.5, 2. ])
+    >>> ac.avg_pool_vjp(np.ones((1, 2, 1)), x, 2)[0, :, 0]
+    array([0.5, 0.5, 0.5, 0.5])
+    """
+    xp = array_namespace("avg_pool", x=x)
+    (x,) = promoted("avg_pool", xp, x=x)
+    geometry = check_pool("avg_pool", x, window, stride, padding, dilation, ceil_mode, data_format)
+    mutable = not is_lazy(x)
+    y = cast(xp, to_last(xp, x, data_format), accumulator(xp, x.dtype))
+    for part in geometry.axes:
+        padded = windows.reach(xp, y, part, lead=1, mutable=mutable)
+        y = reduce(operator.add, windows.tap_views(padded, part, lead=1))
+    y = y / _divisor(xp, y, geometry, count_include_pad)
+    return from_last(xp, cast(xp, y, x.dtype), data_format)
+
+
+def avg_pool_vjp(
+    dy: Array,
+    x: Array,
+    window: Ints,
+    *,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = False,
+    data_format: str = "channels_last",
+) -> Array:
+    op = "avg_pool_vjp"
+    xp = array_namespace(op, dy=dy, x=x)
+    dy, x = promoted(op, xp, dy=dy, x=x)
+    geometry = check_pool(op, x, window, stride, padding, dilation, ceil_mode, data_format)
+    channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
+    g = to_last(xp, dy, data_format)
+    check_gradient(op, g, (x.shape[0], *geometry.output, channels))
+    g = cast(xp, g, accumulator(xp, dy.dtype))
+    g = g / _divisor(xp, g, geometry, count_include_pad)
+    for part in reversed(geometry.axes):
+        g = windows.overlap_add(
+            xp, [g] * len(part.taps), part, lead=1, mutable=not is_lazy(x)
+        )
+    return from_last(xp, cast(xp, g, dy.dtype), data_format)
+
+
+avg_pool_vjp.__doc__ = avg_pool.__doc__
+
+
+def _divisor(xp: Namespace, like: Array, window: Window, include_pad: bool) -> Array | float:
+    """Cells to divide each window's sum by: a number where all are equal, else ``(1, *out, 1)``."""
+    ndim = len(window.size)
+    per_axis = [counts(window, axis, include_pad=include_pad) for axis in range(ndim)]
+    if all(len(set(values)) == 1 for values in per_axis):
+        return float(math.prod(values[0] for values in per_axis))
+    divisor = None
+    for axis, values in enumerate(per_axis, start=1):
+        shape = tuple(len(values) if a == axis else 1 for a in range(ndim + 2))
+        along = xp.reshape(xp.asarray(values, dtype=like.dtype, **placement(like)), shape)
+        divisor = along if divisor is None else divisor * along
+    return divisor

@@ -1,0 +1,217 @@
+"""Max pooling over windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+
+from arrayconv.engine import windows
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    is_lazy,
+    least,
+    placement,
+    promoted,
+    real,
+)
+from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
+from arrayconv.window import Ints, Padding, Window, per_axis, sliding
+
+TIES = ("first", "split", "all")
+
+
+def max_pool(
+    x: Array,
+    window: Ints,
+    *,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    data_format: str = "channels_last",
+) -> Array:
+    """The largest cell of every window, channel by channel.
+
+    ``max_pool_vjp`` gives the upstream gradient of a window to the cell that won it, ``ties`` saying which one that is.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``max_pool_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating or integer (``max_pool_vjp``: real floating).
+    window : int or sequence of int
+        Cells per spatial axis.
+    stride : int or sequence of int, optional
+        Step between windows; the window itself if ``None``.
+    padding : int, sequence of int, sequence of (int, int), or str
+        Cells around the input that never win, narrower than the window; or a name, as for ``conv``.
+    dilation : int or sequence of int
+        Step between the cells of one window.
+    ceil_mode : bool
+        Keep a last window that hangs over the end, unless it would start in the padding there.
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of the result.
+    ties : {"first", "split", "all"}
+        ``max_pool_vjp`` only. The gradient goes to the first of equal maxima in C order, is shared equally among them,
+        or goes to each in full (as in the course).
+    y : array, optional
+        The result of ``max_pool``, if it is at hand (``max_pool_vjp`` only).
+
+    Returns
+    -------
+    array, shape (N, *out, C) or (N, C, *out)
+        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis, rounded up in ``ceil_mode``;
+        the dtype of ``x``. NaN wins, and takes the gradient.
+
+    Raises
+    ------
+    TypeError
+        A boolean or complex ``x``, or geometry that is not integer.
+    ValueError
+        A window larger than the padded input, padding as wide as the window, an unknown tie rule or format, ``dy`` or
+        ``y`` of the wrong shape.
+
+    Notes
+    -----
+    The sizes and ``ceil_mode`` are PyTorch's. The maximum is taken axis by axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 3.0, 2.0, 2.0]).reshape(1, 4, 1)
+    >>> ac.max_pool(x, 2)[0, :, 0]
+    array([3., 2.])
+    >>> ac.max_pool_vjp(np.ones((1, 2, 1)), x, 2)[0, :, 0]
+    array([0., 1., 1., 0.])
+    """
+    xp = array_namespace("max_pool", x=x)
+    real("max_pool", xp, x=x)
+    geometry = check_pool("max_pool", x, window, stride, padding, dilation, ceil_mode, data_format)
+    y = window_maximum(xp, to_last(xp, x, data_format), geometry)
+    return from_last(xp, y, data_format)
+
+
+def max_pool_vjp(
+    dy: Array,
+    x: Array,
+    window: Ints,
+    *,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    data_format: str = "channels_last",
+    ties: str = "first",
+    y: Array | None = None,
+) -> Array:
+    op = "max_pool_vjp"
+    xp = array_namespace(op, dy=dy, x=x, y=y)
+    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
+    check_ties(op, ties)
+    geometry = check_pool(op, x, window, stride, padding, dilation, ceil_mode, data_format)
+    dy, x = to_last(xp, dy, data_format), to_last(xp, x, data_format)
+    shape = (x.shape[0], *geometry.output, x.shape[-1])
+    check_gradient(op, dy, shape)
+    if y is None:
+        y = window_maximum(xp, x, geometry)
+    else:
+        y = to_last(xp, y, data_format)
+        check_gradient(op, y, shape, name="y")
+    return from_last(xp, window_maximum_vjp(xp, dy, x, y, geometry, ties), data_format)
+
+
+max_pool_vjp.__doc__ = max_pool.__doc__
+
+
+def check_ties(op: str, ties: str) -> None:
+    """Raise ``ValueError`` for an unknown tie rule."""
+    if ties not in TIES:
+        raise ValueError(f"{op}: ties must be one of {', '.join(map(repr, TIES))}, got {ties!r}")
+
+
+def check_pool(
+    op: str,
+    x: Array,
+    window: Ints,
+    stride: Ints | None,
+    padding: Padding,
+    dilation: Ints,
+    ceil_mode: bool,
+    data_format: str,
+) -> Window:
+    """The geometry of a pool over the windows of ``x``."""
+    check_layout(op, x.shape, data_format)
+    size = spatial(x.shape, data_format)
+    kernel = per_axis(op, "window", window, len(size))
+    return sliding(
+        op,
+        size,
+        kernel,
+        kernel if stride is None else stride,
+        padding,
+        dilation,
+        ceil_mode=bool(ceil_mode),
+        inside=True,
+    )
+
+
+def window_maximum(xp: Namespace, x: Array, window: Window) -> Array:
+    """The maximum of every window of ``(N, *S, C)``, axis by axis."""
+    mutable = not is_lazy(x)
+    fill = least(xp, x.dtype)
+    y = x
+    for part in window.axes:
+        padded = windows.reach(xp, y, part, lead=1, mutable=mutable, value=fill)
+        y = reduce(xp.maximum, windows.tap_views(padded, part, lead=1))
+    # a window of one cell would hand out a view of the caller's array
+    return xp.asarray(y, copy=True) if len(window.taps) == 1 else y
+
+
+def window_maximum_vjp(
+    xp: Namespace,
+    dy: Array,
+    x: Array,
+    y: Array,
+    window: Window,
+    ties: str,
+    valid: Array | None = None,
+) -> Array:
+    """The gradient of ``window_maximum``; cells of ``x`` that are not ``valid``, if given, take none."""
+    mutable = not is_lazy(x)
+    dtype = dy.dtype
+    dy = cast(xp, dy, accumulator(xp, dtype))
+    zero = xp.zeros((), dtype=dy.dtype, **placement(dy))
+
+    def hits() -> Iterator[Array]:
+        for tap in window.taps:
+            cells, outputs = window.tap_inside(tap)
+            view = x[(slice(None), *cells, ...)]
+            # NaN wins: it equals nothing, itself included
+            hit = (view == y[(slice(None), *outputs, ...)]) | (view != view)
+            if valid is not None:
+                hit = hit & valid[(slice(None), *cells, ...)]
+            widths = tuple((o.start, n - o.stop) for o, n in zip(outputs, window.output, strict=True))
+            yield windows.pad(xp, hit, widths, lead=1, mutable=mutable, value=False)
+
+    def parts() -> Iterator[Array]:
+        if ties == "first":
+            taken = None
+            for hit in hits():
+                first = hit if taken is None else hit & ~taken
+                taken = hit if taken is None else taken | hit
+                yield xp.where(first, dy, zero)
+            return
+        share = dy
+        if ties == "split":
+            share = dy / reduce(lambda a, b: a + b, (xp.astype(hit, dy.dtype) for hit in hits()))
+        for hit in hits():
+            yield xp.where(hit, share, zero)
+
+    dx = windows.overlap_add(xp, parts(), window, lead=1, mutable=mutable)
+    return cast(xp, dx, dtype)

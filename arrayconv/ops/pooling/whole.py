@@ -1,0 +1,187 @@
+"""Global pooling: one window that is the whole image."""
+
+from __future__ import annotations
+
+import math
+
+from arrayconv.namespace import (
+    Array,
+    accumulator,
+    array_namespace,
+    cast,
+    placement,
+    promoted,
+    real,
+)
+from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
+from arrayconv.ops.pooling.maximum import check_ties
+
+
+def global_max_pool(
+    x: Array, *, keepdims: bool = False, data_format: str = "channels_last"
+) -> Array:
+    """The largest cell of every channel of every image.
+
+    ``global_max_pool_vjp`` gives the upstream gradient to the cell that won, ``ties`` saying which one that is.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``global_max_pool_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating or integer (``global_max_pool_vjp``: real floating).
+    keepdims : bool
+        Keep the spatial axes, with length 1.
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x``.
+    ties : {"first", "split", "all"}
+        As for ``max_pool_vjp`` (``global_max_pool_vjp`` only).
+    y : array, optional
+        The result of ``global_max_pool``, if it is at hand (``global_max_pool_vjp`` only).
+
+    Returns
+    -------
+    array, shape (N, C)
+        With ``keepdims``, of the rank of ``x``. NaN wins.
+
+    Raises
+    ------
+    TypeError
+        A boolean or complex ``x``.
+    ValueError
+        An empty spatial axis, an unknown format or tie rule, ``dy`` or ``y`` of the wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([[1.0, 5.0], [4.0, 2.0]]).reshape(1, 2, 2, 1)
+    >>> ac.global_max_pool(x)
+    array([[5.]])
+    >>> ac.global_max_pool_vjp(np.ones((1, 1)), x)[0, :, :, 0]
+    array([[0., 1.],
+           [0., 0.]])
+    """
+    xp = array_namespace("global_max_pool", x=x)
+    real("global_max_pool", xp, x=x)
+    _check("global_max_pool", x, data_format)
+    return xp.max(x, axis=_spatial_axes(x, data_format), keepdims=keepdims)
+
+
+def global_max_pool_vjp(
+    dy: Array,
+    x: Array,
+    *,
+    keepdims: bool = False,
+    data_format: str = "channels_last",
+    ties: str = "first",
+    y: Array | None = None,
+) -> Array:
+    op = "global_max_pool_vjp"
+    xp = array_namespace(op, dy=dy, x=x, y=y)
+    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
+    check_ties(op, ties)
+    _check(op, x, data_format)
+    expected = _result_shape(x, keepdims, data_format)
+    check_gradient(op, dy, expected)
+    if y is not None:
+        check_gradient(op, y, expected, name="y")
+    rows = to_last(xp, x, data_format)
+    batch, *size, channels = rows.shape
+    cells = math.prod(size)
+    rows = xp.reshape(rows, (batch, cells, channels))
+    dy = cast(xp, xp.reshape(dy, (batch, 1, channels)), accumulator(xp, x.dtype))
+    y = xp.max(rows, axis=1, keepdims=True) if y is None else xp.reshape(y, (batch, 1, channels))
+    hit = (rows == y) | (rows != rows)
+    if ties == "first":
+        order = xp.reshape(xp.arange(cells, **placement(x)), (1, cells, 1))
+        past = xp.full((), cells, dtype=order.dtype, **placement(x))
+        hit = order == xp.min(xp.where(hit, order, past), axis=1, keepdims=True)
+    elif ties == "split":
+        dy = dy / xp.sum(xp.astype(hit, dy.dtype), axis=1, keepdims=True)
+    dx = xp.where(hit, dy, xp.zeros((), dtype=dy.dtype, **placement(dy)))
+    return from_last(xp, xp.reshape(cast(xp, dx, x.dtype), (batch, *size, channels)), data_format)
+
+
+global_max_pool_vjp.__doc__ = global_max_pool.__doc__
+
+
+def global_avg_pool(
+    x: Array, *, keepdims: bool = False, data_format: str = "channels_last"
+) -> Array:
+    """The mean of every channel of every image.
+
+    ``global_avg_pool_vjp`` shares the upstream gradient equally among the cells.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``global_avg_pool_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating.
+    keepdims : bool
+        Keep the spatial axes, with length 1.
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x``.
+
+    Returns
+    -------
+    array, shape (N, C)
+        With ``keepdims``, of the rank of ``x``; accumulated in at least float32.
+
+    Raises
+    ------
+    TypeError
+        An ``x`` that is not real floating.
+    ValueError
+        An empty spatial axis, an unknown format, or ``dy`` of the wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([[1.0, 5.0], [4.0, 2.0]]).reshape(1, 2, 2, 1)
+    >>> ac.global_avg_pool(x)
+    array([[3.]])
+    """
+    xp = array_namespace("global_avg_pool", x=x)
+    (x,) = promoted("global_avg_pool", xp, x=x)
+    _check("global_avg_pool", x, data_format)
+    wide = cast(xp, x, accumulator(xp, x.dtype))
+    y = xp.mean(wide, axis=_spatial_axes(x, data_format), keepdims=keepdims)
+    return cast(xp, y, x.dtype)
+
+
+def global_avg_pool_vjp(
+    dy: Array, x: Array, *, keepdims: bool = False, data_format: str = "channels_last"
+) -> Array:
+    op = "global_avg_pool_vjp"
+    xp = array_namespace(op, dy=dy, x=x)
+    dy, x = promoted(op, xp, dy=dy, x=x)
+    _check(op, x, data_format)
+    check_gradient(op, dy, _result_shape(x, keepdims, data_format))
+    dy = xp.reshape(dy, _result_shape(x, True, data_format))
+    share = dy / math.prod(spatial(x.shape, data_format))
+    return xp.asarray(xp.broadcast_to(share, x.shape), copy=True)
+
+
+global_avg_pool_vjp.__doc__ = global_avg_pool.__doc__
+
+
+def _check(op: str, x: Array, data_format: str) -> None:
+    check_layout(op, x.shape, data_format)
+    size = spatial(x.shape, data_format)
+    if 0 in size:
+        raise ValueError(f"{op}: x has an empty spatial axis: {size}")
+
+
+def _spatial_axes(x: Array, data_format: str) -> tuple[int, ...]:
+    first = 1 if data_format == "channels_last" else 2
+    return tuple(range(first, first + x.ndim - 2))
+
+
+def _result_shape(x: Array, keepdims: bool, data_format: str) -> tuple[int, ...]:
+    ones = (1,) * (x.ndim - 2) if keepdims else ()
+    if data_format == "channels_last":
+        return (x.shape[0], *ones, x.shape[-1])
+    return (x.shape[0], x.shape[1], *ones)
