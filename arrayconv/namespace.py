@@ -16,6 +16,7 @@ Array: TypeAlias = Any
 Namespace: TypeAlias = Any
 DType: TypeAlias = Any
 
+_lazy_types: dict[type, bool] = {}
 _by_types: dict[tuple[type, ...], Namespace] = {}
 
 
@@ -91,7 +92,11 @@ def library(xp: Namespace) -> str:
 
 def is_lazy(x: Array) -> bool:
     """Whether ``x`` is an array whose values cannot be written or looked at: JAX, Dask, ndonnx."""
-    return array_api_compat.is_lazy_array(x)
+    kind = type(x)
+    lazy = _lazy_types.get(kind)
+    if lazy is None:
+        lazy = _lazy_types[kind] = bool(array_api_compat.is_lazy_array(x))
+    return lazy
 
 
 class Traits(NamedTuple):

@@ -85,22 +85,67 @@ class Window:
             )
         return tuple(parts)
 
+    def split(self, axis: int, inner: int | None = None) -> tuple[Window, Window]:
+        """The windows in two steps over the padded input: along the axes from ``axis`` on, then along the others.
+
+        One spatial axis is split itself: ``inner`` neighbouring cells first, then steps over the groups of them.
+        """
+        padded = tuple(
+            n + before + after for n, (before, after) in zip(self.size, self.reach, strict=True)
+        )
+        none = ((0, 0),) * len(padded)
+        if inner is not None:
+            (n,), (d,), (o,) = padded, self.dilation, self.output
+            middle = n - d * (inner - 1)
+            return (
+                Window(padded, (inner,), (1,), (d,), none, (middle,)),
+                Window((middle,), (self.kernel[0] // inner,), self.stride, (d * inner,), none, (o,)),
+            )
+        ones = (1,) * len(padded)
+        middles = (*padded[:axis], *self.output[axis:])
+        return (
+            Window(
+                padded,
+                (*ones[:axis], *self.kernel[axis:]),
+                (*ones[:axis], *self.stride[axis:]),
+                (*ones[:axis], *self.dilation[axis:]),
+                none,
+                middles,
+            ),
+            Window(
+                middles,
+                (*self.kernel[:axis], *ones[axis:]),
+                (*self.stride[:axis], *ones[axis:]),
+                (*self.dilation[:axis], *ones[axis:]),
+                none,
+                self.output,
+            ),
+        )
+
     @cached_property
     def taps(self) -> tuple[tuple[int, ...], ...]:
         """Every cell of the window, in C order."""
         return tuple(product(*map(range, self.kernel)))
 
-    def tap_slices(self, tap: tuple[int, ...]) -> tuple[slice, ...]:
-        """Where one cell of every window lies in the array that ``reach`` made."""
+    @cached_property
+    def tap_slices(self) -> tuple[tuple[slice, ...], ...]:
+        """For each cell of the window, where that cell of every window lies in the array that ``reach`` made."""
         return tuple(
-            slice(d * k, d * k + s * (o - 1) + 1, s)
-            for k, s, d, o in zip(tap, self.stride, self.dilation, self.output, strict=True)
+            tuple(
+                slice(d * k, d * k + s * (o - 1) + 1, s)
+                for k, s, d, o in zip(tap, self.stride, self.dilation, self.output, strict=True)
+            )
+            for tap in self.taps
         )
 
-    def tap_inside(self, tap: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-        """The input cells that one cell of the windows meets, and the windows for which it lies inside."""
-        pairs = [self.inside(axis, k) for axis, k in enumerate(tap)]
-        return tuple(cells for cells, _ in pairs), tuple(windows for _, windows in pairs)
+    @cached_property
+    def tap_inside(self) -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]:
+        """For each cell of the window, the input cells it meets and the windows for which it lies inside."""
+        axes = [[self.inside(axis, k) for k in range(n)] for axis, n in enumerate(self.kernel)]
+        return tuple(
+            (tuple(cells for cells, _ in pairs), tuple(windows for _, windows in pairs))
+            for pairs in product(*axes)
+        )
 
     def inside(self, axis: int, k: int) -> tuple[slice, slice]:
         """The input cells that window cell ``k`` meets along ``axis``, and the outputs that meet them there."""
@@ -129,6 +174,11 @@ class Window:
             (stop - first, *self.output[1:]),
         )
         return slice(low, high), part
+
+    @cached_property
+    def fits(self) -> bool:
+        """Whether the windows span exactly the input."""
+        return all(width == (0, 0) for width in self.reach)
 
     @cached_property
     def unpadded(self) -> Window:

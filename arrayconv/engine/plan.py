@@ -9,17 +9,36 @@ from functools import lru_cache
 from types import ModuleType
 from typing import NamedTuple
 
-from arrayconv.engine import columns, taps
+from arrayconv.engine import columns, depthwise, planes, rows, stacked, taps
 from arrayconv.engine.settings import Settings
 from arrayconv.namespace import Traits
 from arrayconv.window import Window
 
-STRATEGIES: dict[str, ModuleType] = {"columns": columns, "taps": taps}
+STRATEGIES: dict[str, ModuleType] = {
+    "columns": columns,
+    "rows": rows,
+    "planes": planes,
+    "stacked": stacked,
+    "taps": taps,
+    "depthwise": depthwise,
+}
 
-# A block's temporaries should stay in a core's second-level cache.
-CACHE_BYTES = 2**20
+# Temporaries of a block on a CPU: large enough for the product's threads, small enough for the last-level cache.
+BLOCK_BYTES = 4 * 2**20
+# The same where arithmetic streams through the block without a product: a core's second-level cache.
+STREAM_BYTES = 2**19
+# Windows in a block for each output feature, so that reading the weights does not count.
+WINDOWS_PER_FEATURE = 8
 # Under a compiler each block is unrolled into the program.
 MOST_BLOCKS_TRACED = 16
+# With as many channels or fewer, an image row is the longer run to copy.
+FEW_CHANNELS = 8
+# Stacking needs columns at least so deep, and pays for products at most so narrow.
+WIDE_DEPTH, NARROW_FEATURES = 128, 32
+# Windows per image from which products of whole rows are large enough.
+ROW_WINDOWS = 400
+# Cells of a window that an accelerator copies one by one.
+MOST_COPIES = 64
 
 
 class Problem(NamedTuple):
@@ -98,44 +117,101 @@ class Plan:
 def make_plan(problem: Problem, settings: Settings) -> Plan:
     """The plan for a problem; the second time it costs a look-up."""
     window = problem.window
-    name, reason = _choose(problem, settings)
+    phases = problem.kind == "input_vjp" and not _overlaps(problem)
+    name, reason = (settings.strategy, "asked for by options(strategy=...)") if settings.strategy else _choose(problem)
     strategy = STRATEGIES[name]
     refusal = strategy.declines(window, problem.channels, problem.features)
     if refusal:
         raise ValueError(f"options: strategy {name!r} declines this convolution: {refusal}")
-    # as many phases as cells, or more, would be products of single cells
-    cells = math.prod(window.kernel)
-    phases = problem.kind == "input_vjp" and (cells == 1 or math.prod(window.stride) < cells)
     if phases:
         reason = "each phase is a correlation of dy with a plan of its own"
+    cells = math.prod(window.kernel)
     per_image = (
         problem.groups
         * problem.itemsize
         * strategy.temporaries(window, problem.channels, problem.features)
     )
-    blocks = () if phases else tuple(_blocks(problem, settings, per_image))
+    blocks = () if phases else tuple(_blocks(problem, _budget(problem, settings, name, per_image), per_image))
     largest = max((_share(block, window) for row in blocks for block in row), default=0.0)
-    numbers = problem.groups * (
+    products = problem.batch * math.prod(window.output) * cells * problem.channels * problem.features
+    numbers = (
         problem.batch * math.prod(window.size) * problem.channels
         + problem.batch * math.prod(window.output) * problem.features
         + cells * problem.channels * problem.features
     )
     return Plan(
-        problem,
-        name,
-        reason,
-        phases,
-        blocks,
-        math.ceil(largest * per_image),
-        2 * problem.groups * problem.batch * math.prod(window.output) * cells * problem.channels * problem.features,
-        numbers * problem.itemsize,
+        problem=problem,
+        strategy=name,
+        reason=reason,
+        phases=phases,
+        blocks=blocks,
+        memory=math.ceil(largest * per_image),
+        flops=2 * problem.groups * products,
+        bytes=problem.groups * numbers * problem.itemsize,
     )
 
 
-def _choose(problem: Problem, settings: Settings) -> tuple[str, str]:
-    if settings.strategy is not None:
-        return settings.strategy, "asked for by options(strategy=...)"
-    return "columns", "serves every window"
+def _overlaps(problem: Problem) -> bool:
+    """Whether an input gradient is better taken as one product and an overlap-add than by phases of the stride."""
+    window = problem.window
+    cells, steps = math.prod(window.kernel), math.prod(window.stride)
+    if cells == 1:
+        return False
+    # as many phases as cells, or more, would be products of single cells
+    if steps >= cells:
+        return True
+    few = problem.channels <= FEW_CHANNELS and problem.groups == 1
+    if problem.traits.mutable:
+        return few
+    # a compiler fuses the sums
+    return few or steps > 1 or len(window.size) == 1
+
+
+def _choose(problem: Problem) -> tuple[str, str]:
+    window, channels, features = problem.window, problem.channels, problem.features
+    if math.prod(window.kernel) == 1:
+        return "columns", "a window of one cell is one product without copies"
+    if problem.groups > 1 and channels == 1:
+        return "depthwise", "one channel per group: multiply-adds, no product"
+    dense = all(step == 1 for step in window.stride)
+    depth = math.prod(window.kernel[1:]) * channels
+    wide = len(window.size) > 1 and window.stride[0] == 1 and depth >= WIDE_DEPTH and features <= NARROW_FEATURES
+    if problem.traits.accelerator:
+        if wide and math.prod(window.kernel) > MOST_COPIES and problem.kind == "correlate":
+            return "stacked", "a large kernel and few features: one product for all kernel rows"
+        return "columns", "few, large operations"
+    if problem.kind == "input_vjp":
+        if problem.traits.mutable and channels <= FEW_CHANNELS:
+            return "planes", "few channels: whole image rows are added"
+        return "columns", "one product, then an overlap-add"
+    if wide and problem.kind == "correlate":
+        return "stacked", "few features: one product for all kernel rows"
+    if problem.traits.mutable:
+        return _choose_written(problem, dense)
+    return _choose_traced(problem, dense)
+
+
+def _choose_written(problem: Problem, dense: bool) -> tuple[str, str]:
+    window = problem.window
+    if problem.channels <= FEW_CHANNELS:
+        return "planes", "few channels: whole image rows are copied"
+    if len(window.size) == 1:
+        if dense and rows.group(window.kernel[0]) > 1:
+            return "rows", "the kernel splits into groups of neighbours: fewer copies"
+    elif dense and math.prod(window.output[-2:]) >= ROW_WINDOWS:
+        return "rows", "large images: columns along the last axis only"
+    return "columns", "one copy and one product per block"
+
+
+def _choose_traced(problem: Problem, dense: bool) -> tuple[str, str]:
+    window = problem.window
+    if problem.channels == 1:
+        return "taps", "one channel: the compiler fuses the multiply-adds"
+    if not dense:
+        return "columns", "one copy and one product per block"
+    if problem.kind == "correlate" and len(window.size) > 1 and problem.channels > FEW_CHANNELS:
+        return "stacked", "one product for all kernel rows, then fused sums"
+    return "rows", "columns along the last axis only"
 
 
 def _share(block: Block, window: Window) -> float:
@@ -143,26 +219,36 @@ def _share(block: Block, window: Window) -> float:
     return images * block.window.output[0] / window.output[0]
 
 
-def _blocks(problem: Problem, settings: Settings, per_image: int) -> Iterator[tuple[Block, ...]]:
+def _budget(problem: Problem, settings: Settings, name: str, per_image: int) -> int:
+    """Bytes of temporaries of one block."""
+    if problem.traits.accelerator or not problem.traits.mutable:
+        return settings.workspace
+    if name == "depthwise":
+        return min(settings.workspace, STREAM_BYTES)
+    # enough windows in a block that the weights, packed anew for each, do not count
+    windows = WINDOWS_PER_FEATURE * problem.features
+    enough = per_image * windows // math.prod(problem.window.output)
+    return min(settings.workspace, max(BLOCK_BYTES, enough))
+
+
+def _blocks(problem: Problem, budget: int, per_image: int) -> Iterator[tuple[Block, ...]]:
     window, batch = problem.window, problem.batch
-    budget = settings.workspace
-    if problem.traits.mutable and not problem.traits.accelerator:
-        budget = min(budget, CACHE_BYTES)
+    height = window.output[0]
     images = max(1, min(batch, budget // max(1, per_image)))
-    rows = window.output[0]
-    if per_image > budget:
-        rows = max(1, rows * budget // per_image)
+    lines = height if per_image <= budget else max(1, height * budget // per_image)
     if not problem.traits.mutable:
         images = max(images, -(-batch // MOST_BLOCKS_TRACED))
         image_blocks = -(-batch // images)
-        rows = max(rows, -(-window.output[0] * image_blocks // MOST_BLOCKS_TRACED))
+        lines = max(lines, -(-height * image_blocks // MOST_BLOCKS_TRACED))
         if problem.kind == "input_vjp":
-            rows = window.output[0]
-    height = window.output[0]
-    pieces = [(slice(0, height), slice(0, window.size[0]), window)] if rows >= height else [
-        (slice(a, min(a + rows, window.output[0])), *window.rows(a, min(a + rows, window.output[0])))
-        for a in range(0, window.output[0], rows)
-    ]
+            lines = height
+    # blocks of one size, as near as whole images and rows allow
+    images = -(-batch // -(-batch // images)) if batch else 1
+    lines = -(-height // -(-height // lines))
+    pieces = [(slice(0, height), slice(0, window.size[0]), window)]
+    if lines < height:
+        spans = [(a, min(a + lines, height)) for a in range(0, height, lines)]
+        pieces = [(slice(a, b), *window.rows(a, b)) for a, b in spans]
     for start in range(0, batch, images):
         span = slice(start, min(start + images, batch))
         yield tuple(Block(span, cells, out, part) for out, cells, part in pieces)

@@ -6,7 +6,7 @@ arrays that can be written in place and one, made of whole-array expressions, fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 from arrayconv.namespace import Array, Namespace, constant_pad, placement
@@ -17,7 +17,7 @@ def reach(
     xp: Namespace, x: Array, window: Window, *, lead: int, mutable: bool, value: float = 0
 ) -> Array:
     """The part of ``x`` that the windows span, with cells of ``value`` where they leave it; ``x`` itself if it fits."""
-    return pad(xp, x, window.reach, lead=lead, mutable=mutable, value=value)
+    return x if window.fits else pad(xp, x, window.reach, lead=lead, mutable=mutable, value=value)
 
 
 def pad(
@@ -57,20 +57,52 @@ def crop(x: Array, widths: Pairs, *, lead: int) -> Array:
 
 def tap_views(padded: Array, window: Window, *, lead: int) -> Iterator[Array]:
     """For each cell of the window in C order, that cell of every window; views where the library has them."""
-    for tap in window.taps:
-        yield padded[(*_whole(lead), *window.tap_slices(tap), ...)]
+    whole = _whole(lead)
+    for cells in window.tap_slices:
+        yield padded[(*whole, *cells, ...)]
 
 
-def gather(xp: Namespace, x: Array, window: Window, *, lead: int, mutable: bool) -> Array:
-    """Every window of ``x``, zero outside: ``(*lead, *out, prod(kernel), C)``."""
+def channels_as_images(xp: Namespace, x: Array) -> Array:
+    """``(G, N, *size, C)`` as ``(G, C, N, *size, 1)``: every channel an image of one."""
+    ndim = x.ndim
+    return xp.expand_dims(xp.permute_dims(x, (0, ndim - 1, *range(1, ndim - 1))), axis=-1)
+
+
+def gather(
+    xp: Namespace, x: Array, window: Window, *, lead: int, mutable: bool, at: int = -2
+) -> Array:
+    """Every window of ``x``, zero outside: ``(*lead, *out, C)`` with an axis for the cells of the window at ``at``."""
     padded = reach(xp, x, window, lead=lead, mutable=mutable)
+    taps = len(window.taps)
+    if taps == 1:
+        (view,) = tap_views(padded, window, lead=lead)
+        return xp.expand_dims(view, axis=at)
+    shape = [*x.shape[:lead], *window.output, x.shape[-1]]
+    at %= len(shape) + 1
+    shape.insert(at, taps)
     if not mutable:
-        return xp.stack(list(tap_views(padded, window, lead=lead)), axis=-2)
-    shape = (*x.shape[:lead], *window.output, len(window.taps), x.shape[-1])
-    columns = xp.empty(shape, dtype=x.dtype, **placement(x))
+        joined = xp.concat(list(tap_views(padded, window, lead=lead)), axis=at)
+        return xp.reshape(joined, tuple(shape))
+    columns = xp.empty(tuple(shape), dtype=x.dtype, **placement(x))
+    whole = _whole(at)
     for k, view in enumerate(tap_views(padded, window, lead=lead)):
-        columns[..., k, :] = view
+        columns[(*whole, k, ...)] = view
     return columns
+
+
+def shifted_sum(parts: Sequence[Array], window: Window, *, lead: int, mutable: bool) -> Array:
+    """The sum over the cells of the window of that cell of every window, each taken from a part of its own."""
+    whole = _whole(lead)
+    views = [part[(*whole, *cells, ...)] for part, cells in zip(parts, window.tap_slices, strict=True)]
+    if len(views) == 1:
+        return views[0]
+    total = views[0] + views[1]
+    for view in views[2:]:
+        if mutable:
+            total += view
+        else:
+            total = total + view
+    return total
 
 
 def overlap_add(
@@ -81,11 +113,10 @@ def overlap_add(
     if not mutable:
         return _interleaved_sum(xp, list(parts), window, lead=lead)
     result = None
-    for tap, part in zip(window.taps, parts, strict=True):
+    for (cells, outputs), part in zip(window.tap_inside, parts, strict=True):
         if result is None:
             shape = (*part.shape[:lead], *window.size, part.shape[-1])
             result = xp.zeros(shape, dtype=part.dtype, **placement(part))
-        cells, outputs = window.tap_inside(tap)
         result[(*_whole(lead), *cells, ...)] += part[(*_whole(lead), *outputs, ...)]
     return result
 

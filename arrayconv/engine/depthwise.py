@@ -1,0 +1,92 @@
+"""Depthwise: one channel per group, so every cell of the window is a multiply-add over whole arrays, without a product."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from arrayconv.engine.windows import overlap_add, reach, tap_views
+from arrayconv.namespace import Array, Namespace
+from arrayconv.window import Window
+
+
+def declines(window: Window, channels: int, features: int) -> str | None:
+    """More than one input channel per group."""
+    return None if channels == 1 else f"it is for one input channel per group, there are {channels}"
+
+
+def temporaries(window: Window, channels: int, features: int) -> int:
+    """Elements per group and image: the padded input, the sum and one term of it."""
+    return math.prod(window.size) + 2 * math.prod(window.output) * features
+
+
+def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
+    """``(G, N, *size, 1)`` and ``(G, *kernel, 1, O)`` to ``(G, N, *out, O)``."""
+    padded = reach(xp, _groups_last(xp, x), window, lead=1, mutable=mutable)
+    y = None
+    for view, weights in zip(tap_views(padded, window, lead=1), _by_tap(xp, w), strict=True):
+        term = _outer(xp, view, w.shape[-1]) * weights
+        if y is None:
+            y = term
+        elif mutable:
+            y += term
+        else:
+            y = y + term
+    return _groups_first(xp, y, w.shape[-1])
+
+
+def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool) -> Array:
+    """``(G, N, *out, O)`` and ``(G, *kernel, 1, O)`` to ``(G, N, *size, 1)``."""
+    gradient = _groups_last(xp, dy)
+    groups, features = dy.shape[0], dy.shape[-1]
+    parts = (gradient * weights for weights in _by_tap(xp, w))
+    if features > 1:
+        # (N, *out, G * O) -> (N, *out, G)
+        parts = (
+            xp.sum(xp.reshape(part, (*part.shape[:-1], groups, features)), axis=-1) for part in parts
+        )
+    return _groups_first(xp, overlap_add(xp, parts, window, lead=1, mutable=mutable), 1)
+
+
+def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool) -> Array:
+    """``(G, N, *size, 1)`` and ``(G, N, *out, O)`` to ``(G, *kernel, 1, O)``."""
+    groups, features = dy.shape[0], dy.shape[-1]
+    padded = reach(xp, _groups_last(xp, x), window, lead=1, mutable=mutable)
+    gradient = _groups_last(xp, dy)
+    axes = tuple(range(gradient.ndim - 1))
+    sums = [
+        xp.sum(_outer(xp, view, features) * gradient, axis=axes)
+        for view in tap_views(padded, window, lead=1)
+    ]
+    # (K, G * O) -> (G, *kernel, 1, O)
+    dw = xp.reshape(xp.stack(sums, axis=0), (*window.kernel, 1, groups, features))
+    ndim = dw.ndim
+    return xp.permute_dims(dw, (ndim - 2, *range(ndim - 2), ndim - 1))
+
+
+def _groups_last(xp: Namespace, x: Array) -> Array:
+    # (G, N, *S, O) -> (N, *S, G, O) -> (N, *S, G * O)
+    ndim = x.ndim
+    moved = xp.permute_dims(x, (*range(1, ndim - 1), 0, ndim - 1))
+    return xp.reshape(moved, (*moved.shape[:-2], moved.shape[-2] * moved.shape[-1]))
+
+
+def _groups_first(xp: Namespace, y: Array, features: int) -> Array:
+    # (N, *S, G * O) -> (N, *S, G, O) -> (G, N, *S, O)
+    split = xp.reshape(y, (*y.shape[:-1], y.shape[-1] // features, features))
+    ndim = split.ndim
+    return xp.permute_dims(split, (ndim - 2, *range(ndim - 2), ndim - 1))
+
+
+def _outer(xp: Namespace, view: Array, features: int) -> Array:
+    # (N, *out, G) -> (N, *out, G * O), each group's channel once per feature
+    return view if features == 1 else xp.repeat(view, features, axis=-1)
+
+
+def _by_tap(xp: Namespace, w: Array) -> Iterator[Array]:
+    # (G, *kernel, 1, O) -> for each cell (1, ..., G * O)
+    groups, features = w.shape[0], w.shape[-1]
+    flat = xp.permute_dims(xp.reshape(w, (groups, -1, features)), (1, 0, 2))
+    lead = (1,) * (w.ndim - 2)
+    for k in range(flat.shape[0]):
+        yield xp.reshape(flat[k, ...], (*lead, groups * features))

@@ -1,0 +1,58 @@
+"""Planes: columns whose innermost run is an image row, for few channels.
+
+A column copy moves runs of ``C`` numbers; with one or three channels that is a few bytes a time. Here the channels come
+first, every copy moves whole rows of the image, and one product with the transposed matrix gives channels-last results.
+"""
+
+from __future__ import annotations
+
+import math
+
+from arrayconv.engine.windows import channels_as_images, gather, overlap_add
+from arrayconv.namespace import Array, Namespace
+from arrayconv.window import Window
+
+
+def declines(window: Window, channels: int, features: int) -> str | None:
+    """Nothing: planes serve every window."""
+    return None
+
+
+def temporaries(window: Window, channels: int, features: int) -> int:
+    """Elements per group and image: the columns, the padded planes, the product."""
+    cells = math.prod(window.output)
+    return cells * (len(window.taps) * channels + features) + 2 * math.prod(window.size) * channels
+
+
+def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
+    """``(G, N, *size, C)`` and ``(G, *kernel, C, O)`` to ``(G, N, *out, O)``."""
+    groups, batch, features = x.shape[0], x.shape[1], w.shape[-1]
+    columns = _columns(xp, x, window, mutable)
+    weights = xp.reshape(w, (groups, -1, features))
+    y = xp.matmul(xp.matrix_transpose(columns), weights)
+    return xp.reshape(y, (groups, batch, *window.output, features))
+
+
+def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool) -> Array:
+    """``(G, N, *out, O)`` and ``(G, *kernel, C, O)`` to ``(G, N, *size, C)``."""
+    groups, batch, features = dy.shape[0], dy.shape[1], dy.shape[-1]
+    channels, taps = w.shape[-2], len(window.taps)
+    rows = xp.reshape(dy, (groups, -1, features))
+    columns = xp.matmul(xp.reshape(w, (groups, -1, features)), xp.matrix_transpose(rows))
+    columns = xp.reshape(columns, (groups, taps, channels, batch, *window.output, 1))
+    dx = overlap_add(xp, (columns[:, k, ...] for k in range(taps)), window, lead=3, mutable=mutable)
+    # (G, C, N, *size, 1) -> (G, N, *size, C)
+    return xp.permute_dims(dx[..., 0], (0, *range(2, dx.ndim - 1), 1))
+
+
+def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool) -> Array:
+    """``(G, N, *size, C)`` and ``(G, N, *out, O)`` to ``(G, *kernel, C, O)``."""
+    groups, channels, features = x.shape[0], x.shape[-1], dy.shape[-1]
+    dw = xp.matmul(_columns(xp, x, window, mutable), xp.reshape(dy, (groups, -1, features)))
+    return xp.reshape(dw, (groups, *window.kernel, channels, features))
+
+
+def _columns(xp: Namespace, x: Array, window: Window, mutable: bool) -> Array:
+    """``(G, prod(kernel) * C, N * prod(out))``."""
+    columns = gather(xp, channels_as_images(xp, x), window, lead=3, mutable=mutable, at=1)
+    return xp.reshape(columns, (x.shape[0], len(window.taps) * x.shape[-1], -1))

@@ -1,0 +1,110 @@
+"""Rows: columns along the last axis only, then one product per remaining cell of the window, summed.
+
+The copies shrink by the kernel's other sizes, and each product reads whole image rows where they lie. One spatial axis is
+split into groups of neighbouring cells instead: columns within a group, products over the groups.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+from arrayconv.engine.windows import gather, overlap_add, pad, reach, tap_views
+from arrayconv.namespace import Array, Namespace
+from arrayconv.window import Window
+
+
+def declines(window: Window, channels: int, features: int) -> str | None:
+    """Nothing: rows serve every window, if slowly where the last axis but one has a stride."""
+    return None
+
+
+def temporaries(window: Window, channels: int, features: int) -> int:
+    """Elements per group and image: the padded input, its columns along the last axis, two products."""
+    inner, _ = _split(window)
+    columns = math.prod(inner.output) * len(inner.taps) * channels
+    return math.prod(inner.size) * channels + columns + 2 * math.prod(window.output) * features
+
+
+def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
+    """``(G, N, *size, C)`` and ``(G, *kernel, C, O)`` to ``(G, N, *out, O)``."""
+    groups, batch, features = x.shape[0], x.shape[1], w.shape[-1]
+    columns, outer = _columns(xp, x, window, mutable)
+    weights = xp.reshape(w, (groups, len(outer.taps), columns.shape[-1], features))
+    y = None
+    for k, view in enumerate(tap_views(columns, outer, lead=2)):
+        rows = _rows(xp, view, window)
+        part = weights[:, k, ...]
+        # one matrix per image and outer position: (G, N, *outer, rows, depth) @ (G, 1, *1, depth, O)
+        part = xp.reshape(part, (groups, *(1,) * (rows.ndim - 3), *part.shape[1:]))
+        product = xp.matmul(rows, part)
+        if y is None:
+            y = product
+        elif mutable:
+            y += product
+        else:
+            y = y + product
+    return xp.reshape(y, (groups, batch, *window.output, features))
+
+
+def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool) -> Array:
+    """``(G, N, *out, O)`` and ``(G, *kernel, C, O)`` to ``(G, N, *size, C)``."""
+    groups, channels, features = dy.shape[0], w.shape[-2], w.shape[-1]
+    inner, outer = _split(window)
+    depth = len(inner.taps) * channels
+    weights = xp.reshape(w, (groups, len(outer.taps), depth, features))
+    rows = xp.reshape(dy, (groups, -1, features))
+    parts = (
+        xp.reshape(
+            xp.matmul(rows, xp.permute_dims(weights[:, k, ...], (0, 2, 1))),
+            (*dy.shape[:-1], depth),
+        )
+        for k in range(len(outer.taps))
+    )
+    columns = overlap_add(xp, parts, outer, lead=2, mutable=mutable)
+    cells = xp.reshape(columns, (*columns.shape[:-1], len(inner.taps), channels))
+    padded = overlap_add(
+        xp, (cells[..., k, :] for k in range(len(inner.taps))), inner, lead=2, mutable=mutable
+    )
+    back = tuple((-before, -after) for before, after in window.reach)
+    return pad(xp, padded, back, lead=2, mutable=mutable)
+
+
+def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool) -> Array:
+    """``(G, N, *size, C)`` and ``(G, N, *out, O)`` to ``(G, *kernel, C, O)``."""
+    groups, channels, features = x.shape[0], x.shape[-1], dy.shape[-1]
+    columns, outer = _columns(xp, x, window, mutable)
+    products = []
+    gradient = _rows(xp, dy, window)
+    for view in tap_views(columns, outer, lead=2):
+        rows = _rows(xp, view, window)
+        product = xp.matmul(xp.matrix_transpose(rows), gradient)
+        products.append(xp.sum(product, axis=tuple(range(1, product.ndim - 2))))
+    dw = xp.stack(products, axis=1)  # (G, outer cells, inner cells * C, O)
+    return xp.reshape(dw, (groups, *window.kernel, channels, features))
+
+
+@lru_cache(maxsize=1024)
+def _split(window: Window) -> tuple[Window, Window]:
+    if len(window.size) == 1:
+        return window.split(0, inner=group(window.kernel[0]))
+    return window.split(len(window.size) - 1)
+
+
+def group(kernel: int) -> int:
+    """The largest divisor of ``kernel`` not above its square root."""
+    return max(k for k in range(1, math.isqrt(kernel) + 1) if kernel % k == 0)
+
+
+def _columns(xp: Namespace, x: Array, window: Window, mutable: bool) -> tuple[Array, Window]:
+    inner, outer = _split(window)
+    padded = reach(xp, x, window, lead=2, mutable=mutable)
+    columns = gather(xp, padded, inner, lead=2, mutable=mutable)
+    return xp.reshape(columns, (*columns.shape[:-2], columns.shape[-2] * columns.shape[-1])), outer
+
+
+def _rows(xp: Namespace, view: Array, window: Window) -> Array:
+    if len(window.size) == 1:
+        return view
+    # (G, N, *S, rows, columns, D) -> (G, N, *S, rows * columns, D), without a copy where the rows follow one another
+    return xp.reshape(view, (*view.shape[:-3], view.shape[-3] * view.shape[-2], view.shape[-1]))
