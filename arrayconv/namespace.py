@@ -158,12 +158,6 @@ def accumulator(xp: Namespace, dtype: DType) -> DType:
     return xp.float32 if is_floating(xp, dtype) and itemsize(xp, dtype) < 4 else dtype
 
 
-@lru_cache(maxsize=1024)
-def least(xp: Namespace, dtype: DType) -> float | int:
-    """The value that wins no maximum: -inf, or the least integer."""
-    return float("-inf") if is_floating(xp, dtype) else int(xp.iinfo(dtype).min)
-
-
 def promoted(op: str, xp: Namespace, **arrays: Array) -> tuple[Any, ...]:
     """The arrays in their common dtype, which must be real floating; ``None`` stays ``None``.
 

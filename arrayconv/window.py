@@ -11,7 +11,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, NamedTuple, TypeAlias
 
 Ints: TypeAlias = int | Sequence[int]
@@ -156,6 +156,24 @@ class Window:
         if stop <= first:
             return slice(0, 0), slice(0, 0)
         return slice(first * s + offset, (stop - 1) * s + offset + 1, s), slice(first, stop)
+
+    @cached_property
+    def segments(self) -> tuple[tuple[tuple[slice, ...], ...], ...]:
+        """For each axis, the outputs cut where the set of window cells inside the input changes.
+
+        A segment is the input cells that its outputs read there, one slice per window cell inside.
+        """
+        axes = []
+        for axis, (k, s, d) in enumerate(zip(self.kernel, self.stride, self.dilation, strict=True)):
+            before = self.padding[axis][0]
+            inside = [self.inside(axis, cell)[1] for cell in range(k)]
+            cuts = sorted({0, self.output[axis], *(e for o in inside for e in (o.start, o.stop))})
+            segments = []
+            for a, b in pairwise(cuts):
+                starts = [a * s + d * c - before for c, o in enumerate(inside) if o.start <= a < o.stop]
+                segments.append(tuple(slice(t, t + (b - a - 1) * s + 1, s) for t in starts))
+            axes.append(tuple(segments))
+        return tuple(axes)
 
     def rows(self, first: int, stop: int) -> tuple[slice, Window]:
         """The part of the first axis that outputs ``first:stop`` read, and their window over that part alone."""

@@ -31,7 +31,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from arrayconv.engine import native, windows
-from arrayconv.engine.plan import STRATEGIES, Block, Plan, Problem, make_plan
+from arrayconv.engine.blocks import Block
+from arrayconv.engine.plan import STRATEGIES, Plan, Problem, make_plan
 from arrayconv.engine.settings import current
 from arrayconv.namespace import Array, Namespace, accumulator, cast, itemsize, placement, traits
 from arrayconv.window import Window

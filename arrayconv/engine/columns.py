@@ -15,8 +15,10 @@ def declines(window: Window, channels: int, features: int) -> str | None:
 
 
 def temporaries(window: Window, channels: int, features: int) -> int:
-    """Elements per group and image: the columns, the padded input, the product."""
+    """Elements per group and image: the columns, the padded input, the product; none for one cell."""
     cells = math.prod(window.output)
+    if len(window.taps) == 1 and window.fits and math.prod(window.stride) == 1:
+        return 0
     return cells * (len(window.taps) * channels + features) + math.prod(window.size) * channels
 
 

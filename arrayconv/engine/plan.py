@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 from typing import NamedTuple
 
 from arrayconv.engine import columns, depthwise, planes, rows, stacked, taps
+from arrayconv.engine.blocks import Block, Blocks, fit, grid
 from arrayconv.engine.settings import Settings
 from arrayconv.namespace import Traits
 from arrayconv.window import Window
@@ -24,9 +24,9 @@ STRATEGIES: dict[str, ModuleType] = {
 }
 
 # Temporaries of a block on a CPU: large enough for the product's threads, small enough for the last-level cache.
-BLOCK_BYTES = 4 * 2**20
+BLOCK_BYTES = 8 * 2**20
 # The same where arithmetic streams through the block without a product: a core's second-level cache.
-STREAM_BYTES = 2**19
+STREAM_BYTES = 3 * 2**19
 # Windows in a block for each output feature, so that reading the weights does not count.
 WINDOWS_PER_FEATURE = 8
 # Under a compiler each block is unrolled into the program.
@@ -52,15 +52,6 @@ class Problem(NamedTuple):
     window: Window
     itemsize: int
     traits: Traits
-
-
-class Block(NamedTuple):
-    """A part of the work: images, the input rows it reads, the output rows it is about, and the window over it."""
-
-    images: slice
-    cells: slice
-    rows: slice
-    window: Window
 
 
 @dataclass(frozen=True)
@@ -89,7 +80,7 @@ class Plan:
     strategy: str
     reason: str
     phases: bool
-    blocks: tuple[tuple[Block, ...], ...]
+    blocks: Blocks
     memory: int
     flops: int
     bytes: int
@@ -131,7 +122,8 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
         * problem.itemsize
         * strategy.temporaries(window, problem.channels, problem.features)
     )
-    blocks = () if phases else tuple(_blocks(problem, _budget(problem, settings, name, per_image), per_image))
+    budget = _budget(problem, settings, name, per_image)
+    blocks = () if phases else _blocks(problem, budget, per_image)
     largest = max((_share(block, window) for row in blocks for block in row), default=0.0)
     products = problem.batch * math.prod(window.output) * cells * problem.channels * problem.features
     numbers = (
@@ -221,7 +213,8 @@ def _share(block: Block, window: Window) -> float:
 
 def _budget(problem: Problem, settings: Settings, name: str, per_image: int) -> int:
     """Bytes of temporaries of one block."""
-    if problem.traits.accelerator or not problem.traits.mutable:
+    if problem.traits.accelerator or not problem.traits.mutable or name == "stacked":
+        # stacked blocks of rows compute the rows that they share with their neighbours twice
         return settings.workspace
     if name == "depthwise":
         return min(settings.workspace, STREAM_BYTES)
@@ -231,24 +224,13 @@ def _budget(problem: Problem, settings: Settings, name: str, per_image: int) -> 
     return min(settings.workspace, max(BLOCK_BYTES, enough))
 
 
-def _blocks(problem: Problem, budget: int, per_image: int) -> Iterator[tuple[Block, ...]]:
+def _blocks(problem: Problem, budget: int, per_image: int) -> Blocks:
     window, batch = problem.window, problem.batch
-    height = window.output[0]
-    images = max(1, min(batch, budget // max(1, per_image)))
-    lines = height if per_image <= budget else max(1, height * budget // per_image)
+    images, lines = fit(window, batch, per_image, budget)
     if not problem.traits.mutable:
         images = max(images, -(-batch // MOST_BLOCKS_TRACED))
         image_blocks = -(-batch // images)
-        lines = max(lines, -(-height * image_blocks // MOST_BLOCKS_TRACED))
+        lines = max(lines, -(-window.output[0] * image_blocks // MOST_BLOCKS_TRACED))
         if problem.kind == "input_vjp":
-            lines = height
-    # blocks of one size, as near as whole images and rows allow
-    images = -(-batch // -(-batch // images)) if batch else 1
-    lines = -(-height // -(-height // lines))
-    pieces = [(slice(0, height), slice(0, window.size[0]), window)]
-    if lines < height:
-        spans = [(a, min(a + lines, height)) for a in range(0, height, lines)]
-        pieces = [(slice(a, b), *window.rows(a, b)) for a, b in spans]
-    for start in range(0, batch, images):
-        span = slice(start, min(start + images, batch))
-        yield tuple(Block(span, cells, out, part) for out, cells, part in pieces)
+            lines = window.output[0]
+    return grid(window, batch, images, lines)

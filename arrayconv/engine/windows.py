@@ -6,7 +6,8 @@ arrays that can be written in place and one, made of whole-array expressions, fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 from itertools import product
 
 from arrayconv.namespace import Array, Namespace, constant_pad, placement
@@ -88,6 +89,22 @@ def gather(
     for k, view in enumerate(tap_views(padded, window, lead=lead)):
         columns[(*whole, k, ...)] = view
     return columns
+
+
+def reduce_windows(
+    xp: Namespace, x: Array, window: Window, combine: Callable[[Array, Array], Array]
+) -> Array:
+    """Every window of ``(N, *size, C)`` combined into one cell, axis by axis; cells outside the input take no part.
+
+    No window may lie outside altogether. No padding is made: near the borders fewer cells are combined.
+    """
+    for axis, segments in enumerate(window.segments, start=1):
+        before = _whole(axis)
+        parts = [
+            reduce(combine, [x[(*before, cells, ...)] for cells in segment]) for segment in segments
+        ]
+        x = parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
+    return x
 
 
 def shifted_sum(parts: Sequence[Array], window: Window, *, lead: int, mutable: bool) -> Array:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
-from functools import reduce
 
 from arrayconv.engine import windows
+from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
     Array,
+    DType,
     Namespace,
     accumulator,
     array_namespace,
@@ -18,6 +19,7 @@ from arrayconv.namespace import (
     promoted,
 )
 from arrayconv.ops.layout import check_gradient, from_last, to_last
+from arrayconv.ops.pooling.blocks import pooled, unpooled
 from arrayconv.ops.pooling.maximum import check_pool
 from arrayconv.window import Ints, Padding, Window, counts
 
@@ -87,13 +89,17 @@ def avg_pool(
     xp = array_namespace("avg_pool", x=x)
     (x,) = promoted("avg_pool", xp, x=x)
     geometry = check_pool("avg_pool", x, window, stride, padding, dilation, ceil_mode, data_format)
-    mutable = not is_lazy(x)
-    y = cast(xp, to_last(xp, x, data_format), accumulator(xp, x.dtype))
-    for part in geometry.axes:
-        padded = windows.reach(xp, y, part, lead=1, mutable=mutable)
-        y = reduce(operator.add, windows.tap_views(padded, part, lead=1))
-    y = y / _divisor(xp, y, geometry, count_include_pad)
-    return from_last(xp, cast(xp, y, x.dtype), data_format)
+    last = to_last(xp, x, data_format)
+    wide = accumulator(xp, x.dtype)
+
+    divisor = _divisor(xp, x, wide, geometry, count_include_pad)
+
+    def mean(block: Block) -> Array:
+        part = cast(xp, last[block.images, block.cells, ...], wide)
+        total = windows.reduce_windows(xp, part, block.window, operator.add)
+        return cast(xp, total / _rows(divisor, block), x.dtype)
+
+    return from_last(xp, pooled(xp, last, geometry, mean), data_format)
 
 
 def avg_pool_vjp(
@@ -116,18 +122,26 @@ def avg_pool_vjp(
     g = to_last(xp, dy, data_format)
     check_gradient(op, g, (x.shape[0], *geometry.output, channels))
     g = cast(xp, g, accumulator(xp, dy.dtype))
-    g = g / _divisor(xp, g, geometry, count_include_pad)
-    for part in reversed(geometry.axes):
-        g = windows.overlap_add(
-            xp, [g] * len(part.taps), part, lead=1, mutable=not is_lazy(x)
-        )
-    return from_last(xp, cast(xp, g, dy.dtype), data_format)
+
+    divisor = _divisor(xp, g, g.dtype, geometry, count_include_pad)
+
+    def spread(block: Block) -> Array:
+        part = g[block.images, block.rows, ...] / _rows(divisor, block)
+        for along in reversed(block.window.axes):
+            part = windows.overlap_add(
+                xp, [part] * len(along.taps), along, lead=1, mutable=not is_lazy(x)
+            )
+        return part
+
+    return from_last(xp, cast(xp, unpooled(xp, g, geometry, spread), dy.dtype), data_format)
 
 
 avg_pool_vjp.__doc__ = avg_pool.__doc__
 
 
-def _divisor(xp: Namespace, like: Array, window: Window, include_pad: bool) -> Array | float:
+def _divisor(
+    xp: Namespace, like: Array, dtype: DType, window: Window, include_pad: bool
+) -> Array | float:
     """Cells to divide each window's sum by: a number where all are equal, else ``(1, *out, 1)``."""
     ndim = len(window.size)
     per_axis = [counts(window, axis, include_pad=include_pad) for axis in range(ndim)]
@@ -136,6 +150,10 @@ def _divisor(xp: Namespace, like: Array, window: Window, include_pad: bool) -> A
     divisor = None
     for axis, values in enumerate(per_axis, start=1):
         shape = tuple(len(values) if a == axis else 1 for a in range(ndim + 2))
-        along = xp.reshape(xp.asarray(values, dtype=like.dtype, **placement(like)), shape)
+        along = xp.reshape(xp.asarray(values, dtype=dtype, **placement(like)), shape)
         divisor = along if divisor is None else divisor * along
     return divisor
+
+
+def _rows(divisor: Array | float, block: Block) -> Array | float:
+    return divisor if isinstance(divisor, float) else divisor[:, block.rows, ...]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from functools import reduce
 
 from arrayconv.engine import windows
+from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -13,12 +15,12 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     is_lazy,
-    least,
     placement,
     promoted,
     real,
 )
 from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
+from arrayconv.ops.pooling.blocks import pooled, unpooled
 from arrayconv.window import Ints, Padding, Window, per_axis, sliding
 
 TIES = ("first", "split", "all")
@@ -162,15 +164,13 @@ def check_pool(
 
 
 def window_maximum(xp: Namespace, x: Array, window: Window) -> Array:
-    """The maximum of every window of ``(N, *S, C)``, axis by axis."""
-    mutable = not is_lazy(x)
-    fill = least(xp, x.dtype)
-    y = x
-    for part in window.axes:
-        padded = windows.reach(xp, y, part, lead=1, mutable=mutable, value=fill)
-        y = reduce(xp.maximum, windows.tap_views(padded, part, lead=1))
-    # a window of one cell would hand out a view of the caller's array
-    return xp.asarray(y, copy=True) if len(window.taps) == 1 else y
+    """The maximum of every window of ``(N, *S, C)``."""
+
+    def part(block: Block) -> Array:
+        cells = x[block.images, block.cells, ...]
+        return windows.reduce_windows(xp, cells, block.window, xp.maximum)
+
+    return pooled(xp, x, window, part)
 
 
 def window_maximum_vjp(
@@ -183,34 +183,43 @@ def window_maximum_vjp(
     valid: Array | None = None,
 ) -> Array:
     """The gradient of ``window_maximum``; cells of ``x`` that are not ``valid``, if given, take none."""
-    mutable = not is_lazy(x)
     dtype = dy.dtype
     dy = cast(xp, dy, accumulator(xp, dtype))
+
+    def part(block: Block) -> Array:
+        rows = (block.images, block.rows, ...)
+        cells = x[block.images, block.cells, ...]
+        allowed = None if valid is None else valid[:, block.cells, ...]
+        hits = _hits(xp, cells, y[rows], block.window, allowed)
+        return windows.overlap_add(
+            xp, _shares(xp, dy[rows], hits, ties), block.window, lead=1, mutable=not is_lazy(x)
+        )
+
+    return cast(xp, unpooled(xp, dy, window, part), dtype)
+
+
+def _hits(xp: Namespace, x: Array, y: Array, window: Window, valid: Array | None) -> list[Array]:
+    """For each cell of the window, where it holds the maximum: boolean, ``(N, *out, C)``."""
+    # NaN wins, and equals nothing, itself included
+    nan = x != x
+    hits = []
+    for cells, outputs in window.tap_inside:
+        at = (slice(None), *cells, ...)
+        hit = (x[at] == y[(slice(None), *outputs, ...)]) | nan[at]
+        if valid is not None:
+            hit = hit & valid[at]
+        widths = tuple((o.start, n - o.stop) for o, n in zip(outputs, window.output, strict=True))
+        hits.append(windows.pad(xp, hit, widths, lead=1, mutable=not is_lazy(x), value=False))
+    return hits
+
+
+def _shares(xp: Namespace, dy: Array, hits: list[Array], ties: str) -> Iterator[Array]:
+    """For each cell of the window, its share of the upstream gradient."""
+    # where, and not a product: an infinite dy times False would be NaN
     zero = xp.zeros((), dtype=dy.dtype, **placement(dy))
-
-    def hits() -> Iterator[Array]:
-        for cells, outputs in window.tap_inside:
-            view = x[(slice(None), *cells, ...)]
-            # NaN wins: it equals nothing, itself included
-            hit = (view == y[(slice(None), *outputs, ...)]) | (view != view)
-            if valid is not None:
-                hit = hit & valid[(slice(None), *cells, ...)]
-            widths = tuple((o.start, n - o.stop) for o, n in zip(outputs, window.output, strict=True))
-            yield windows.pad(xp, hit, widths, lead=1, mutable=mutable, value=False)
-
-    def parts() -> Iterator[Array]:
-        if ties == "first":
-            taken = None
-            for hit in hits():
-                first = hit if taken is None else hit & ~taken
-                taken = hit if taken is None else taken | hit
-                yield xp.where(first, dy, zero)
-            return
-        share = dy
-        if ties == "split":
-            share = dy / reduce(lambda a, b: a + b, (xp.astype(hit, dy.dtype) for hit in hits()))
-        for hit in hits():
-            yield xp.where(hit, share, zero)
-
-    dx = windows.overlap_add(xp, parts(), window, lead=1, mutable=mutable)
-    return cast(xp, dx, dtype)
+    if ties == "split":
+        dy = dy / reduce(operator.add, (xp.astype(hit, dy.dtype) for hit in hits))
+    taken = None
+    for hit in hits:
+        yield xp.where(hit if ties != "first" or taken is None else hit & ~taken, dy, zero)
+        taken = hit if taken is None else taken | hit

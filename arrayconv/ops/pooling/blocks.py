@@ -1,0 +1,52 @@
+"""Pooling in blocks that stay in the cache, where results can be written in place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from arrayconv.engine.blocks import Block, Blocks, fit, grid
+from arrayconv.engine.settings import current
+from arrayconv.namespace import Array, Namespace, is_lazy, itemsize, placement, traits
+from arrayconv.window import Window
+
+# Input of a block on a CPU; its passes are many and cheap, so they should find it in the second-level cache.
+BLOCK_BYTES = 2**20
+
+
+def pooled(
+    xp: Namespace, x: Array, window: Window, compute: Callable[[Block], Array]
+) -> Array:
+    """What ``compute`` gives for every block of ``x``, as ``(N, *out, C)``."""
+    blocks = _blocks(xp, x, window)
+    if len(blocks) == len(blocks[0]) == 1:
+        y = compute(blocks[0][0])
+        # a window of one cell would hand out a view of the caller's array
+        return xp.asarray(y, copy=True) if len(window.taps) == 1 else y
+    y = xp.empty((x.shape[0], *window.output, x.shape[-1]), dtype=x.dtype, **placement(x))
+    for block in (block for row in blocks for block in row):
+        y[block.images, block.rows, ...] = compute(block)
+    return y
+
+
+def unpooled(
+    xp: Namespace, dy: Array, window: Window, compute: Callable[[Block], Array]
+) -> Array:
+    """The sum of what ``compute`` gives for every block of ``dy``, as ``(N, *size, C)``."""
+    blocks = _blocks(xp, dy, window)
+    if len(blocks) == len(blocks[0]) == 1:
+        return compute(blocks[0][0])
+    dx = xp.zeros((dy.shape[0], *window.size, dy.shape[-1]), dtype=dy.dtype, **placement(dy))
+    for block in (block for row in blocks for block in row):
+        dx[block.images, block.cells, ...] += compute(block)
+    return dx
+
+
+def _blocks(xp: Namespace, x: Array, window: Window) -> Blocks:
+    """One block where arrays are small or immutable, or on an accelerator, whose launches cost more."""
+    batch, lines = x.shape[0], window.output[0]
+    per_image = math.prod(window.size) * x.shape[-1] * itemsize(xp, x.dtype)
+    budget = min(BLOCK_BYTES, current().workspace)
+    if per_image * batch <= budget or is_lazy(x) or traits(xp, x).accelerator:
+        return grid(window, batch, max(1, batch), lines)
+    return grid(window, batch, *fit(window, batch, per_image, budget))
