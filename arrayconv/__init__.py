@@ -16,8 +16,8 @@ from arrayconv.course import (
     rectified,
     zero_pad,
 )
-from arrayconv.engine.settings import options
 from arrayconv.engine.explain import explain
+from arrayconv.engine.settings import options
 from arrayconv.namespace import to_numpy
 from arrayconv.ops.activation import relu, relu_vjp
 from arrayconv.ops.columns import col2im, col2im_vjp, im2col, im2col_vjp

@@ -17,7 +17,9 @@ Namespace: TypeAlias = Any
 DType: TypeAlias = Any
 
 _lazy_types: dict[type, bool] = {}
-_by_types: dict[tuple[type, ...], Namespace] = {}
+_by_types: dict[tuple[str | type, ...], Namespace] = {}
+# Arguments that may be None.
+_OPTIONAL = frozenset({"b", "y"})
 
 
 def array_namespace(op: str, **arrays: Array) -> Namespace:
@@ -26,14 +28,14 @@ def array_namespace(op: str, **arrays: Array) -> Namespace:
     Raises
     ------
     TypeError
-        If an argument is not an array, if two libraries meet, or two devices where both are concrete.
+        If an argument is not an array, if two libraries meet, or two devices where both are
+        concrete.
     """
-    types = tuple(map(type, arrays.values()))
-    xp = _by_types.get(types)
+    key = (op, *map(type, arrays.values()))
+    xp = _by_types.get(key)
     if xp is None:
-        xp = _find_namespace(op, arrays)
-        _by_types[types] = xp
-    if len(types) > 1:
+        xp = _by_types[key] = _find_namespace(op, arrays)
+    if len(arrays) > 1:
         _same_device(op, arrays)
     return xp
 
@@ -41,28 +43,32 @@ def array_namespace(op: str, **arrays: Array) -> Namespace:
 def _find_namespace(op: str, arrays: dict[str, Array]) -> Namespace:
     found: dict[str, tuple[str, Namespace]] = {}
     for name, value in arrays.items():
-        if value is None:
+        if value is None and name in _OPTIONAL:
             continue
         try:
             xp = array_api_compat.array_namespace(value)
         except TypeError:
             raise TypeError(
                 f"{op}: {name} must be an array of a library that follows the array API standard (NumPy, CuPy, JAX, "
-                f"torch, ...), got {_article(value)}; numpy.asarray({name}) makes one"
+                f"torch, ...), got {_described(value)}; numpy.asarray({name}) makes one"
             ) from None
         found.setdefault(xp.__name__, (name, xp))
     if len(found) > 1:
-        (first, _), (second, _) = list(found.values())[:2]
-        a, b = (library(found_xp) for _, found_xp in list(found.values())[:2])
+        (first, a), (second, b) = ((name, library(xp)) for name, xp in list(found.values())[:2])
+        # NumPy takes no array off an accelerator, every library takes NumPy's
+        moved, target = (second, a) if b == "numpy" else (first, b)
+        how = "asarray" if "numpy" in (a, b) else "from_dlpack"
         raise TypeError(
-            f"{op}: {first} is an array of {a} and {second} one of {b}; move one to the other's library first, "
-            f"for example {b}.from_dlpack({first})"
+            f"{op}: {first} is an array of {a} and {second} one of {b}; move one to the other's "
+            f"library first, for example {target}.{how}({moved})"
         )
     ((_, namespace),) = found.values()
     return namespace
 
 
-def _article(value: Any) -> str:
+def _described(value: Any) -> str:
+    if value is None:
+        return "None"
     kind = type(value).__name__
     return f"an {kind}" if kind[:1].lower() in "aeiou" else f"a {kind}"
 
@@ -80,7 +86,8 @@ def _same_device(op: str, arrays: dict[str, Array]) -> None:
             known = name, place
         elif known[1] != place:
             raise TypeError(
-                f"{op}: {known[0]} is on device {known[1]} and {name} on {place}; move one to the other's device first, "
+                f"{op}: {known[0]} is on device {known[1]} and {name} on {place}; "
+                f"move one to the other's device first, "
                 f"for example with array_api_compat.to_device({name}, {known[1]!r})"
             )
 
@@ -113,7 +120,14 @@ def traits(xp: Namespace, x: Array) -> Traits:
     if report is not None:
         try:
             kind = int(report()[0])
-        except (AttributeError, BufferError, NotImplementedError, TypeError, ValueError, RuntimeError):
+        except (
+            AttributeError,
+            BufferError,
+            NotImplementedError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ):
             # a sharded array has no single device to report
             return Traits(not lazy, _default_is_accelerator(xp))
         return Traits(not lazy, kind not in _HOST_DEVICES)
@@ -212,8 +226,16 @@ def default_float(xp: Namespace) -> DType:
     return xp.asarray(0.0).dtype
 
 
-def constant_pad(xp: Namespace, x: Array, widths: tuple[tuple[int, int], ...], value: float) -> Array:
+def constant_pad(
+    xp: Namespace, x: Array, widths: tuple[tuple[int, int], ...], value: float
+) -> Array:
     """``x`` with cells of ``value`` around it; ``widths`` has a ``(before, after)`` pair for every axis."""
+    if 0 in x.shape:
+        # Dask writes no empty array into another
+        shape = tuple(
+            n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)
+        )
+        return xp.full(shape, value, dtype=x.dtype)
     return array_api_extra.pad(x, widths, constant_values=value, xp=xp)
 
 
@@ -230,7 +252,8 @@ def to_numpy(x: Array) -> numpy.ndarray[Any, Any]:
     Parameters
     ----------
     x : array or number
-        Of any shape and dtype; a Dask array is computed. bfloat16, which NumPy lacks, becomes float32.
+        Of any shape and dtype; a Dask array is computed. bfloat16, which NumPy lacks, becomes
+        float32.
 
     Returns
     -------
@@ -250,7 +273,9 @@ def to_numpy(x: Array) -> numpy.ndarray[Any, Any]:
         return numpy.array(x)
     if array_api_compat.is_torch_array(x):
         tensor = x.detach().cpu()
-        return numpy.array((tensor.float() if tensor.dtype == sys.modules["torch"].bfloat16 else tensor).numpy())
+        return numpy.array(
+            (tensor.float() if tensor.dtype == sys.modules["torch"].bfloat16 else tensor).numpy()
+        )
     if array_api_compat.is_cupy_array(x):
         return numpy.array(x.get())
     module = type(x).__module__.partition(".")[0]

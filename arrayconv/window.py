@@ -1,7 +1,8 @@
 """The geometry of a window that slides over spatial axes: every size and every geometry error.
 
-Plain integers only. ``Window`` says which input cells each output cell reads; along one axis, output ``o`` reads the
-input cells ``o * stride + dilation * k - before`` for ``k = 0 .. kernel - 1``.
+Plain integers only. ``Window`` says which input cells each output cell reads; along one axis,
+output ``o`` reads the input cells ``o * stride + dilation * k - before`` for ``k = 0 .. kernel -
+1``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Window:
     kernel, stride, dilation : tuple of int
         Cells of the window, step between windows, step between the cells of one window.
     padding : tuple of (int, int)
-        Cells added before and after the input; negative (made by ``rows`` and ``phases`` only) means cells left out.
+        Cells added before and after the input; negative (made by ``rows`` and ``phases`` only)
+        means cells left out.
     output : tuple of int
         Number of windows.
     """
@@ -88,7 +90,8 @@ class Window:
     def split(self, axis: int, inner: int | None = None) -> tuple[Window, Window]:
         """The windows in two steps over the padded input: along the axes from ``axis`` on, then along the others.
 
-        One spatial axis is split itself: ``inner`` neighbouring cells first, then steps over the groups of them.
+        One spatial axis is split itself: ``inner`` neighbouring cells first, then steps over the
+        groups of them.
         """
         padded = tuple(
             n + before + after for n, (before, after) in zip(self.size, self.reach, strict=True)
@@ -99,7 +102,9 @@ class Window:
             middle = n - d * (inner - 1)
             return (
                 Window(padded, (inner,), (1,), (d,), none, (middle,)),
-                Window((middle,), (self.kernel[0] // inner,), self.stride, (d * inner,), none, (o,)),
+                Window(
+                    (middle,), (self.kernel[0] // inner,), self.stride, (d * inner,), none, (o,)
+                ),
             )
         ones = (1,) * len(padded)
         middles = (*padded[:axis], *self.output[axis:])
@@ -170,7 +175,9 @@ class Window:
             cuts = sorted({0, self.output[axis], *(e for o in inside for e in (o.start, o.stop))})
             segments = []
             for a, b in pairwise(cuts):
-                starts = [a * s + d * c - before for c, o in enumerate(inside) if o.start <= a < o.stop]
+                starts = [
+                    a * s + d * c - before for c, o in enumerate(inside) if o.start <= a < o.stop
+                ]
                 segments.append(tuple(slice(t, t + (b - a - 1) * s + 1, s) for t in starts))
             axes.append(tuple(segments))
         return tuple(axes)
@@ -409,7 +416,8 @@ def _sliding(
             if min(counts(window, axis, include_pad=False)) < 1:
                 raise ValueError(
                     f"{op}: a window of kernel {kernel[axis]} and dilation {dilation[axis]} "
-                    f"has all its cells in the padding {pairs[axis]} on spatial axis {axis}, whose input has {size[axis]}"
+                    f"has all its cells in the padding {pairs[axis]} on spatial axis {axis}, "
+                    f"whose input has {size[axis]}"
                 )
     return window
 
@@ -487,7 +495,8 @@ def _transposed(
         if n < 1 or size[axis] < 1:
             raise ValueError(
                 f"{op}: the result would have {n} cells on spatial axis {axis} "
-                f"(input {size[axis]}, stride {stride[axis]}, padding {pairs[axis]}, kernel {kernel[axis]}, dilation {dilation[axis]})"
+                f"(input {size[axis]}, stride {stride[axis]}, padding {pairs[axis]}, "
+                f"kernel {kernel[axis]}, dilation {dilation[axis]})"
             )
     return Window(full, kernel, stride, dilation, pairs, size)
 
@@ -529,12 +538,17 @@ def extension(n: int, before: int, after: int, mode: str) -> tuple[Run, ...]:
         start = 0
         while start < len(cells):
             step = cells[start + 1] - cells[start] if start + 1 < len(cells) else 1
+            step = step if step in (-1, 0, 1) else 1
             stop = start + 1
             while stop < len(cells) and cells[stop] - cells[stop - 1] == step:
                 stop += 1
             ends = sorted((cells[start], cells[stop - 1]))
             runs.append(
-                Run(slice(low + before + start, low + before + stop), slice(ends[0], ends[1] + 1), step)
+                Run(
+                    slice(low + before + start, low + before + stop),
+                    slice(ends[0], ends[1] + 1),
+                    step,
+                )
             )
             start = stop
     return tuple(runs)

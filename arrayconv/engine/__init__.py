@@ -1,34 +1,37 @@
 """How a correlation is computed, and its two adjoints; knows nothing of layers.
 
-Three functions, on channels-last arrays: ``correlate``, ``correlate_input_vjp`` and ``correlate_weight_vjp``. Each asks
-``plan`` for a strategy and blocks, hands the strategy one block at a time, and puts the results together.
+Three functions, on channels-last arrays: ``correlate``, ``correlate_input_vjp`` and
+``correlate_weight_vjp``. Each asks ``plan`` for a strategy and blocks, hands the strategy one block
+at a time, and puts the results together.
 
 Adding a strategy
 -----------------
 A strategy is a module with five functions; ``columns`` and ``taps`` are the two to read first.
 
 ``correlate(xp, x, w, window, mutable)``
-    ``x`` is ``(G, N, *size, C)``, ``w`` is ``(G, *kernel, C, O)`` and the result ``(G, N, *window.output, O)``: groups are a
-    leading axis (one group: an axis of length 1) and the strategy need not know of them beyond a batched ``matmul``.
-    Output cell ``o`` reads ``x`` at ``o * stride + dilation * k - before``; ``windows.reach`` pads and
-    ``windows.tap_views`` slices. ``mutable`` says whether arrays made here may be written in place.
+    ``x`` is ``(G, N, *size, C)``, ``w`` is ``(G, *kernel, C, O)`` and the result ``(G, N,
+    *window.output, O)``: groups are a leading axis (one group: an axis of length 1) and the
+    strategy need not know of them beyond a batched ``matmul``. Output cell ``o`` reads ``x`` at ``o
+    * stride + dilation * k - before``; ``windows.reach`` pads and ``windows.tap_views`` slices.
+    ``mutable`` says whether arrays made here may be written in place.
 ``input_vjp(xp, dy, w, window, mutable)``, ``weight_vjp(xp, x, dy, window, mutable)``
     The two adjoints, in the same layout.
 ``declines(window, channels, features)``
-    ``None``, or why this window cannot be served exactly. A strategy declines; it never approximates.
+    ``None``, or why this window cannot be served exactly. A strategy declines; it never
+    approximates.
 ``temporaries(window, channels, features)``
-    Elements of temporary arrays per group and image, from which ``plan`` makes blocks under the workspace.
+    Elements of temporary arrays per group and image, from which ``plan`` makes blocks under the
+    workspace.
 
-Blocks, groups, half types, the phases of a strided input gradient and native kernels are handled here, once. Put the
-module into ``plan.STRATEGIES``; every test of the case table then runs it, forced. Then let ``plan`` choose it where the
-benchmark says that it wins.
+Blocks, groups, half types, the phases of a strided input gradient and native kernels are handled
+here, once. Put the module into ``plan.STRATEGIES``; every test of the case table then runs it,
+forced. Then let ``plan`` choose it where the benchmark says that it wins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
 
 from arrayconv.engine import native, windows
 from arrayconv.engine.blocks import Block
@@ -61,17 +64,15 @@ def correlate_input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, grou
             return dx
     weights = _group_weights(xp, cast(xp, w, accumulator(xp, dy.dtype)), groups)
     plan = _plan("input_vjp", xp, dy, weights, window)
-    shape = (dy.shape[0], *window.size, groups * weights.shape[-2])
-    if dy.shape[0] == 0:
-        return xp.zeros(shape, dtype=dy.dtype, **placement(dy))
+    shape = (_batch(dy), *window.size, groups * weights.shape[-2])
     if plan.phases:
         return _by_phases(xp, dy, weights, window, shape, plan.problem.traits.mutable)
+    if shape[0] == 0:
+        return xp.zeros(shape, dtype=dy.dtype, **placement(dy))
     return _by_overlap(xp, dy, weights, plan, shape)
 
 
-def correlate_weight_vjp(
-    xp: Namespace, x: Array, dy: Array, window: Window, groups: int
-) -> Array:
+def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, groups: int) -> Array:
     """The gradient with respect to ``w``: ``(N, *size, C)`` and ``(N, *output, O)`` to ``(*kernel, C / groups, O)``."""
     if current().engine == "native":
         dw = native.correlate_weight_vjp(xp, x, dy, window, groups)
@@ -80,15 +81,22 @@ def correlate_weight_vjp(
     channels, features = x.shape[-1] // groups, dy.shape[-1] // groups
     shape = (*window.kernel, channels, groups * features)
     problem = Problem(
-        "weight_vjp", groups, x.shape[0], channels, features, window, itemsize(xp, accumulator(xp, x.dtype)), traits(xp, x)
+        "weight_vjp",
+        groups,
+        x.shape[0],
+        channels,
+        features,
+        window,
+        itemsize(xp, accumulator(xp, x.dtype)),
+        traits(xp, x),
     )
     plan = _noted(make_plan(problem, current()))
-    if x.shape[0] == 0 or plans_only.get() is not None:
+    if _batch(x) == 0:
         return xp.zeros(shape, dtype=x.dtype, **placement(x))
     strategy = STRATEGIES[plan.strategy]
     mutable = problem.traits.mutable
     total = None
-    for block in (block for row in plan.blocks for block in row):
+    for block in plan.blocks:
         part = strategy.weight_vjp(
             xp,
             _grouped(xp, x[block.images, block.cells, ...], groups),
@@ -113,8 +121,8 @@ def _correlate(
     # weights are (G, *kernel, C, O) in the accumulator's dtype; store, if given, takes each block's result
     plan = _plan("correlate", xp, x, weights, window)
     groups = weights.shape[0]
-    shape = (x.shape[0], *window.output, groups * weights.shape[-1])
-    if x.shape[0] == 0 or plans_only.get() is not None:
+    shape = (_batch(x), *window.output, groups * weights.shape[-1])
+    if shape[0] == 0:
         return xp.zeros(shape, dtype=x.dtype, **placement(x))
     strategy = STRATEGIES[plan.strategy]
     mutable = plan.problem.traits.mutable
@@ -126,7 +134,7 @@ def _correlate(
 
     if store is None:
         return _assemble(xp, plan, shape, x, compute)
-    for block in (block for row in plan.blocks for block in row):
+    for block in plan.blocks:
         store(block, compute(block))
     return None
 
@@ -143,7 +151,9 @@ def _by_phases(
         for phase in wide.phases:
             if 0 not in phase.window.kernel:
                 residue = tuple(target.start for target in phase.target)
-                parts[residue] = _correlate(xp, dy, _phase_weights(xp, weights, phase.taps), phase.window)
+                parts[residue] = _correlate(
+                    xp, dy, _phase_weights(xp, weights, phase.taps), phase.window
+                )
         dx = windows.interleave(xp, parts, window.stride, lead=1)
         widths = tuple(
             (-before, before + n - m)
@@ -156,7 +166,9 @@ def _by_phases(
             continue
         first, *rest = phase.target
 
-        def store(block: Block, value: Array, first: slice = first, rest: list[slice] = rest) -> None:
+        def store(
+            block: Block, value: Array, first: slice = first, rest: list[slice] = rest
+        ) -> None:
             start = first.start + block.rows.start * first.step
             stop = first.start + (block.rows.stop - 1) * first.step + 1
             dx[(block.images, slice(start, stop, first.step), *rest, ...)] = value
@@ -172,23 +184,23 @@ def _phase_weights(xp: Namespace, weights: Array, taps: tuple[slice, ...]) -> Ar
     return xp.permute_dims(part, (*range(ndim + 1), ndim + 2, ndim + 1))
 
 
-def _by_overlap(xp: Namespace, dy: Array, weights: Array, plan: Plan, shape: tuple[int, ...]) -> Array:
+def _by_overlap(
+    xp: Namespace, dy: Array, weights: Array, plan: Plan, shape: tuple[int, ...]
+) -> Array:
     groups = weights.shape[0]
     strategy = STRATEGIES[plan.strategy]
     mutable = plan.problem.traits.mutable
-    if plans_only.get() is not None:
-        return xp.zeros(shape, dtype=dy.dtype, **placement(dy))
 
     def compute(block: Block) -> Array:
         part = _grouped(xp, dy[block.images, block.rows, ...], groups)
         return _merged(xp, strategy.input_vjp(xp, part, weights, block.window, mutable))
 
-    if not mutable or all(len(row) == 1 for row in plan.blocks):
+    if not mutable or len(plan.blocks.pieces) == 1:
         return _assemble(
             xp, plan, shape, dy, lambda block: cast(xp, compute(block), dy.dtype), whole_rows=True
         )
     dx = xp.zeros(shape, dtype=weights.dtype, **placement(dy))
-    for block in (block for row in plan.blocks for block in row):
+    for block in plan.blocks:
         dx[block.images, block.cells, ...] += compute(block)
     return cast(xp, dx, dy.dtype)
 
@@ -202,15 +214,14 @@ def _assemble(
     *,
     whole_rows: bool = False,
 ) -> Array:
-    blocks = plan.blocks
-    if len(blocks) == 1 and len(blocks[0]) == 1:
-        return compute(blocks[0][0])
+    if len(plan.blocks) == 1:
+        return compute(*plan.blocks)
     if not plan.problem.traits.mutable:
-        images = [[compute(block) for block in row] for row in blocks]
+        images = [[compute(block) for block in row] for row in plan.blocks.by_images()]
         rows = [row[0] if len(row) == 1 else xp.concat(row, axis=1) for row in images]
         return rows[0] if len(rows) == 1 else xp.concat(rows, axis=0)
     result = xp.empty(shape, dtype=like.dtype, **placement(like))
-    for block in (block for row in blocks for block in row):
+    for block in plan.blocks:
         result[(block.images, *(() if whole_rows else (block.rows,)), ...)] = compute(block)
     return result
 
@@ -218,9 +229,21 @@ def _assemble(
 def _plan(kind: str, xp: Namespace, x: Array, weights: Array, window: Window) -> Plan:
     groups, channels, features = weights.shape[0], weights.shape[-2], weights.shape[-1]
     problem = Problem(
-        kind, groups, x.shape[0], channels, features, window, itemsize(xp, weights.dtype), traits(xp, x)
+        kind,
+        groups,
+        x.shape[0],
+        channels,
+        features,
+        window,
+        itemsize(xp, weights.dtype),
+        traits(xp, x),
     )
     return _noted(make_plan(problem, current()))
+
+
+def _batch(x: Array) -> int:
+    # where plans are only noted, an empty batch stands for what is not computed
+    return 0 if plans_only.get() is not None else int(x.shape[0])
 
 
 def _noted(plan: Plan) -> Plan:

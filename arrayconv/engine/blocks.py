@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from arrayconv.window import Window
 
@@ -16,7 +18,34 @@ class Block(NamedTuple):
     window: Window
 
 
-Blocks: TypeAlias = tuple[tuple[Block, ...], ...]
+@dataclass(frozen=True)
+class Blocks:
+    """A grid of blocks: some images at a time, and of each the same pieces of rows.
+
+    Attributes
+    ----------
+    batch, images : int
+        Images in all, and in a block.
+    pieces : tuple of (slice, slice, Window)
+        Input rows, output rows, and the window over them.
+    """
+
+    batch: int
+    images: int
+    pieces: tuple[tuple[slice, slice, Window], ...]
+
+    def __len__(self) -> int:
+        return -(-self.batch // self.images) * len(self.pieces)
+
+    def __iter__(self) -> Iterator[Block]:
+        for row in self.by_images():
+            yield from row
+
+    def by_images(self) -> Iterator[tuple[Block, ...]]:
+        """The blocks of one span of images after the other."""
+        for start in range(0, self.batch, self.images):
+            span = slice(start, min(start + self.images, self.batch))
+            yield tuple(Block(span, *piece) for piece in self.pieces)
 
 
 def fit(window: Window, batch: int, per_image: int, budget: int) -> tuple[int, int]:
@@ -27,19 +56,20 @@ def fit(window: Window, batch: int, per_image: int, budget: int) -> tuple[int, i
     return images, lines
 
 
+def whole(window: Window, batch: int) -> Block:
+    """All the work as one block, an empty batch included."""
+    return Block(slice(0, batch), slice(0, window.size[0]), slice(0, window.output[0]), window)
+
+
 def grid(window: Window, batch: int, images: int, lines: int) -> Blocks:
-    """The blocks, one tuple per block of images, each with its blocks of rows; as even as they come."""
+    """Blocks of about so many images and rows, as even as they come."""
     height = window.output[0]
     images = -(-batch // -(-batch // images)) if batch else 1
     lines = -(-height // -(-height // lines))
-    pieces = [(slice(0, height), slice(0, window.size[0]), window)]
-    if lines < height:
-        spans = [(a, min(a + lines, height)) for a in range(0, height, lines)]
-        pieces = [(slice(a, b), *window.rows(a, b)) for a, b in spans]
-    return tuple(
-        tuple(
-            Block(slice(start, min(start + images, batch)), cells, out, part)
-            for out, cells, part in pieces
-        )
-        for start in range(0, max(1, batch), images)
+    if lines >= height:
+        return Blocks(batch, images, ((slice(0, window.size[0]), slice(0, height), window),))
+    spans = [(a, min(a + lines, height)) for a in range(0, height, lines)]
+    pieces = tuple(
+        (cells, slice(a, b), part) for a, b in spans for cells, part in [window.rows(a, b)]
     )
+    return Blocks(batch, images, pieces)

@@ -28,7 +28,9 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
     columns = gather(xp, x, window, lead=2, mutable=mutable)
     depth = columns.shape[-2] * columns.shape[-1]
     # (G, N, *out, K, C) @ (G, K, C, O): rows are windows, columns are window cells and channels
-    y = xp.matmul(xp.reshape(columns, (groups, -1, depth)), xp.reshape(w, (groups, depth, features)))
+    y = xp.matmul(
+        xp.reshape(columns, (groups, -1, depth)), xp.reshape(w, (groups, depth, features))
+    )
     return xp.reshape(y, (groups, batch, *window.output, features))
 
 

@@ -1,4 +1,4 @@
-"""Depthwise: one channel per group, so every cell of the window is a multiply-add over whole arrays, without a product."""
+"""Depthwise: one channel per group, so every cell of the window is a multiply-add of arrays."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool)
     if features > 1:
         # (N, *out, G * O) -> (N, *out, G)
         parts = (
-            xp.sum(xp.reshape(part, (*part.shape[:-1], groups, features)), axis=-1) for part in parts
+            xp.sum(xp.reshape(part, (*part.shape[:-1], groups, features)), axis=-1)
+            for part in parts
         )
     return _groups_first(xp, overlap_add(xp, parts, window, lead=1, mutable=mutable), 1)
 

@@ -36,8 +36,8 @@ def explain(f: Callable[..., Any], *arrays: Any, **config: Any) -> Explanation:
     Returns
     -------
     Explanation
-        A tuple of plans, one per correlation, each with its ``strategy``, ``reason``, ``blocks``, ``memory`` (bytes of
-        temporaries), ``flops`` and ``bytes``; it prints as a report.
+        A tuple of plans, one per correlation, each with its ``strategy``, ``reason``, ``blocks``,
+        ``memory`` (bytes of temporaries), ``flops`` and ``bytes``; it prints as a report.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def explain(f: Callable[..., Any], *arrays: Any, **config: Any) -> Explanation:
         engine.plans_only.reset(token)
     if not notes:
         raise ValueError(
-            f"explain: {getattr(f, '__name__', f)!r} makes no convolution plan here; explain conv, conv_transpose or their "
-            "vjps, with engine='portable' and a batch that is not empty"
+            f"explain: {getattr(f, '__name__', f)!r} makes no convolution plan here; explain conv, "
+            "conv_transpose or their vjps, with engine='portable' and a batch that is not empty"
         )
     return Explanation(notes)

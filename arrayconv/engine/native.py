@@ -1,7 +1,7 @@
 """Opt-in: the same three functions by the library's own kernels, found by the namespace's name.
 
-Each function returns ``None`` where there is no native kernel that computes exactly what is asked; the portable code
-then does. ``jax.lax`` serves every window; torch one to three spatial axes.
+Each function returns ``None`` where there is no native kernel that computes exactly what is asked;
+the portable code then does. ``jax.lax`` serves every window; torch one to three spatial axes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def correlate_weight_vjp(
 def _jax_correlate(x: Array, w: Array, window: Window, groups: int) -> Array:
     lax = sys.modules["jax"].lax
     axes = "".join(chr(ord("0") + axis) for axis in range(len(window.size)))
-    y = lax.conv_general_dilated(
+    return lax.conv_general_dilated(
         x,
         w,
         window_strides=window.stride,
@@ -49,7 +49,6 @@ def _jax_correlate(x: Array, w: Array, window: Window, groups: int) -> Array:
         feature_group_count=groups,
         precision=lax.Precision.HIGHEST,
     )
-    return y
 
 
 def _jax_input_vjp(dy: Array, w: Array, window: Window, groups: int) -> Array:
@@ -93,7 +92,9 @@ def _torch_correlate(x: Array, w: Array, window: Window, groups: int) -> Array |
     return y.permute(0, *range(2, last + 1), 1)
 
 
-def _torch_adjoint(function: Callable[[Array], Array | None], shape: tuple[int, ...], dy: Array) -> Array | None:
+def _torch_adjoint(
+    function: Callable[[Array], Array | None], shape: tuple[int, ...], dy: Array
+) -> Array | None:
     torch = sys.modules["torch"]
     with torch.enable_grad():
         point = torch.zeros(shape, dtype=dy.dtype, device=dy.device, requires_grad=True)

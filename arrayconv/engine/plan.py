@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from arrayconv.engine import columns, depthwise, planes, rows, stacked, taps
-from arrayconv.engine.blocks import Block, Blocks, fit, grid
+from arrayconv.engine.blocks import Blocks, fit, grid
 from arrayconv.engine.settings import Settings
 from arrayconv.namespace import Traits
 from arrayconv.window import Window
@@ -33,6 +33,8 @@ WINDOWS_PER_FEATURE = 8
 MOST_BLOCKS_TRACED = 16
 # With as many channels or fewer, an image row is the longer run to copy.
 FEW_CHANNELS = 8
+# With as many channels or fewer, adding up an input gradient costs less than copying the columns of dy.
+FEW_RESULTS = 4
 # Stacking needs columns at least so deep, and pays for products at most so narrow.
 WIDE_DEPTH, NARROW_FEATURES = 128, 32
 # Windows per image from which products of whole rows are large enough.
@@ -66,8 +68,9 @@ class Plan:
         Why it was chosen.
     phases : bool
         Whether an input gradient is taken as correlations by phases of the stride.
-    blocks : tuple of tuple of Block
-        The work, one tuple per block of images, each with its blocks of rows.
+    blocks : Blocks
+        The work, a block of images and rows at a time; one block where each phase has a plan of its
+        own.
     memory : int
         Bytes of temporary arrays of the largest block.
     flops : int
@@ -87,10 +90,9 @@ class Plan:
 
     def __str__(self) -> str:
         p = self.problem
-        count = sum(map(len, self.blocks))
-        first = self.blocks[0][0] if self.blocks else None
-        size = (
-            f" of {first.images.stop} images x {first.rows.stop} rows" if first and count > 1 else ""
+        count, rows = len(self.blocks), self.blocks.pieces[0][1].stop
+        work = (
+            f"{count} block{'s' * (count != 1)} of up to {self.blocks.images} images x {rows} rows"
         )
         where = "accelerator" if p.traits.accelerator else "CPU"
         how = "written in place" if p.traits.mutable else "traced or immutable"
@@ -99,7 +101,7 @@ class Plan:
             f"  {p.batch} x {p.window.size} x {p.groups * p.channels} -> {p.window.output} x {p.groups * p.features}, "
             f"kernel {p.window.kernel}, stride {p.window.stride}, dilation {p.window.dilation}, groups {p.groups}; "
             f"{where}, {how}\n"
-            f"  {count} block{'s' * (count != 1)}{size}; temporaries {self.memory / 2**20:.2f} MiB; "
+            f"  {work}; temporaries {self.memory / 2**20:.2f} MiB; "
             f"{self.flops / 1e9:.3f} GFLOP; {self.bytes / 2**20:.2f} MiB in and out"
         )
 
@@ -109,7 +111,11 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
     """The plan for a problem; the second time it costs a look-up."""
     window = problem.window
     phases = problem.kind == "input_vjp" and not _overlaps(problem)
-    name, reason = (settings.strategy, "asked for by options(strategy=...)") if settings.strategy else _choose(problem)
+    name, reason = (
+        (settings.strategy, "asked for by options(strategy=...)")
+        if settings.strategy
+        else _choose(problem)
+    )
     strategy = STRATEGIES[name]
     refusal = strategy.declines(window, problem.channels, problem.features)
     if refusal:
@@ -123,9 +129,14 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
         * strategy.temporaries(window, problem.channels, problem.features)
     )
     budget = _budget(problem, settings, name, per_image)
-    blocks = () if phases else _blocks(problem, budget, per_image)
-    largest = max((_share(block, window) for row in blocks for block in row), default=0.0)
-    products = problem.batch * math.prod(window.output) * cells * problem.channels * problem.features
+    blocks = _blocks(problem, budget, per_image)
+    if phases:
+        blocks, per_image = grid(window, problem.batch, max(1, problem.batch), window.output[0]), 0
+    height = max(part.output[0] for _, _, part in blocks.pieces)
+    largest = min(blocks.images, problem.batch) * height / window.output[0]
+    products = (
+        problem.batch * math.prod(window.output) * cells * problem.channels * problem.features
+    )
     numbers = (
         problem.batch * math.prod(window.size) * problem.channels
         + problem.batch * math.prod(window.output) * problem.features
@@ -150,9 +161,9 @@ def _overlaps(problem: Problem) -> bool:
     if cells == 1:
         return False
     # as many phases as cells, or more, would be products of single cells
-    if steps >= cells:
+    if steps >= cells or (problem.groups > 1 and problem.channels == 1):
         return True
-    few = problem.channels <= FEW_CHANNELS and problem.groups == 1
+    few = problem.channels <= FEW_RESULTS and problem.groups == 1
     if problem.traits.mutable:
         return few
     # a compiler fuses the sums
@@ -167,13 +178,18 @@ def _choose(problem: Problem) -> tuple[str, str]:
         return "depthwise", "one channel per group: multiply-adds, no product"
     dense = all(step == 1 for step in window.stride)
     depth = math.prod(window.kernel[1:]) * channels
-    wide = len(window.size) > 1 and window.stride[0] == 1 and depth >= WIDE_DEPTH and features <= NARROW_FEATURES
+    wide = (
+        len(window.size) > 1
+        and window.stride[0] == 1
+        and depth >= WIDE_DEPTH
+        and features <= NARROW_FEATURES
+    )
     if problem.traits.accelerator:
         if wide and math.prod(window.kernel) > MOST_COPIES and problem.kind == "correlate":
             return "stacked", "a large kernel and few features: one product for all kernel rows"
         return "columns", "few, large operations"
     if problem.kind == "input_vjp":
-        if problem.traits.mutable and channels <= FEW_CHANNELS:
+        if problem.traits.mutable and channels <= FEW_RESULTS:
             return "planes", "few channels: whole image rows are added"
         return "columns", "one product, then an overlap-add"
     if wide and problem.kind == "correlate":
@@ -204,11 +220,6 @@ def _choose_traced(problem: Problem, dense: bool) -> tuple[str, str]:
     if problem.kind == "correlate" and len(window.size) > 1 and problem.channels > FEW_CHANNELS:
         return "stacked", "one product for all kernel rows, then fused sums"
     return "rows", "columns along the last axis only"
-
-
-def _share(block: Block, window: Window) -> float:
-    images: int = block.images.stop - block.images.start
-    return images * block.window.output[0] / window.output[0]
 
 
 def _budget(problem: Problem, settings: Settings, name: str, per_image: int) -> int:

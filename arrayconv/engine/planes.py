@@ -1,7 +1,8 @@
 """Planes: columns whose innermost run is an image row, for few channels.
 
-A column copy moves runs of ``C`` numbers; with one or three channels that is a few bytes a time. Here the channels come
-first, every copy moves whole rows of the image, and one product with the transposed matrix gives channels-last results.
+A column copy moves runs of ``C`` numbers; with one or three channels that is a few bytes a time.
+Here the channels come first, every copy moves whole rows of the image, and one product with the
+transposed matrix gives channels-last results.
 """
 
 from __future__ import annotations

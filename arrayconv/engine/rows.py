@@ -1,7 +1,8 @@
 """Rows: columns along the last axis only, then one product per remaining cell of the window, summed.
 
-The copies shrink by the kernel's other sizes, and each product reads whole image rows where they lie. One spatial axis is
-split into groups of neighbouring cells instead: columns within a group, products over the groups.
+The copies shrink by the kernel's other sizes, and each product reads whole image rows where they
+lie. One spatial axis is split into groups of neighbouring cells instead: columns within a group,
+products over the groups.
 """
 
 from __future__ import annotations

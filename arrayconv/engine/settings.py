@@ -32,23 +32,23 @@ def current() -> Settings:
 class options:  # noqa: N801 (a context manager, named as a function)
     """How convolutions are computed, inside a ``with`` block or, by ``as_default``, in the whole process.
 
-    What is not given stays as it is outside the block. Settings belong to the thread or task that made them
-    (``contextvars``); under ``jax.jit`` they are read while the function is traced.
+    What is not given stays as it is outside the block. Settings belong to the thread or task that
+    made them (``contextvars``); under ``jax.jit`` they are read while the function is traced.
 
     Parameters
     ----------
     engine : {"portable", "native"}
-        ``"native"`` uses the library's own convolution (``jax.lax``, ``torch.nn.functional``) where there is one that
-        does exactly what is asked, and the portable code elsewhere.
+        ``"native"`` uses the library's own convolution (``jax.lax``, ``torch.nn.functional``) where
+        there is one that does exactly what is asked, and the portable code elsewhere.
     precision : {"default", "fast"}
-        ``"fast"`` allows strategies with more rounding error, which also spread NaN and inf further than the windows
-        that contain them.
+        ``"fast"`` allows strategies with more rounding error, which also spread NaN and inf further
+        than the windows that contain them.
     strategy : str or None
-        The name of one strategy (``arrayconv.engine.STRATEGIES``), to be used for every convolution; ``None`` lets the
-        plan choose.
+        The name of one strategy (``arrayconv.engine.STRATEGIES``), to be used for every
+        convolution; ``None`` lets the plan choose.
     workspace : int
-        Bytes that a convolution's temporary arrays may take beyond its input and output, where arrays can be written
-        in place. One row of windows of one image is the least it works on.
+        Bytes that a convolution's temporary arrays may take beyond its input and output, where
+        arrays can be written in place. One row of windows of one image is the least it works on.
 
     Raises
     ------
@@ -73,8 +73,15 @@ class options:  # noqa: N801 (a context manager, named as a function)
         strategy: str | None = _KEEP,
         workspace: int = _KEEP,
     ) -> None:
-        given = {"engine": engine, "precision": precision, "strategy": strategy, "workspace": workspace}
-        self._changes: dict[str, Any] = {name: value for name, value in given.items() if value is not _KEEP}
+        given = {
+            "engine": engine,
+            "precision": precision,
+            "strategy": strategy,
+            "workspace": workspace,
+        }
+        self._changes: dict[str, Any] = {
+            name: value for name, value in given.items() if value is not _KEEP
+        }
         _check(self._changes)
         self._tokens: list[Token[Settings | None]] = []
 
@@ -83,7 +90,10 @@ class options:  # noqa: N801 (a context manager, named as a function)
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         _current.reset(self._tokens.pop())
 
@@ -103,4 +113,6 @@ def _check(changes: dict[str, Any]) -> None:
             raise ValueError(f"options: {name} must be one of {listed}, got {changes[name]!r}")
     workspace = changes.get("workspace", 1)
     if isinstance(workspace, bool) or not isinstance(workspace, int) or workspace < 1:
-        raise ValueError(f"options: workspace must be a positive number of bytes, got {workspace!r}")
+        raise ValueError(
+            f"options: workspace must be a positive number of bytes, got {workspace!r}"
+        )

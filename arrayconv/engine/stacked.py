@@ -1,9 +1,10 @@
 """Stacked: the first axis of the kernel as output features of one product, then shifted sums.
 
-Columns run over the other axes only, and the product makes, for every position along the first axis, the contribution of
-each kernel row; added up, each shifted by its row, they are the convolution. It pays where the kernel is large beside
-the channels, and wherever one large product beats several. The gradients are those of ``rows``: stacked ones would need
-zeros beside ``dy``, and zero times NaN would carry NaN to kernel cells that never met it.
+Columns run over the other axes only, and the product makes, for every position along the first
+axis, the contribution of each kernel row; added up, each shifted by its row, they are the
+convolution. It pays where the kernel is large beside the channels, and wherever one large product
+beats several. The gradients are those of ``rows``: stacked ones would need zeros beside ``dy``, and
+zero times NaN would carry NaN to kernel cells that never met it.
 """
 
 from __future__ import annotations

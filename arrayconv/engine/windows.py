@@ -1,7 +1,8 @@
 """The only N-d indexing: pad and crop, step and interleave, gather windows and overlap-add, as adjoint pairs.
 
-An array here has ``lead`` axes, then the window's spatial axes, then its channels. Each function has one form for
-arrays that can be written in place and one, made of whole-array expressions, for those that cannot (JAX, Dask).
+An array here has ``lead`` axes, then the window's spatial axes, then its channels. Each function
+has one form for arrays that can be written in place and one, made of whole-array expressions, for
+those that cannot (JAX, Dask).
 """
 
 from __future__ import annotations
@@ -28,14 +29,24 @@ def pad(
     if all(width == (0, 0) for width in widths):
         return x
     if any(before < 0 or after < 0 for before, after in widths):
-        x = x[(*_whole(lead), *(_kept(n, w) for n, w in zip(x.shape[lead:-1], widths, strict=True)), ...)]
+        x = x[
+            (
+                *_whole(lead),
+                *(_kept(n, w) for n, w in zip(x.shape[lead:-1], widths, strict=True)),
+                ...,
+            )
+        ]
         widths = tuple((max(before, 0), max(after, 0)) for before, after in widths)
         if all(width == (0, 0) for width in widths):
             return x
     if not mutable:
         return constant_pad(xp, x, ((0, 0),) * lead + widths + ((0, 0),), value)
-    shape = tuple(n + before + after for n, (before, after) in zip(x.shape[lead:-1], widths, strict=True))
-    inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape[lead:-1], widths, strict=True))
+    shape = tuple(
+        n + before + after for n, (before, after) in zip(x.shape[lead:-1], widths, strict=True)
+    )
+    inner = tuple(
+        slice(before, before + n) for n, (before, _) in zip(x.shape[lead:-1], widths, strict=True)
+    )
     padded = xp.full((*x.shape[:lead], *shape, x.shape[-1]), value, dtype=x.dtype, **placement(x))
     padded[(*_whole(lead), *inner, ...)] = x
     return padded
@@ -52,7 +63,10 @@ def _whole(lead: int) -> tuple[slice, ...]:
 
 def crop(x: Array, widths: Pairs, *, lead: int) -> Array:
     """The adjoint of ``pad``: what is left without ``widths`` cells around the spatial axes (none negative)."""
-    inner = tuple(slice(before, n - after) for n, (before, after) in zip(x.shape[lead:-1], widths, strict=True))
+    inner = tuple(
+        slice(before, n - after)
+        for n, (before, after) in zip(x.shape[lead:-1], widths, strict=True)
+    )
     return x[(*_whole(lead), *inner, ...)]
 
 
@@ -96,7 +110,8 @@ def reduce_windows(
 ) -> Array:
     """Every window of ``(N, *size, C)`` combined into one cell, axis by axis; cells outside the input take no part.
 
-    No window may lie outside altogether. No padding is made: near the borders fewer cells are combined.
+    No window may lie outside altogether. No padding is made: near the borders fewer cells are
+    combined.
     """
     for axis, segments in enumerate(window.segments, start=1):
         before = _whole(axis)
@@ -110,7 +125,9 @@ def reduce_windows(
 def shifted_sum(parts: Sequence[Array], window: Window, *, lead: int, mutable: bool) -> Array:
     """The sum over the cells of the window of that cell of every window, each taken from a part of its own."""
     whole = _whole(lead)
-    views = [part[(*whole, *cells, ...)] for part, cells in zip(parts, window.tap_slices, strict=True)]
+    views = [
+        part[(*whole, *cells, ...)] for part, cells in zip(parts, window.tap_slices, strict=True)
+    ]
     if len(views) == 1:
         return views[0]
     total = views[0] + views[1]
@@ -149,7 +166,9 @@ def _interleaved_sum(xp: Namespace, parts: list[Array], window: Window, *, lead:
     )
     sums: dict[tuple[int, ...], Array] = {}
     for part, shift in zip(parts, shifts, strict=True):
-        widths = tuple((q, m - q - o) for (q, _), m, o in zip(shift, depth, window.output, strict=True))
+        widths = tuple(
+            (q, m - q - o) for (q, _), m, o in zip(shift, depth, window.output, strict=True)
+        )
         moved = pad(xp, part, widths, lead=lead, mutable=False)
         residue = tuple(r for _, r in shift)
         sums[residue] = moved if residue not in sums else sums[residue] + moved
@@ -187,4 +206,6 @@ def interleave(
         order += [ndim + lead + axis, axis]
     order.append(2 * ndim + lead)
     merged = tuple(n * step for n, step in zip(shape, steps, strict=True))
-    return xp.reshape(xp.permute_dims(stacked, tuple(order)), (*some.shape[:lead], *merged, some.shape[-1]))
+    return xp.reshape(
+        xp.permute_dims(stacked, tuple(order)), (*some.shape[:lead], *merged, some.shape[-1])
+    )

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from arrayconv.namespace import Array, array_namespace, placement, promoted, real
+from arrayconv.namespace import Array, array_namespace, is_floating, placement, promoted, real
 from arrayconv.ops.layout import check_gradient
 
 
 def relu(x: Array) -> Array:
     """The larger of ``x`` and 0, element by element.
 
-    ``relu_vjp(dy, x)`` is ``dy`` where ``x > 0`` and 0 elsewhere, at 0 too, as in PyTorch.
+    ``relu_vjp(dy, x)`` is 0 where ``x <= 0``, at 0 too, and ``dy`` elsewhere, as in PyTorch.
 
     Parameters
     ----------
     dy : array
         Upstream gradient, of the shape of ``x`` (``relu_vjp`` only).
     x : array
-        Of any shape; real floating or integer (``relu_vjp``: real floating).
+        Of any shape; real floating or integer (the gradient of an integer ``x`` is ``None``).
 
     Returns
     -------
@@ -32,7 +32,8 @@ def relu(x: Array) -> Array:
 
     Notes
     -----
-    V. Nair and G. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
+    V. Nair and G. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML
+    2010.
 
     Examples
     --------
@@ -48,11 +49,14 @@ def relu(x: Array) -> Array:
     return xp.maximum(x, xp.zeros((), dtype=x.dtype, **placement(x)))
 
 
-def relu_vjp(dy: Array, x: Array) -> Array:
+def relu_vjp(dy: Array, x: Array) -> Array | None:
     xp = array_namespace("relu_vjp", dy=dy, x=x)
+    if not is_floating(xp, x.dtype):
+        real("relu_vjp", xp, x=x)
+        return None
     dy, x = promoted("relu_vjp", xp, dy=dy, x=x)
     check_gradient("relu_vjp", dy, x.shape)
-    return xp.where(x > 0, dy, xp.zeros((), dtype=dy.dtype, **placement(dy)))
+    return xp.where(x <= 0, xp.zeros((), dtype=dy.dtype, **placement(dy)), dy)
 
 
 relu_vjp.__doc__ = relu.__doc__

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 
 from arrayconv.engine import windows
-from arrayconv.namespace import Array, accumulator, array_namespace, cast, is_lazy, promoted
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    is_lazy,
+    promoted,
+)
 from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
 from arrayconv.window import Ints, Padding, Window, per_axis, sliding
 
@@ -51,7 +59,8 @@ def im2col(
 
     Notes
     -----
-    K. Chellapilla, S. Puri and P. Simard, "High performance convolutional neural networks for document processing", 2006.
+    K. Chellapilla, S. Puri and P. Simard, "High performance convolutional neural networks for
+    document processing", 2006.
 
     Examples
     --------
@@ -65,13 +74,7 @@ def im2col(
     xp = array_namespace("im2col", x=x)
     (x,) = promoted("im2col", xp, x=x)
     geometry = _geometry("im2col", x.shape, window, stride, padding, dilation, data_format)
-    columns = windows.gather(
-        xp, to_last(xp, x, data_format), geometry, lead=1, mutable=not is_lazy(x)
-    )
-    batch, channels = columns.shape[0], columns.shape[-1]
-    return xp.reshape(
-        columns, (batch * math.prod(geometry.output), len(geometry.taps) * channels)
-    )
+    return _gathered(xp, to_last(xp, x, data_format), geometry)
 
 
 def im2col_vjp(
@@ -86,9 +89,10 @@ def im2col_vjp(
 ) -> Array:
     xp = array_namespace("im2col_vjp", dy=dy, x=x)
     dy, x = promoted("im2col_vjp", xp, dy=dy, x=x)
-    return col2im(
-        dy, tuple(x.shape), window, stride, padding=padding, dilation=dilation, data_format=data_format
-    )
+    geometry = _geometry("im2col_vjp", x.shape, window, stride, padding, dilation, data_format)
+    batch, channels = _batch_and_channels(tuple(x.shape), data_format)
+    check_gradient("im2col_vjp", dy, _columns_shape(batch, channels, geometry))
+    return from_last(xp, _scattered(xp, dy, batch, channels, geometry), data_format)
 
 
 im2col_vjp.__doc__ = im2col.__doc__
@@ -106,7 +110,8 @@ def col2im(
 ) -> Array:
     """The adjoint of ``im2col``: every row back in its window, summed where windows overlap.
 
-    The operation is linear; ``col2im_vjp(dy, columns, shape, window, ...)`` is ``im2col`` of ``dy``.
+    The operation is linear; ``col2im_vjp(dy, columns, shape, window, ...)`` is ``im2col`` of
+    ``dy``.
 
     Parameters
     ----------
@@ -142,17 +147,7 @@ def col2im(
     (columns,) = promoted("col2im", xp, columns=columns)
     geometry = _geometry("col2im", shape, window, stride, padding, dilation, data_format)
     batch, channels = _check_columns("col2im", columns, shape, geometry, data_format)
-    wide = cast(xp, columns, accumulator(xp, columns.dtype))
-    taps = len(geometry.taps)
-    parts = xp.reshape(wide, (batch, *geometry.output, taps, channels))
-    x = windows.overlap_add(
-        xp,
-        (parts[..., k, :] for k in range(taps)),
-        geometry,
-        lead=1,
-        mutable=not is_lazy(columns),
-    )
-    return from_last(xp, cast(xp, x, columns.dtype), data_format)
+    return from_last(xp, _scattered(xp, columns, batch, channels, geometry), data_format)
 
 
 def col2im_vjp(
@@ -172,7 +167,7 @@ def col2im_vjp(
     geometry = _geometry(op, shape, window, stride, padding, dilation, data_format)
     _check_columns(op, columns, shape, geometry, data_format)
     check_gradient(op, dy, shape)
-    return im2col(dy, window, stride, padding=padding, dilation=dilation, data_format=data_format)
+    return _gathered(xp, to_last(xp, dy, data_format), geometry)
 
 
 col2im_vjp.__doc__ = col2im.__doc__
@@ -195,11 +190,37 @@ def _geometry(
 def _check_columns(
     op: str, columns: Array, shape: tuple[int, ...], window: Window, data_format: str
 ) -> tuple[int, int]:
-    batch = shape[0]
-    channels = shape[-1] if data_format == "channels_last" else shape[1]
-    expected = (batch * math.prod(window.output), len(window.taps) * channels)
+    batch, channels = _batch_and_channels(tuple(shape), data_format)
+    expected = _columns_shape(batch, channels, window)
     if tuple(columns.shape) != expected:
         raise ValueError(
-            f"{op}: columns must have shape {expected} for a result of shape {tuple(shape)}, got {tuple(columns.shape)}"
+            f"{op}: columns must have shape {expected} for a result of shape {tuple(shape)}, "
+            f"got {tuple(columns.shape)}"
         )
     return batch, channels
+
+
+def _batch_and_channels(shape: tuple[int, ...], data_format: str) -> tuple[int, int]:
+    return shape[0], shape[-1] if data_format == "channels_last" else shape[1]
+
+
+def _columns_shape(batch: int, channels: int, window: Window) -> tuple[int, int]:
+    return batch * math.prod(window.output), len(window.taps) * channels
+
+
+def _gathered(xp: Namespace, x: Array, window: Window) -> Array:
+    columns = windows.gather(xp, x, window, lead=1, mutable=not is_lazy(x))
+    if len(window.taps) == 1:
+        # one cell is a view of the caller's array
+        columns = xp.asarray(columns, copy=True)
+    return xp.reshape(columns, _columns_shape(x.shape[0], x.shape[-1], window))
+
+
+def _scattered(xp: Namespace, columns: Array, batch: int, channels: int, window: Window) -> Array:
+    wide = cast(xp, columns, accumulator(xp, columns.dtype))
+    taps = len(window.taps)
+    parts = xp.reshape(wide, (batch, *window.output, taps, channels))
+    x = windows.overlap_add(
+        xp, (parts[..., k, :] for k in range(taps)), window, lead=1, mutable=not is_lazy(columns)
+    )
+    return cast(xp, x, columns.dtype)

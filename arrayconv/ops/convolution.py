@@ -40,9 +40,9 @@ def conv(
 
         y[n, o, f] = b[f] + sum over k, c of x[n, o * stride + k * dilation - before, c] * w[k, c, f]
 
-    ``conv_vjp`` gives the gradients with respect to ``x``, ``w`` and ``b`` for an upstream gradient ``dy`` of ``y``:
-    ``db`` sums ``dy`` over images and positions, ``dw`` correlates ``x`` with ``dy``, and ``dx`` is the transposed
-    convolution of ``dy``.
+    ``conv_vjp`` gives the gradients with respect to ``x``, ``w`` and ``b`` for an upstream gradient
+    ``dy`` of ``y``: ``db`` sums ``dy`` over images and positions, ``dw`` correlates ``x`` with
+    ``dy``, and ``dx`` is the transposed convolution of ``dy``.
 
     Parameters
     ----------
@@ -57,13 +57,15 @@ def conv(
     stride : int or sequence of int
         Step between windows, one or one per spatial axis, at least 1.
     padding : int, sequence of int, sequence of (int, int), or str
-        Zeros around the spatial axes: one number, one per axis, a pair ``(before, after)`` per axis; ``"valid"`` (none);
-        ``"same"`` (the output has ``ceil(n / stride)`` cells, an odd zero goes to the end); ``"same_lower"`` (it goes to
-        the start); ``"causal"`` (one spatial axis: output ``o`` sees nothing after input ``o``).
+        Zeros around the spatial axes: one number, one per axis, a pair ``(before, after)`` per
+        axis; ``"valid"`` (none); ``"same"`` (the output has ``ceil(n / stride)`` cells, an odd zero
+        goes to the end); ``"same_lower"`` (it goes to the start); ``"causal"`` (one spatial axis:
+        output ``o`` sees nothing after input ``o``).
     dilation : int or sequence of int
         Step between the cells of one window, at least 1.
     groups : int
-        Blocks of channels convolved apart; divides ``C_in`` and ``C_out``. ``groups=C_in`` is the depthwise convolution.
+        Blocks of channels convolved apart; divides ``C_in`` and ``C_out``. ``groups=C_in`` is the
+        depthwise convolution.
     flip_kernel : bool
         Run the kernel backwards: the convolution of mathematics.
     data_format : {"channels_last", "channels_first"}
@@ -74,22 +76,22 @@ def conv(
     Returns
     -------
     array, shape (N, *out, C_out) or (N, C_out, *out)
-        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis, in the promoted dtype of the
-        arguments. ``conv_vjp`` returns ``ConvGradients(dx, dw, db)``.
+        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis, in
+        the promoted dtype of the arguments. ``conv_vjp`` returns ``ConvGradients(dx, dw, db)``.
 
     Raises
     ------
     TypeError
-        Arrays of two libraries or devices; a dtype that is not real floating; a stride, padding or dilation that is not
-        integer.
+        Arrays of two libraries or devices; a dtype that is not real floating; a stride, padding or
+        dilation that is not integer.
     ValueError
-        A window larger than the padded input, negative padding, a stride or dilation below 1, channels or groups that do
-        not fit, a bias of another length, an unknown name.
+        A window larger than the padded input, negative padding, a stride or dilation below 1,
+        channels or groups that do not fit, a bias of another length, an unknown name.
 
     Notes
     -----
-    V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285: relationships 6 and
-    14. Products accumulate in at least float32.
+    V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning",
+    arXiv:1603.07285: relationships 6 and 14. Products accumulate in at least float32.
 
     Examples
     --------
@@ -108,7 +110,9 @@ def conv(
     xp = array_namespace("conv", x=x, w=w, b=b)
     x, w, b = promoted("conv", xp, x=x, w=w, b=b)
     window = _check("conv", x, w, b, stride, padding, dilation, groups, data_format)
-    y = engine.correlate(xp, to_last(xp, x, data_format), _flipped(xp, w, flip_kernel), window, groups)
+    y = engine.correlate(
+        xp, to_last(xp, x, data_format), _flipped(xp, w, flip_kernel), window, groups
+    )
     return from_last(xp, _with_bias(xp, y, b), data_format)
 
 
@@ -165,8 +169,8 @@ def conv_transpose(
 
         y[n, i * stride + k * dilation - before, f] += x[n, i, c] * w[k, f, c]
 
-    so that ``sum(conv(u, w) * x) == sum(u * conv_transpose(x, w))``. ``conv_transpose_vjp`` gives the gradients: ``dx`` is
-    ``conv`` of ``dy``, and ``dw`` correlates ``dy`` with ``x``.
+    so that ``sum(conv(u, w) * x) == sum(u * conv_transpose(x, w))``. ``conv_transpose_vjp`` gives
+    the gradients: ``dx`` is ``conv`` of ``dy``, and ``dw`` correlates ``dy`` with ``x``.
 
     Parameters
     ----------
@@ -183,8 +187,8 @@ def conv_transpose(
     padding : int, sequence of int, sequence of (int, int), "valid", "same" or "same_lower"
         That of the convolution: cells cut from the result.
     output_padding : int or sequence of int
-        Cells added at the end of each axis, with explicit padding only and less than the stride or the dilation: a strided
-        convolution maps several sizes to one, and this picks among them.
+        Cells added at the end of each axis, with explicit padding only and less than the stride or
+        the dilation: a strided convolution maps several sizes to one, and this picks among them.
     groups : int
         Blocks of channels; divides ``C_in`` and ``C_out``.
     flip_kernel : bool
@@ -197,8 +201,9 @@ def conv_transpose(
     Returns
     -------
     array, shape (N, *out, C_out) or (N, C_out, *out)
-        ``out = (n - 1) * stride - before - after + dilation * (k - 1) + output_padding + 1`` along each axis, and
-        ``n * stride`` for ``"same"`` and ``"same_lower"``. ``conv_transpose_vjp`` returns ``ConvGradients(dx, dw, db)``.
+        ``out = (n - 1) * stride - before - after + dilation * (k - 1) + output_padding + 1`` along
+        each axis, and ``n * stride`` for ``"same"`` and ``"same_lower"``. ``conv_transpose_vjp``
+        returns ``ConvGradients(dx, dw, db)``.
 
     Raises
     ------
@@ -207,7 +212,8 @@ def conv_transpose(
 
     Notes
     -----
-    V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285: relationship 14.
+    V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning",
+    arXiv:1603.07285: relationship 14.
 
     Examples
     --------
@@ -337,6 +343,8 @@ def _check_weights(op: str, x: Array, w: Array, groups: Any, data_format: str) -
             f"{op}: w must have {x.ndim} axes, {x.ndim - 2} spatial ones and two of channels, for x of shape "
             f"{tuple(x.shape)} ({data_format}); got shape {tuple(w.shape)}"
         )
+    if isinstance(groups, tuple | list):
+        raise TypeError(f"{op}: groups expects an int, got {groups!r}")
     per_axis(op, "groups", groups, 1)
     if 0 in w.shape:
         raise ValueError(f"{op}: w must not be empty, got shape {tuple(w.shape)}")

@@ -30,16 +30,18 @@ def pad(
 ) -> Array:
     """Pad the spatial axes of ``x``.
 
-    ``pad_vjp(dy, x, padding, ...)`` adds up, for every cell of ``x``, the upstream gradient of all its copies.
+    ``pad_vjp(dy, x, padding, ...)`` adds up, for every cell of ``x``, the upstream gradient of all
+    its copies.
 
     Parameters
     ----------
     dy : array
         Upstream gradient, of the shape of the result (``pad_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
-        Real floating or integer (``pad_vjp``: real floating).
+        Real floating or integer (the gradient of an integer ``x`` is ``None``).
     padding : int, sequence of int, or sequence of (int, int)
-        Cells around every spatial axis, before and after each, or ``(before, after)`` for each. None is negative.
+        Cells around every spatial axis, before and after each, or ``(before, after)`` for each.
+        None is negative.
     mode : {"constant", "edge", "reflect", "symmetric", "wrap"}
         What the new cells hold, as in ``numpy.pad``; padding wider than the axis folds again.
     value : number
@@ -55,9 +57,11 @@ def pad(
     Raises
     ------
     TypeError
-        A boolean or complex ``x``; widths that are not integer; a fractional ``value`` for integers.
+        A boolean or complex ``x``; widths that are not integer; a fractional ``value`` for
+        integers.
     ValueError
-        Negative widths, an unknown mode or format, an empty axis to copy from, or ``dy`` of the wrong shape.
+        Negative widths, an unknown mode or format, an empty axis to copy from, or ``dy`` of the
+        wrong shape.
 
     Examples
     --------
@@ -102,19 +106,23 @@ def pad_vjp(
     mode: str = "constant",
     value: float = 0,
     data_format: str = "channels_last",
-) -> Array:
+) -> Array | None:
     xp = array_namespace("pad_vjp", dy=dy, x=x)
-    dy, x = promoted("pad_vjp", xp, dy=dy, x=x)
     widths = _check("pad_vjp", x, padding, mode, data_format)
+    if not is_floating(xp, x.dtype):
+        real("pad_vjp", xp, x=x)
+        return None
+    dy, x = promoted("pad_vjp", xp, dy=dy, x=x)
     dtype = dy.dtype
-    dx = to_last(xp, dy, data_format)
     size = spatial(x.shape, data_format)
     full = tuple(n + before + after for n, (before, after) in zip(size, widths, strict=True))
+    last = data_format == "channels_last"
+    shape = (x.shape[0], *full, x.shape[-1]) if last else (*x.shape[:2], *full)
+    check_gradient("pad_vjp", dy, shape)
+    dx = to_last(xp, dy, data_format)
     if mode == "constant" or all(width == (0, 0) for width in widths):
-        check_gradient("pad_vjp", dx, (x.shape[0], *full, dx.shape[-1]))
         return from_last(xp, xp.asarray(windows.crop(dx, widths, lead=1), copy=True), data_format)
     dx = cast(xp, dx, accumulator(xp, dtype))
-    check_gradient("pad_vjp", dx, (x.shape[0], *full, dx.shape[-1]))
     for axis in range(len(size), 0, -1):
         dx = _folded(xp, dx, size[axis - 1], widths[axis - 1], mode, axis)
     return from_last(xp, cast(xp, dx, dtype), data_format)
@@ -163,5 +171,7 @@ def _check(op: str, x: Array, padding: object, mode: str, data_format: str) -> P
     widths = () if isinstance(pairs, str) else pairs
     for axis, (n, width) in enumerate(zip(size, widths, strict=True)):
         if n == 0 and mode != "constant" and width != (0, 0):
-            raise ValueError(f"{op}: mode {mode!r} has nothing to copy: spatial axis {axis} is empty")
+            raise ValueError(
+                f"{op}: mode {mode!r} has nothing to copy: spatial axis {axis} is empty"
+            )
     return widths

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from arrayconv.namespace import (
     Array,
@@ -11,6 +12,7 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
+    is_floating,
     placement,
     promoted,
     real,
@@ -22,22 +24,21 @@ from arrayconv.window import Ints, Window, bins, known_size, per_axis
 Ranges = tuple[tuple[int, int], ...]
 
 
-def adaptive_max_pool(
-    x: Array, output_size: Ints, *, data_format: str = "channels_last"
-) -> Array:
+def adaptive_max_pool(x: Array, output_size: Ints, *, data_format: str = "channels_last") -> Array:
     """The largest cell of each of ``output_size`` bins along every spatial axis.
 
-    ``adaptive_max_pool_vjp`` gives the upstream gradient of a bin to the cell that won it, ``ties`` saying which.
+    ``adaptive_max_pool_vjp`` gives the upstream gradient of a bin to the cell that won it, ``ties``
+    saying which.
 
     Parameters
     ----------
     dy : array
         Upstream gradient, of the shape of the result (``adaptive_max_pool_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
-        Real floating or integer (``adaptive_max_pool_vjp``: real floating).
+        Real floating or integer (the gradient of an integer ``x`` is ``None``).
     output_size : int or sequence of int
-        Bins per spatial axis, at least 1. Bin ``i`` of ``o`` over ``n`` cells is ``[floor(i * n / o), ceil((i + 1) * n / o))``,
-        as in PyTorch.
+        Bins per spatial axis, at least 1. Bin ``i`` of ``o`` over ``n`` cells is ``[floor(i * n /
+        o), ceil((i + 1) * n / o))``, as in PyTorch.
     data_format : {"channels_last", "channels_first"}
         Layout of ``x`` and of the result.
     ties : {"first", "split", "all"}
@@ -71,6 +72,9 @@ def adaptive_max_pool(
     y = to_last(xp, x, data_format)
     for axis, (n, o) in enumerate(sizes, start=1):
         y = _over_ranges(xp, y, _bins(n, o), axis, xp.maximum)
+    if all(n == o for n, o in sizes):
+        # bins of one cell are a view of the caller's array
+        y = xp.asarray(y, copy=True)
     return from_last(xp, y, data_format)
 
 
@@ -82,11 +86,14 @@ def adaptive_max_pool_vjp(
     data_format: str = "channels_last",
     ties: str = "first",
     y: Array | None = None,
-) -> Array:
+) -> Array | None:
     op = "adaptive_max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
-    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
     check_ties(op, ties)
+    if not is_floating(xp, x.dtype):
+        real(op, xp, x=x)
+        return None
+    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
     sizes = _check(op, x, output_size, data_format)
     if y is None:
         y = adaptive_max_pool(x, output_size, data_format=data_format)
@@ -104,7 +111,7 @@ def adaptive_max_pool_vjp(
         width = max(stop - start for start, stop in ranges)
         widths.append(width)
         cells = [min(start + j, stop - 1) for start, stop in ranges for j in range(width)]
-        spread = xp.take(spread, xp.asarray(cells, **placement(x)), axis=axis)
+        spread = _take(xp, spread, cells, axis)
         real_cells = [start + j < stop for start, stop in ranges for j in range(width)]
         along = _along(xp, real_cells, axis, x)
         valid = along if valid is None else valid & along
@@ -117,7 +124,9 @@ def adaptive_max_pool_vjp(
         ((0, 0),) * len(widths),
         output,
     )
-    dx = window_maximum_vjp(xp, cast(xp, dy, accumulator(xp, dy.dtype)), spread, y, window, ties, valid)
+    dx = window_maximum_vjp(
+        xp, cast(xp, dy, accumulator(xp, dy.dtype)), spread, y, window, ties, valid
+    )
     for axis, (n, o) in enumerate(sizes, start=1):
         dx = _gather_sum(xp, dx, _copies(n, o), axis)
     return from_last(xp, cast(xp, dx, dy.dtype), data_format)
@@ -126,12 +135,11 @@ def adaptive_max_pool_vjp(
 adaptive_max_pool_vjp.__doc__ = adaptive_max_pool.__doc__
 
 
-def adaptive_avg_pool(
-    x: Array, output_size: Ints, *, data_format: str = "channels_last"
-) -> Array:
+def adaptive_avg_pool(x: Array, output_size: Ints, *, data_format: str = "channels_last") -> Array:
     """The mean of each of ``output_size`` bins along every spatial axis.
 
-    ``adaptive_avg_pool_vjp(dy, x, output_size, ...)`` gives every cell its share of the bins it is in.
+    ``adaptive_avg_pool_vjp(dy, x, output_size, ...)`` gives every cell its share of the bins it is
+    in.
 
     Parameters
     ----------
@@ -237,7 +245,7 @@ def _over_ranges(
     y = None
     for j in range(max(stop - start for start, stop in ranges)):
         cells = [min(start + j, stop - 1) for start, stop in ranges]
-        view = xp.take(x, xp.asarray(cells, **placement(x)), axis=axis)
+        view = _take(xp, x, cells, axis)
         y = view if y is None else combine(y, view)
     return y
 
@@ -248,7 +256,7 @@ def _gather_sum(xp: Namespace, x: Array, lists: Sequence[Sequence[int]], axis: i
     zero = xp.zeros((), dtype=x.dtype, **placement(x))
     for j in range(max(map(len, lists))):
         cells = [entries[j] if j < len(entries) else 0 for entries in lists]
-        part = xp.take(x, xp.asarray(cells, **placement(x)), axis=axis)
+        part = _take(xp, x, cells, axis)
         present = [j < len(entries) for entries in lists]
         if not all(present):
             part = xp.where(_along(xp, present, axis, x), part, zero)
@@ -256,6 +264,16 @@ def _gather_sum(xp: Namespace, x: Array, lists: Sequence[Sequence[int]], axis: i
     return total
 
 
-def _along(xp: Namespace, values: Sequence[object], axis: int, like: Array, dtype: object = None) -> Array:
+def _take(xp: Namespace, x: Array, cells: Sequence[int], axis: int) -> Array:
+    """The ``cells`` of ``x`` along ``axis``: a slice where they are evenly spaced, as in bins that divide the input."""
+    step = cells[1] - cells[0] if len(cells) > 1 else 1
+    if step > 0 and all(b - a == step for a, b in pairwise(cells)):
+        return x[(*(slice(None),) * axis, slice(cells[0], cells[-1] + 1, step), ...)]
+    return xp.take(x, xp.asarray(cells, **placement(x)), axis=axis)
+
+
+def _along(
+    xp: Namespace, values: Sequence[object], axis: int, like: Array, dtype: object = None
+) -> Array:
     shape = tuple(len(values) if a == axis else 1 for a in range(like.ndim))
     return xp.reshape(xp.asarray(values, dtype=dtype, **placement(like)), shape)

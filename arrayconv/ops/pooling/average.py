@@ -37,7 +37,8 @@ def avg_pool(
 ) -> Array:
     """The mean of every window, channel by channel.
 
-    ``avg_pool_vjp(dy, x, window, ...)`` gives every cell its share of the upstream gradient of each window it is in.
+    ``avg_pool_vjp(dy, x, window, ...)`` gives every cell its share of the upstream gradient of each
+    window it is in.
 
     Parameters
     ----------
@@ -56,23 +57,24 @@ def avg_pool(
     ceil_mode : bool
         Keep a last window that hangs over the end, unless it would start in the padding there.
     count_include_pad : bool
-        Divide by the cells inside the padded input, and not only by those inside the input. Cells that ``ceil_mode`` added
-        never count.
+        Divide by the cells inside the padded input, and not only by those inside the input. Cells
+        that ``ceil_mode`` added never count.
     data_format : {"channels_last", "channels_first"}
         Layout of ``x`` and of the result.
 
     Returns
     -------
     array, shape (N, *out, C) or (N, C, *out)
-        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis, rounded up in ``ceil_mode``;
-        the dtype of ``x``, accumulated in at least float32.
+        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis,
+        rounded up in ``ceil_mode``; the dtype of ``x``, accumulated in at least float32.
 
     Raises
     ------
     TypeError
         An ``x`` that is not real floating, or geometry that is not integer.
     ValueError
-        A window larger than the padded input, padding as wide as the window, an unknown format, ``dy`` of the wrong shape.
+        A window larger than the padded input, padding as wide as the window, an unknown format,
+        ``dy`` of the wrong shape.
 
     Examples
     --------

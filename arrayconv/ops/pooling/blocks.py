@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from arrayconv.engine.blocks import Block, Blocks, fit, grid
+from arrayconv.engine.blocks import Block, Blocks, fit, grid, whole
 from arrayconv.engine.settings import current
 from arrayconv.namespace import Array, Namespace, is_lazy, itemsize, placement, traits
 from arrayconv.window import Window
@@ -14,30 +14,26 @@ from arrayconv.window import Window
 BLOCK_BYTES = 2**20
 
 
-def pooled(
-    xp: Namespace, x: Array, window: Window, compute: Callable[[Block], Array]
-) -> Array:
+def pooled(xp: Namespace, x: Array, window: Window, compute: Callable[[Block], Array]) -> Array:
     """What ``compute`` gives for every block of ``x``, as ``(N, *out, C)``."""
     blocks = _blocks(xp, x, window)
-    if len(blocks) == len(blocks[0]) == 1:
-        y = compute(blocks[0][0])
+    if len(blocks) <= 1:
+        y = compute(whole(window, x.shape[0]))
         # a window of one cell would hand out a view of the caller's array
         return xp.asarray(y, copy=True) if len(window.taps) == 1 else y
     y = xp.empty((x.shape[0], *window.output, x.shape[-1]), dtype=x.dtype, **placement(x))
-    for block in (block for row in blocks for block in row):
+    for block in blocks:
         y[block.images, block.rows, ...] = compute(block)
     return y
 
 
-def unpooled(
-    xp: Namespace, dy: Array, window: Window, compute: Callable[[Block], Array]
-) -> Array:
+def unpooled(xp: Namespace, dy: Array, window: Window, compute: Callable[[Block], Array]) -> Array:
     """The sum of what ``compute`` gives for every block of ``dy``, as ``(N, *size, C)``."""
     blocks = _blocks(xp, dy, window)
-    if len(blocks) == len(blocks[0]) == 1:
-        return compute(blocks[0][0])
+    if len(blocks) <= 1:
+        return compute(whole(window, dy.shape[0]))
     dx = xp.zeros((dy.shape[0], *window.size, dy.shape[-1]), dtype=dy.dtype, **placement(dy))
-    for block in (block for row in blocks for block in row):
+    for block in blocks:
         dx[block.images, block.cells, ...] += compute(block)
     return dx
 

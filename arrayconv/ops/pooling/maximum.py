@@ -14,6 +14,7 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
+    is_floating,
     is_lazy,
     placement,
     promoted,
@@ -38,14 +39,15 @@ def max_pool(
 ) -> Array:
     """The largest cell of every window, channel by channel.
 
-    ``max_pool_vjp`` gives the upstream gradient of a window to the cell that won it, ``ties`` saying which one that is.
+    ``max_pool_vjp`` gives the upstream gradient of a window to the cell that won it, ``ties``
+    saying which one that is.
 
     Parameters
     ----------
     dy : array
         Upstream gradient, of the shape of the result (``max_pool_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
-        Real floating or integer (``max_pool_vjp``: real floating).
+        Real floating or integer (the gradient of an integer ``x`` is ``None``).
     window : int or sequence of int
         Cells per spatial axis.
     stride : int or sequence of int, optional
@@ -59,24 +61,24 @@ def max_pool(
     data_format : {"channels_last", "channels_first"}
         Layout of ``x`` and of the result.
     ties : {"first", "split", "all"}
-        ``max_pool_vjp`` only. The gradient goes to the first of equal maxima in C order, is shared equally among them,
-        or goes to each in full (as in the course).
+        ``max_pool_vjp`` only. The gradient goes to the first of equal maxima in C order, is shared
+        equally among them, or goes to each in full (as in the course).
     y : array, optional
         The result of ``max_pool``, if it is at hand (``max_pool_vjp`` only).
 
     Returns
     -------
     array, shape (N, *out, C) or (N, C, *out)
-        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis, rounded up in ``ceil_mode``;
-        the dtype of ``x``. NaN wins, and takes the gradient.
+        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis,
+        rounded up in ``ceil_mode``; the dtype of ``x``. NaN wins, and takes the gradient.
 
     Raises
     ------
     TypeError
         A boolean or complex ``x``, or geometry that is not integer.
     ValueError
-        A window larger than the padded input, padding as wide as the window, an unknown tie rule or format, ``dy`` or
-        ``y`` of the wrong shape.
+        A window larger than the padded input, padding as wide as the window, an unknown tie rule or
+        format, ``dy`` or ``y`` of the wrong shape.
 
     Notes
     -----
@@ -111,11 +113,14 @@ def max_pool_vjp(
     data_format: str = "channels_last",
     ties: str = "first",
     y: Array | None = None,
-) -> Array:
+) -> Array | None:
     op = "max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
-    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
     check_ties(op, ties)
+    if not is_floating(xp, x.dtype):
+        real(op, xp, x=x)
+        return None
+    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
     geometry = check_pool(op, x, window, stride, padding, dilation, ceil_mode, data_format)
     dy, x = to_last(xp, dy, data_format), to_last(xp, x, data_format)
     shape = (x.shape[0], *geometry.output, x.shape[-1])

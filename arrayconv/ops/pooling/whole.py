@@ -9,6 +9,7 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
+    is_floating,
     placement,
     promoted,
     real,
@@ -22,14 +23,15 @@ def global_max_pool(
 ) -> Array:
     """The largest cell of every channel of every image.
 
-    ``global_max_pool_vjp`` gives the upstream gradient to the cell that won, ``ties`` saying which one that is.
+    ``global_max_pool_vjp`` gives the upstream gradient to the cell that won, ``ties`` saying which
+    one that is.
 
     Parameters
     ----------
     dy : array
         Upstream gradient, of the shape of the result (``global_max_pool_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
-        Real floating or integer (``global_max_pool_vjp``: real floating).
+        Real floating or integer (the gradient of an integer ``x`` is ``None``).
     keepdims : bool
         Keep the spatial axes, with length 1.
     data_format : {"channels_last", "channels_first"}
@@ -76,11 +78,14 @@ def global_max_pool_vjp(
     data_format: str = "channels_last",
     ties: str = "first",
     y: Array | None = None,
-) -> Array:
+) -> Array | None:
     op = "global_max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
-    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
     check_ties(op, ties)
+    if not is_floating(xp, x.dtype):
+        real(op, xp, x=x)
+        return None
+    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
     _check(op, x, data_format)
     expected = _result_shape(x, keepdims, data_format)
     check_gradient(op, dy, expected)

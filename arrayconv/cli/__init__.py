@@ -1,0 +1,194 @@
+"""The commands: ``arrayconv demo``, ``check``, ``backends``, ``filter`` and ``plan``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import arrayconv as ac
+from arrayconv.backends import NAMES
+from arrayconv.cli import commands
+from arrayconv.filters import KERNELS
+
+__all__ = ["main"]
+
+DEMO = """\
+Takes a photograph (its own, or IMAGE), pads it, convolves it with a bank of ten filters, rectifies
+and max-pools the maps, and takes the gradients all the way back to the image: with the same code on
+every array library found here, on its CPU and GPU, in float32 and float64.
+
+Prints one table. Times are medians after a warm-up, in milliseconds, JAX's of the compiled
+function. Differences are shares of the largest element: of the forward results from NumPy's, and
+of the gradients from jax.vjp of the forward pass in float64."""
+
+CHECK = """\
+Runs the whole table of cases, every operation with every option, on the array libraries found here:
+each result is compared with NumPy's and each hand-written gradient, element by element, with
+jax.vjp in float64 (without JAX, with central differences). Prints the worst error of every operation
+on every library, as a share of the largest element. Exit status 1 if one is wrong."""
+
+PLAN = """\
+Says how a convolution of these shapes would be computed: the strategy and why, the blocks it works
+in, the temporary memory, and the arithmetic. Shapes are written 8,56,56,64: X is (N, *S, C) and W
+(*K, C_in / groups, C_out)."""
+
+PLAN_EXAMPLES = """\
+examples:
+  arrayconv plan 8,56,56,64 3,3,64,64 --padding same
+  arrayconv plan 8,56,56,64 3,3,1,64 --groups 64 --stride 2 --padding 1 --backward"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments after the program's name; by default those it was started with.
+
+    Returns
+    -------
+    int
+        0 for success, 1 where a check failed, 2 for a wrong argument or file, 130 after Ctrl-C.
+
+    Examples
+    --------
+    >>> from arrayconv.cli import main
+    >>> main(["plan", "1,8,8,3"])
+    2
+    """
+    # JAX otherwise takes three quarters of a GPU that the libraries here share
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    try:
+        args = _parser().parse_args(argv)
+        status: int = args.command(args)
+        sys.stdout.flush()
+        return status
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    except ValueError as error:
+        # a wrong argument or file; anything else is a fault of the program and keeps its traceback
+        print(f"arrayconv: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\narrayconv: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # the reader has gone, as in `arrayconv backends | head -1`
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="arrayconv",
+        description="Padding, convolution, pooling and their gradients on any array library.",
+    )
+    parser.add_argument("--version", action="version", version=f"arrayconv {ac.__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, more: str, epilog: str = ""
+    ) -> argparse.ArgumentParser:
+        sub = subparsers.add_parser(
+            name,
+            help=text,
+            description=more,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(command=run)
+        return sub
+
+    demo = command("demo", commands.demo, "a photograph through a small network, and back", DEMO)
+    demo.add_argument("image", nargs="?", metavar="IMAGE", help="an image file to use instead")
+    _add_backend(demo)
+    demo.add_argument(
+        "--out",
+        metavar="FILE",
+        default="arrayconv-demo.png",
+        help="where to draw input, filters, maps and gradient (default: %(default)s)",
+    )
+    demo.add_argument("--json", metavar="FILE", help="write the table as JSON too")
+
+    check = command("check", commands.check, "verify every operation on every library here", CHECK)
+    _add_backend(check)
+
+    command(
+        "backends",
+        commands.backends,
+        "which array libraries and devices are usable here",
+        "Lists the array libraries and devices that are usable here and, for each that is not, why\n"
+        "and what to install.",
+    )
+
+    one = command(
+        "filter",
+        commands.filter_image,
+        "apply one filter to an image file",
+        "Applies one filter to every channel of an image, and writes an image of the same size.\n"
+        "Filters that answer with both signs (sobel, prewitt, emboss, edge, laplacian) are written\n"
+        "with grey as zero.",
+    )
+    one.add_argument("image", metavar="IMAGE", help="the image file to read")
+    one.add_argument(
+        "--kernel", required=True, choices=list(KERNELS), metavar="NAME", help=", ".join(KERNELS)
+    )
+    one.add_argument(
+        "--out", required=True, metavar="FILE", help="where to write; the suffix names the format"
+    )
+
+    plan = command(
+        "plan", commands.plan, "how a convolution would be computed", PLAN, PLAN_EXAMPLES
+    )
+    for name, meaning in (("x", "shape of the input"), ("w", "shape of the weights")):
+        plan.add_argument(name, type=_ints, metavar=name.upper(), help=meaning)
+    for name, meaning in (("stride", "window step"), ("dilation", "cell step of the kernel")):
+        plan.add_argument(f"--{name}", type=_one_or_more, default=1, metavar="N[,N]", help=meaning)
+    plan.add_argument(
+        "--padding",
+        type=_padding,
+        default=0,
+        metavar="P",
+        help="cells, one or one per axis (1 or 1,2), or valid, same, same_lower, causal",
+    )
+    plan.add_argument("--groups", type=int, default=1, metavar="G", help="groups of channels")
+    plan.add_argument(
+        "--data-format", choices=("channels_last", "channels_first"), default="channels_last"
+    )
+    plan.add_argument("--transpose", action="store_true", help="plan conv_transpose instead")
+    plan.add_argument("--backward", action="store_true", help="plan the gradients instead")
+    return parser
+
+
+def _add_backend(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--backend",
+        action="append",
+        metavar="NAME",
+        help="use this library only, repeatable: " + ", ".join(NAMES) + "; jax and torch stand for"
+        " all their devices",
+    )
+
+
+def _ints(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected ints such as 8,56,56,64, got {text!r}"
+        ) from None
+
+
+def _one_or_more(text: str) -> int | tuple[int, ...]:
+    values = _ints(text)
+    return values[0] if len(values) == 1 else values
+
+
+def _padding(text: str) -> Any:
+    return text if text.isidentifier() else _one_or_more(text)

@@ -1,0 +1,214 @@
+"""What each command does with its parsed arguments; every function returns the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+import arrayconv as ac
+from arrayconv.backends import NAMES, Backend, BackendError, find_backend, find_backends
+from arrayconv.demo import Row, measure, photograph, prepare, read_image, run, write_image
+from arrayconv.demo.images import check_image_name, check_output, writing
+from arrayconv.demo.picture import check_picture, draw
+from arrayconv.filters import KERNELS, apply_filter
+
+SIDE = 512
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Run the network on every backend, print the table, and write picture and JSON."""
+    check_picture(args.out)
+    if args.json is not None:
+        check_output(args.json)
+    image = read_image(args.image or photograph(), side=SIDE)
+    network = prepare(image)
+    chosen = _chosen(args.backend)
+    rows = []
+    with _Bar(2 * len(chosen), "demo") as bar:
+        for row in run(network, chosen):
+            rows.append(row)
+            bar.update()
+    head = ("library", "device", "dtype", "forward ms", "backward ms", "from NumPy", "from jax.vjp")
+    print(_table(head, map(_cells, rows), left=3))
+    if all(row.gradient_difference is None for row in rows):
+        print('jax.vjp: not compared, JAX is not usable: pip install "arrayconv[jax]"')
+    print(
+        f"{network.undecided:.1%} of the pooled cells have no clear maximum and take no part in the "
+        "gradient."
+    )
+    _, results = measure(find_backend("numpy"), network, "float32", repeats=1)
+    draw(args.out, network, results)
+    print(f"picture: {args.out}")
+    if args.json is not None:
+        report = {
+            "arrayconv": ac.__version__,
+            "image": str(args.image or photograph().name),
+            "shape": network.x.shape,
+            "undecided": network.undecided,
+            "rows": [asdict(row) for row in rows],
+        }
+        with writing(args.json) as draft:
+            draft.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        print(f"table as JSON: {args.json}")
+    failed = [row for row in rows if row.error]
+    for row in failed:
+        print(f"arrayconv: {row.backend} {row.dtype} failed: {row.error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    def number(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    return (
+        f"{row.library} {row.version}",
+        row.device,
+        row.dtype,
+        "failed" if row.error else number(row.forward_ms, ".2f"),
+        number(row.backward_ms, ".2f"),
+        number(row.difference, ".1e"),
+        number(row.gradient_difference, ".1e"),
+    )
+
+
+def check(args: argparse.Namespace) -> int:
+    """Verify every case on every backend, and print the worst errors."""
+    from arrayconv.cases import cases
+    from arrayconv.verify import check_case
+
+    table = cases()
+    chosen = _chosen(args.backend)
+    worst: dict[tuple[str, str], float] = {}
+    failures: list[str] = []
+    with _Bar(len(table) * len(chosen), "check") as bar:
+        # case by case, since what JAX says of a case is kept for the next library
+        for case in table:
+            for backend in chosen:
+                bar.update()
+                key = case.op, backend.name
+                try:
+                    with backend.exact():
+                        off = check_case(case, backend.xp, backend.place)
+                except Exception as error:
+                    failures.append(f"{backend.name}: {case.id}: {error}")
+                    off = np.inf
+                worst[key] = max(worst.get(key, 0.0), off)
+    names = [backend.name for backend in chosen]
+    ops = dict.fromkeys(case.op for case in table)
+    rows = (
+        (op, *("FAILED" if np.isinf(worst[op, n]) else f"{worst[op, n]:.1e}" for n in names))
+        for op in ops
+    )
+    print(_table(("worst error", *names), rows, left=1))
+    for failure in failures:
+        print(f"arrayconv: {failure}", file=sys.stderr)
+    checks = len(table) * len(chosen)
+    print(f"{checks - len(failures)} checks passed, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+def backends(args: argparse.Namespace) -> int:
+    """List what is usable here, and why the rest is not."""
+    rows = []
+    for name, library, found in find_backends():
+        if isinstance(found, Backend):
+            rows.append((name, f"{library} {found.version}", "usable", f"on {found.device}"))
+        else:
+            rows.append((name, library, "not usable", f"{found}; {found.install}"))
+    print(_table(("name", "library", "", ""), rows, left=4))
+    return 0
+
+
+def filter_image(args: argparse.Namespace) -> int:
+    """Apply one filter to an image file."""
+    check_image_name(args.out)
+    image = read_image(args.image)
+    kernel = KERNELS[args.kernel]()
+    y = apply_filter(image, kernel)
+    if np.isclose(kernel.sum(), 0.0) or args.kernel == "emboss":
+        # scaled by the largest answer to an image between 0 and 1, with grey as zero
+        y = 0.5 + 0.5 * (y - 0.5 * kernel.sum()) / (0.5 * np.abs(kernel).sum())
+    write_image(args.out, y)
+    print(f"{args.kernel}: {args.out}, {image.shape[1]} x {image.shape[0]} pixels")
+    return 0
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Print the engine's plan for the given shapes."""
+    f = getattr(ac, ("conv_transpose" if args.transpose else "conv") + "_vjp" * args.backward)
+    config: dict[str, Any] = {
+        name: getattr(args, name)
+        for name in ("stride", "padding", "dilation", "groups", "data_format")
+    }
+    shapes = [args.x, args.w]
+    if args.backward:
+        # an empty batch costs nothing and has the shape of the upstream gradient
+        nothing, weights = (
+            np.broadcast_to(np.float32(0), shape) for shape in ((0, *args.x[1:]), args.w)
+        )
+        forward = ac.conv_transpose if args.transpose else ac.conv
+        y = forward(nothing, weights, **config)
+        shapes.insert(0, (args.x[0], *y.shape[1:]))
+    print(ac.explain(f, *shapes, **config))
+    return 0
+
+
+class _Bar:
+    """A progress bar on standard error, where tqdm is installed."""
+
+    def __init__(self, total: int, what: str) -> None:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            self._bar = None
+        else:
+            self._bar = tqdm(total=total, desc=what, leave=False, file=sys.stderr)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+
+def _chosen(asked: list[str] | None) -> list[Backend]:
+    """Return the backends asked for, each of which must be usable, or all that are."""
+    if not asked:
+        return [found for _, _, found in find_backends() if isinstance(found, Backend)]
+    backends = {}
+    for name in asked:
+        names = [known for known in NAMES if known in (name, f"{name}-cpu", f"{name}-gpu")]
+        if not names:
+            raise ValueError(f"--backend: unknown name {name!r}; expected {', '.join(NAMES)}")
+        found = [(known, library, b) for known, library, b in find_backends(names)]
+        usable = [b for _, _, b in found if isinstance(b, Backend)]
+        if not usable:
+            _, library, error = found[0]
+            assert isinstance(error, BackendError)
+            raise ValueError(f"--backend {name}: {library}: {error}; {error.install}")
+        backends.update({b.name: b for b in usable})
+    return list(backends.values())
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
+    """Return aligned columns, the first ``left`` of them flush left."""
+    lines = [head, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in (lines[0], ["-" * width for width in widths], *lines[1:])
+    )

@@ -1,0 +1,115 @@
+"""What counts as a mismatch, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from arrayconv.verify.pair import Host, Pair, host, is_floating
+
+
+class GradientMismatch(AssertionError):  # noqa: N818 (the name the contract gives)
+    """A derivative, or a result, is not what it must be.
+
+    Attributes
+    ----------
+    argument : str
+        Name of the argument whose gradient is wrong, or ``"result"``.
+    index : tuple of int or None
+        Where the worst element is; None where no single element is to blame.
+    got, want : float or None
+        The two values there; None where the shapes or dtypes already differ.
+    configuration : str
+        The call, with shapes instead of values.
+    """
+
+    def __init__(
+        self,
+        argument: str,
+        configuration: str,
+        what: str,
+        *,
+        index: tuple[int, ...] | None = None,
+        got: float | None = None,
+        want: float | None = None,
+    ) -> None:
+        super().__init__(f"{configuration}: {what}")
+        self.argument = argument
+        self.configuration = configuration
+        self.index = index
+        self.got = got
+        self.want = want
+
+
+def gradients(pair: Pair, here: tuple[Any, ...], got: tuple[Any, ...]) -> list[tuple[int, Host]]:
+    """Return the gradients that a vjp owes, by the position of their argument."""
+    found = []
+    if any(dx is not None for dx in got[len(here) :]):
+        what = f"the vjp returned {len(got)} gradients for {len(here)} arguments"
+        raise GradientMismatch(pair.names[0], pair.text(here), what)
+    wrt = pair.vjp_config.get("wrt", pair.names)
+    for i, a in enumerate(here):
+        dx = got[i] if i < len(got) else None
+        if not is_floating(a):
+            if dx is not None:
+                what = f"d{pair.names[i]} must be None: it is no floating array"
+                raise GradientMismatch(pair.names[i], pair.text(here), what)
+        elif dx is not None:
+            found.append((i, host(dx)))
+        elif pair.names[i] in wrt:
+            what = f"d{pair.names[i]} is missing, the vjp returned {len(got)} gradients"
+            raise GradientMismatch(pair.names[i], pair.text(here), what)
+    return found
+
+
+def same_kind(pair: Pair, here: tuple[Any, ...], i: int, got: Host, want: Host, whose: str) -> None:
+    name = pair.names[i]
+    if got.shape != want.shape or got.dtype != want.dtype:
+        what = f"d{name} is {got.shape} {got.dtype}, and {whose} is {want.shape} {want.dtype}"
+        raise GradientMismatch(name, pair.text(here), what)
+
+
+def worst_gradient(
+    pair: Pair,
+    here: tuple[Any, ...],
+    got: tuple[Any, ...],
+    want: tuple[Host | None, ...],
+    rtol: float,
+) -> float:
+    worst = 0.0
+    for i, dx in gradients(pair, here, got):
+        expected = want[i]
+        assert expected is not None
+        worst = max(worst, worst_element(pair, here, pair.names[i], dx, expected, rtol))
+    return worst
+
+
+def worst_element(
+    pair: Pair, here: tuple[Any, ...], name: str, got: Host, want: Host, rtol: float
+) -> float:
+    """Return the largest error as a share of the largest finite element of `want`."""
+    label, oracle = (name, "NumPy") if name == "result" else (f"d{name}", "jax.vjp")
+    if got.shape != want.shape or got.dtype != want.dtype:
+        what = f"{label} is {got.shape} {got.dtype}, and {oracle} says {want.shape} {want.dtype}"
+        raise GradientMismatch(name, pair.text(here), what)
+    if got.size == 0:
+        return 0.0
+    scale = float(np.max(np.abs(want), where=np.isfinite(want), initial=0.0)) or 1.0
+    equal = (got == want) | (np.isnan(got) & np.isnan(want))
+    with np.errstate(invalid="ignore"):
+        error = np.where(equal, 0.0, np.abs(got - want) / scale)
+    # A NaN or inf on one side only is the worst there is.
+    error = np.where(np.isnan(error), np.inf, error)
+    index = tuple(int(n) for n in np.unravel_index(int(np.argmax(error)), error.shape))
+    if not error[index] <= rtol:
+        here_got, here_want = float(got[index]), float(want[index])
+        what = (
+            f"{label}{list(index)} is {here_got!r}, and {oracle} says {here_want!r}: an error of"
+            f" {error[index]:.1e} of the largest element, {rtol:.0e} is allowed;"
+            f" {int(np.sum(error > rtol))} of {error.size} elements are off"
+        )
+        raise GradientMismatch(
+            name, pair.text(here), what, index=index, got=here_got, want=here_want
+        )
+    return float(error[index])

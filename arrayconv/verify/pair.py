@@ -1,0 +1,119 @@
+"""A function with its vjp, and arrays of any library as float64 and on the host."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arrayconv.namespace import array_namespace, placement, to_numpy
+
+Array = Any
+Host = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A function, its vjp, and the keywords they are called with."""
+
+    f: Callable[..., Any]
+    vjp: Callable[..., Any] | None
+    config: Mapping[str, Any]
+    vjp_config: Mapping[str, Any]
+    names: tuple[str, ...]
+
+    def forward(self, args: tuple[Any, ...]) -> Any:
+        return self.f(*args, **self.config)
+
+    def backward(self, dy: Host, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        vjp = self.vjp if self.vjp is not None else _twin(self.f)
+        like = next(a for a in args if is_array(a))
+        found = vjp(beside(dy, like), *args, **self.config, **self.vjp_config)
+        return tuple(found) if isinstance(found, tuple) else (found,)
+
+    def text(self, args: tuple[Any, ...]) -> str:
+        """Show the call with shapes instead of values."""
+        shown = [
+            f"{name}: {a.shape}" if isinstance(a, np.ndarray) else f"{name}={a!r}"
+            for name, a in zip(self.names, args, strict=False)
+        ]
+        shown += [f"{k}={v!r}" for k, v in {**self.config, **self.vjp_config}.items()]
+        return f"{_name(self.f)}({', '.join(shown)})"
+
+
+def make_pair(
+    f: Callable[..., Any],
+    count: int,
+    vjp: Callable[..., Any] | None,
+    config: Mapping[str, Any],
+    vjp_config: Mapping[str, Any] | None,
+) -> Pair:
+    """Return a `Pair` that knows the names of its arguments."""
+    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [p.name for p in inspect.signature(f).parameters.values() if p.kind in named]
+    # A function of *args has no names for them.
+    names += [f"args{i}" for i in range(len(names), count)]
+    return Pair(f, vjp, config, vjp_config or {}, tuple(names))
+
+
+def _twin(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function called ``<name of f>_vjp`` in the file of `f`."""
+    name = f"{_name(f)}_vjp"
+    twin = getattr(sys.modules.get(f.__module__), name, None)
+    if twin is None:
+        raise ValueError(f"{_name(f)} has no {name} beside it in {f.__module__}; give one as vjp=")
+    found: Callable[..., Any] = twin
+    return found
+
+
+def _name(f: Callable[..., Any]) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def x64() -> AbstractContextManager[Any]:
+    """Let JAX, where somebody imported it, have float64 without touching the user's setting."""
+    jax = sys.modules.get("jax")
+    return nullcontext() if jax is None else jax.enable_x64(True)
+
+
+def is_array(a: Any) -> bool:
+    return hasattr(a, "dtype") and hasattr(a, "shape") and not isinstance(a, np.generic)
+
+
+def is_floating(a: Any) -> bool:
+    if not is_array(a):
+        return False
+    xp = array_namespace("verify", a=a)
+    return bool(xp.isdtype(a.dtype, "real floating"))
+
+
+def float64(a: Any) -> Any:
+    """Return a floating array in float64 where it is, and anything else as it came."""
+    if not is_floating(a):
+        return a
+    xp = array_namespace("verify", a=a)
+    return xp.astype(a, xp.float64)
+
+
+def host(a: Any) -> Any:
+    return to_numpy(a) if is_array(a) else a
+
+
+def beside(a: Host, like: Array) -> Array:
+    """Return `a` in the library and on the device of `like`."""
+    return array_namespace("verify", like=like).asarray(a.copy(), **placement(like))
+
+
+def first(y: Any) -> Any:
+    return y[0] if isinstance(y, tuple) else y
+
+
+def upstream(y: Any, seed: int) -> Host:
+    shape: tuple[int, ...] = first(y).shape
+    return np.random.default_rng([seed, 1]).standard_normal(shape)

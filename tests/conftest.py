@@ -1,0 +1,231 @@
+"""One fixture, `xp`, runs a test on every array library chosen with ``--backend``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+# JAX otherwise takes three quarters of a GPU that the other libraries share.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+CPU = ("numpy", "strict", "jax", "torch", "dask")
+GPU = ("cupy", "jax-gpu", "torch-gpu")
+BACKENDS = (*CPU, *GPU, "dpnp")
+MODULES = {
+    "numpy": "numpy",
+    "strict": "array_api_strict",
+    "jax": "jax",
+    "torch": "torch",
+    "dask": "dask.array",
+    "cupy": "cupy",
+    "jax-gpu": "jax",
+    "torch-gpu": "torch",
+    "dpnp": "dpnp",
+}
+
+
+class UnusableError(Exception):
+    """Why a backend cannot run on this machine."""
+
+
+def _frozen(a: Any) -> np.ndarray:
+    a = np.array(a)
+    a.flags.writeable = False
+    return a
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An array library, and one of its devices, as the tests use it."""
+
+    name: str
+    namespace: Any
+    make: Callable[[np.ndarray], Any] = field(repr=False)
+
+    def array(self, a: Any, *, batch: bool = False) -> Any:
+        """Return `a` (anything NumPy reads) as an array here; `batch` lets Dask chunk axis 0."""
+        a = np.asarray(a)
+        if batch and self.name == "dask":
+            chunks = (max(1, a.shape[0] // 2), *(-1 for _ in a.shape[1:]))
+            return self.namespace.from_array(a, chunks=chunks)
+        return self.make(a)
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        """Return `x` as a NumPy array, computing what is lazy."""
+        import arrayconv as ac
+
+        with self.computing():
+            return ac.to_numpy(x)
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Return a context in which what is lazy may be computed, as reports and checks do."""
+        if self.name != "dask":
+            return nullcontext()
+        import dask
+
+        return dask.config.set(scheduler="synchronous")
+
+
+def _strict(xp: Any) -> Backend:
+    device = xp.Device("device1")
+    return Backend("strict", xp, lambda a: xp.asarray(np.array(a), device=device))
+
+
+def _jax(name: str, kind: str) -> Backend:
+    import jax
+
+    try:
+        device = jax.devices(kind)[0]
+    except RuntimeError as error:
+        raise UnusableError(f"JAX has no {kind} device here: {error}") from error
+    return Backend(name, jax.numpy, lambda a: jax.device_put(np.array(a), device))
+
+
+def _torch(name: str, kind: str) -> Backend:
+    import torch
+
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UnusableError("torch finds no CUDA device here")
+    return Backend(name, torch, lambda a: torch.asarray(np.array(a), device=kind))
+
+
+def _cupy(xp: Any) -> Backend:
+    if not xp.cuda.is_available():
+        raise UnusableError("CuPy finds no CUDA device here")
+    return Backend("cupy", xp, xp.asarray)
+
+
+def _dask(xp: Any) -> Backend:
+    return Backend("dask", xp, lambda a: xp.from_array(a, chunks=-1))
+
+
+def _backend(name: str) -> Backend:
+    """Return the backend called `name`, or raise `UnusableError` with the reason."""
+    try:
+        xp = importlib.import_module(MODULES[name])
+    except ImportError as error:
+        raise UnusableError(f"{MODULES[name]} cannot be imported: {error}") from error
+    if name == "numpy":
+        return Backend(name, xp, _frozen)
+    if name == "strict":
+        return _strict(xp)
+    if xp.__name__ == "jax":
+        return _jax(name, "cpu" if name == "jax" else "gpu")
+    if xp.__name__ == "torch":
+        return _torch(name, "cpu" if name == "torch" else "cuda")
+    if name == "cupy":
+        return _cupy(xp)
+    if name == "dask":
+        return _dask(xp)
+    return Backend(name, xp, xp.asarray)
+
+
+def _no_compute(*args: Any, **kwargs: Any) -> Any:
+    raise AssertionError("an operation computed a Dask array")
+
+
+def _rules(backend: Backend, stack: ExitStack) -> None:
+    """Enter the strictest mode of a library, float64 included, for the length of a test."""
+    if backend.name == "dask":
+        import dask
+
+        stack.enter_context(dask.config.set(scheduler=_no_compute))
+    elif backend.name == "strict":
+        flags = {"boolean_indexing": False, "data_dependent_shapes": False}
+        stack.enter_context(backend.namespace.ArrayAPIStrictFlags(**flags))
+    elif backend.name.startswith("jax"):
+        stack.enter_context(strict_jax())
+    elif backend.name == "torch-gpu":
+        backend.namespace.backends.cuda.matmul.allow_tf32 = False
+        backend.namespace.backends.cudnn.allow_tf32 = False
+    elif backend.name == "cupy":
+        os.environ["CUPY_TF32"] = "0"
+
+
+def strict_jax(*, x64: bool = True) -> ExitStack:
+    """Return a context with JAX's strict promotions, full products and, or not, 64-bit types."""
+    import jax
+
+    stack = ExitStack()
+    stack.enter_context(jax.numpy_dtype_promotion("strict"))
+    stack.enter_context(jax.numpy_rank_promotion("raise"))
+    stack.enter_context(jax.default_matmul_precision("float32"))
+    stack.enter_context(jax.enable_x64(x64))
+    return stack
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("arrayconv")
+    group.addoption(
+        "--backend",
+        action="append",
+        metavar="NAME",
+        help=f"array library to test, repeatable or comma separated, out of {', '.join(BACKENDS)};"
+        " by default every CPU library that can be imported",
+    )
+    group.addoption("--full", action="store_true", help="run the whole case table on every library")
+
+
+def chosen(config: pytest.Config) -> list[str]:
+    """Return the names of the backends that this run asks for."""
+    asked = config.getoption("--backend")
+    if asked:
+        names = [name.strip() for given in asked for name in given.split(",") if name.strip()]
+        unknown = sorted(set(names) - set(BACKENDS))
+        if unknown:
+            raise pytest.UsageError(
+                f"--backend: unknown {', '.join(unknown)}; expected one of {', '.join(BACKENDS)}"
+            )
+        return list(dict.fromkeys(names))
+    # A library that is there but broken is kept, so that its tests fail or skip aloud.
+    return [name for name in CPU if importlib.util.find_spec(MODULES[name].split(".")[0])]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "backends(*names): of the chosen libraries, only these")
+    chosen(config)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which libraries run, and for each of the others why not."""
+    lines = []
+    for name in chosen(config):
+        try:
+            _backend(name)
+            lines.append(f"backend {name}: usable")
+        except UnusableError as reason:
+            lines.append(f"backend {name}: its tests are skipped, {reason}")
+    return lines
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    names = chosen(metafunc.config)
+    for mark in metafunc.definition.iter_markers("backends"):
+        names = [name for name in names if name in mark.args]
+    if "xp" in metafunc.fixturenames:
+        metafunc.parametrize("xp", names, indirect=True, scope="function")
+    if "sampled_case" in metafunc.fixturenames:
+        from arrayconv.cases import cases, sample
+
+        table = cases() if metafunc.config.getoption("--full") else sample(cases())
+        metafunc.parametrize("sampled_case", table, ids=lambda case: case.id)
+
+
+@pytest.fixture
+def xp(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Return a `Backend` of each chosen library, in its strictest mode and with float64."""
+    try:
+        backend = _backend(request.param)
+    except UnusableError as reason:
+        pytest.skip(f"backend {request.param}: {reason}")
+    with ExitStack() as stack:
+        _rules(backend, stack)
+        yield backend

@@ -1,0 +1,316 @@
+"""Who imports whom, what is public, and what an operation must never do to its arguments."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import arrayconv as ac
+
+PACKAGE = Path(ac.__file__).parent
+FILES = sorted(p for p in PACKAGE.rglob("*.py"))
+LIBRARIES = {"numpy", "jax", "torch", "cupy", "dask", "array_api_strict", "dpnp", "ndonnx"}
+CORE = {"window", "namespace", "engine", "ops", "course"}
+# A room imports from the rooms before it, and from itself.
+ROOMS = [
+    {"window"},
+    {"namespace"},
+    {"engine"},
+    {"ops"},
+    {"course", "filters", "cases"},
+    {"verify"},
+    {"backends"},
+    {"demo"},
+    {"cli"},
+]
+LEVEL = {room: i for i, rooms in enumerate(ROOMS) for room in rooms}
+
+
+def name_of(path):
+    parts = list(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path):
+    """Yield every imported module of a file, and whether it is imported when the file is."""
+
+    def walk(node, at_top):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                continue
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, at_top) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path}: a relative import"
+                # `from arrayconv.engine import windows` may name a module.
+                yield from ((f"{child.module}.{a.name}", at_top) for a in child.names)
+            yield from walk(child, at_top and not inside)
+
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")), True)
+
+
+def room(module):
+    return [*module.split("."), ""][1]
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.parent != PACKAGE or p.stem[0] != "_"], ids=name_of
+)
+def test_imports_go_down(path):
+    name = name_of(path)
+    for module, at_top in imports(path):
+        top = module.split(".")[0]
+        if top == "arrayconv":
+            target = room(module)
+            # `import arrayconv` is what a user of the operations writes: above the core alone.
+            below = target not in LEVEL or LEVEL[target] < LEVEL[room(name)]
+            assert target == room(name) or below, f"{name} imports {module}"
+            if target not in LEVEL:
+                assert room(name) not in CORE, f"{name} imports {module}"
+        elif room(name) == "window":
+            assert top in sys.stdlib_module_names, f"{name} imports {module}"
+        elif top in ("array_api_compat", "array_api_extra"):
+            assert name == "arrayconv.namespace", f"{name} imports {module}"
+        elif top in LIBRARIES and room(name) in CORE:
+            assert not at_top, f"{name} imports {module} when it is imported"
+            assert name in ("arrayconv.namespace", "arrayconv.engine.native"), name
+        elif top in LIBRARIES - {"numpy"}:
+            assert not at_top, f"{name} imports {module} when it is imported"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if "ops" in p.parts], ids=name_of)
+def test_families_of_operations_do_not_import_each_other(path):
+    family = [*name_of(path).split("."), ""][2]
+    for module, _ in imports(path):
+        if module.startswith("arrayconv.ops."):
+            other = module.split(".")[2]
+            allowed = {family, "layout"} | ({"activation"} if family == "loss" else set())
+            assert other in allowed, f"{path.name} imports {module}"
+
+
+OPERATIONS = [p for p in FILES if {"engine", "ops"} & set(p.parts) and p.stem != "native"]
+
+
+@pytest.mark.parametrize("path", OPERATIONS, ids=name_of)
+def test_operations_do_not_ask_which_library(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    named |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    asked = {n for n in named if n in LIBRARIES or n in ("library", "__name__")}
+    asked |= {
+        n for n in named if n.startswith("is_") and n.removeprefix("is_").split("_")[0] in LIBRARIES
+    }
+    # `explain` names the function it was given.
+    assert not asked - ({"__name__"} if path.stem == "explain" else set())
+
+
+def fresh(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_loads_no_array_library():
+    loaded = fresh(
+        "import sys, arrayconv, numpy; arrayconv.relu(numpy.ones(2));"
+        "print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    ).split()
+    assert not set(loaded) & (LIBRARIES - {"numpy"} | {"matplotlib", "PIL", "tqdm"})
+
+
+@pytest.mark.parametrize("name", ["backends", "cases", "cli", "demo", "filters", "verify"])
+def test_submodules_are_loaded_on_first_use(name):
+    out = fresh(
+        f"import sys, arrayconv as ac; before = 'arrayconv.{name}' in sys.modules;"
+        f"print(before, ac.{name}.__name__, {name!r} in dir(ac),"
+        " sorted({'jax', 'torch', 'cupy', 'matplotlib'} & set(sys.modules)))"
+    )
+    assert out.strip() == f"False arrayconv.{name} True []"
+
+
+def test_unknown_attribute():
+    with pytest.raises(AttributeError, match=r"arrayconv.*has no attribute 'convolve'"):
+        _ = ac.convolve
+
+
+S = "data_format='channels_last'"
+WINDOW = "stride=None, padding=0, dilation=1, ceil_mode=False"
+CONV = "stride=1, padding=0, dilation=1, groups=1, flip_kernel=False"
+TRANSPOSE = CONV.replace("padding=0", "padding=0, output_padding=0")
+WRT = "wrt=('x', 'w', 'b')"
+COLUMNS = f"window, stride=1, *, padding=0, dilation=1, {S}"
+SIGNATURES = {
+    "pad": f"x, padding, *, mode='constant', value=0, {S}",
+    "conv": f"x, w, b=None, *, {CONV}, {S}",
+    "conv_transpose": f"x, w, b=None, *, {TRANSPOSE}, {S}",
+    "max_pool": f"x, window, *, {WINDOW}, {S}",
+    "avg_pool": f"x, window, *, {WINDOW}, count_include_pad=False, {S}",
+    "global_max_pool": f"x, *, keepdims=False, {S}",
+    "global_avg_pool": f"x, *, keepdims=False, {S}",
+    "adaptive_avg_pool": f"x, output_size, *, {S}",
+    "adaptive_max_pool": f"x, output_size, *, {S}",
+    "im2col": f"x, {COLUMNS}",
+    "col2im": f"columns, shape, {COLUMNS}",
+    "relu": "x",
+}
+EXTRA = {
+    "conv": f", {WRT}",
+    "conv_transpose": f", {WRT}",
+    "max_pool": ", ties='first', y=None",
+    "global_max_pool": ", ties='first', y=None",
+    "adaptive_max_pool": ", ties='first', y=None",
+}
+COURSE = {
+    "zero_pad": "X, pad",
+    "conv_single_step": "a_slice_prev, W, b",
+    "conv_forward": "A_prev, W, b, hparameters",
+    "conv_backward": "dZ, cache",
+    "pool_forward": "A_prev, hparameters, mode='max'",
+    "create_mask_from_window": "x",
+    "distribute_value": "dz, shape",
+    "pool_backward": "dA, cache, mode='max'",
+    "rectified": "x",
+}
+
+
+def test_public_names():
+    expected = {*SIGNATURES, *(f"{op}_vjp" for op in SIGNATURES), *COURSE}
+    expected |= {"options", "explain", "to_numpy"}
+    assert sorted(ac.__all__) == sorted(expected)
+    assert set(ac.__all__) <= set(dir(ac))
+
+
+def signature(f):
+    """The signature without its annotations."""
+    found = inspect.signature(f)
+    bare = [p.replace(annotation=p.empty) for p in found.parameters.values()]
+    return str(found.replace(parameters=bare, return_annotation=found.empty))[1:-1]
+
+
+@pytest.mark.parametrize("op", SIGNATURES)
+def test_signatures(op):
+    assert signature(getattr(ac, op)) == SIGNATURES[op]
+    twin = getattr(ac, f"{op}_vjp")
+    assert signature(twin) == f"dy, {SIGNATURES[op]}{EXTRA.get(op, '')}"
+    assert twin.__doc__ is getattr(ac, op).__doc__
+    for section in ("Parameters\n", "Returns\n", "Raises\n", "Examples\n"):
+        assert section in twin.__doc__
+
+
+@pytest.mark.parametrize("name", COURSE)
+def test_signatures_of_the_course(name):
+    assert signature(getattr(ac, name)) == COURSE[name]
+
+
+X = np.random.default_rng(0).standard_normal((2, 6, 5, 4))
+W = np.random.default_rng(1).standard_normal((3, 3, 4, 6))
+B = np.ones(6)
+# With each, one call in which nothing happens to the values, so that a view would do.
+CALLS = [
+    ("pad", (X,), (1,), {}),
+    ("pad", (X,), (0,), {}),
+    ("pad", (X,), (1,), {"mode": "edge"}),
+    ("pad", (X,), (0,), {"mode": "wrap", "data_format": "channels_first"}),
+    ("conv", (X, W, B), (), {"padding": "same"}),
+    ("conv", (X, W[:1, :1]), (), {}),
+    ("conv_transpose", (X, np.swapaxes(W, 2, 3), B), (), {"stride": 2}),
+    ("max_pool", (X,), (2,), {}),
+    ("max_pool", (X,), (1,), {}),
+    ("max_pool", (X,), (1,), {"stride": 2, "data_format": "channels_first"}),
+    ("avg_pool", (X,), (2,), {"padding": 1}),
+    ("avg_pool", (X,), (1,), {}),
+    ("global_max_pool", (X,), (), {}),
+    ("global_max_pool", (X[:, :1, :1],), (), {"keepdims": True}),
+    ("global_avg_pool", (X,), (), {}),
+    ("global_avg_pool", (X[:, :1, :1],), (), {"keepdims": True}),
+    ("adaptive_max_pool", (X,), (2,), {}),
+    ("adaptive_max_pool", (X,), ((6, 5),), {}),
+    ("adaptive_avg_pool", (X,), (2,), {}),
+    ("adaptive_avg_pool", (X,), ((6, 5),), {}),
+    ("im2col", (X,), (2,), {}),
+    ("im2col", (X,), (1,), {}),
+    ("col2im", (np.ones((24, 36)),), (X.shape, 3), {}),
+    ("col2im", (np.ones((60, 4)),), (X.shape, 1), {}),
+    ("relu", (X,), (), {}),
+    ("relu", (np.abs(X),), (), {}),
+]
+
+
+def call_id(call):
+    return "-".join([call[0], *map(str, call[2]), *(f"{k}={v}" for k, v in call[3].items())])
+
+
+@pytest.mark.parametrize("call", CALLS, ids=call_id)
+def test_arguments_are_neither_written_nor_returned(call):
+    op, arrays, args, config = call
+    given = [a.copy() for a in arrays]
+    for a in given:
+        a.flags.writeable = False
+    y = getattr(ac, op)(*given, *args, **config)
+    dy = np.ones(y.shape)
+    dy.flags.writeable = False
+    gradients = getattr(ac, f"{op}_vjp")(dy, *given, *args, **config)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    results = [y, *(g for g in gradients if g is not None)]
+    for result in results:
+        assert result.flags.writeable
+        assert not any(np.shares_memory(result, a) for a in (*given, dy))
+    for i, result in enumerate(results):
+        assert not any(np.shares_memory(result, other) for other in results[:i])
+
+
+@pytest.mark.parametrize("call", CALLS, ids=call_id)
+def test_torch_arguments_are_neither_written_nor_returned(call):
+    torch = pytest.importorskip("torch")
+    op, arrays, args, config = call
+    given = [torch.asarray(a.copy()) for a in arrays]
+    y = getattr(ac, op)(*given, *args, **config)
+    dy = torch.ones(y.shape, dtype=y.dtype)
+    gradients = getattr(ac, f"{op}_vjp")(dy, *given, *args, **config)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    for result in (y, *(g for g in gradients if g is not None)):
+        result += 1000.0
+    for a, original in zip((*given, dy), (*arrays, np.ones(dy.shape)), strict=True):
+        np.testing.assert_array_equal(a.numpy(), original)
+
+
+def test_zero_pad_by_zero_is_a_copy():
+    assert not np.shares_memory(ac.zero_pad(X, 0), X)
+
+
+@pytest.mark.parametrize("op", ["conv", "conv_transpose"])
+def test_gradients_asked_for(xp, op):
+    w = W if op == "conv" else np.swapaxes(W, 2, 3)
+    x, w, b = xp.array(X), xp.array(w), xp.array(B)
+    dy = xp.array(np.ones(getattr(ac, op)(x, w, b).shape))
+    vjp = getattr(ac, f"{op}_vjp")
+    full = vjp(dy, x, w, b)
+    assert full._fields == ("dx", "dw", "db")
+    for wrt in (("x",), ("w",), ("b",), ("x", "b"), ("b", "w"), ["x"], {"w", "x"}, ()):
+        part = vjp(dy, x, w, b, wrt=wrt)
+        for name, gradient, whole in zip("xwb", part, full, strict=True):
+            if name in wrt:
+                np.testing.assert_array_equal(xp.to_numpy(gradient), xp.to_numpy(whole))
+            else:
+                assert gradient is None
+    assert vjp(dy, x, w).db is None
+
+
+@pytest.mark.parametrize(
+    ("op", "args"), [("max_pool", (3,)), ("global_max_pool", ()), ("adaptive_max_pool", (2,))]
+)
+def test_handing_over_the_forward_result(xp, op, args):
+    x = xp.array(X)
+    y = getattr(ac, op)(x, *args)
+    dy = xp.array(np.random.default_rng(2).standard_normal(y.shape))
+    vjp = getattr(ac, f"{op}_vjp")
+    with_y, without = vjp(dy, x, *args, y=y), vjp(dy, x, *args)
+    np.testing.assert_array_equal(xp.to_numpy(with_y), xp.to_numpy(without))
+    if xp.name == "numpy":
+        with pytest.raises(ValueError, match=f"^{op}_vjp: y "):
+            vjp(dy, x, *args, y=y[:1])

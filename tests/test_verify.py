@@ -1,0 +1,292 @@
+"""The checks themselves: planted mistakes are found and named, right code passes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import arrayconv as ac
+from arrayconv.cases import Case, cases
+from arrayconv.verify import (
+    GradientMismatch,
+    check_adjoint,
+    check_case,
+    check_directional,
+    check_vjp,
+)
+
+X = np.random.default_rng(0).standard_normal((2, 5, 6, 3))
+W = np.random.default_rng(1).standard_normal((3, 2, 3, 4))
+B = np.random.default_rng(2).standard_normal(4)
+
+
+def wave(x, scale):
+    """Return something that is neither linear nor symmetric."""
+    return x * x * x * scale + x
+
+
+def wave_vjp(dy, x, scale):
+    return dy * (3 * x * x * scale + 1)
+
+
+def broken(position, change):
+    """Return `conv_vjp` with one of its gradients changed."""
+
+    def vjp(dy, *args, **config):
+        found = list(ac.conv_vjp(dy, *args, **config))
+        found[position] = change(found[position])
+        return tuple(found)
+
+    return vjp
+
+
+def one_element(a):
+    a = a.copy()
+    a.reshape(-1)[7] += 1e-8
+    return a
+
+
+MISTAKES = [
+    (0, lambda a: -a),
+    (0, one_element),
+    (0, lambda a: np.roll(a, 1, axis=1)),
+    (1, lambda a: a / 2),
+    (1, one_element),
+    (1, lambda a: np.flip(a, axis=(0, 1)).copy()),
+    (1, np.zeros_like),
+    (1, lambda a: np.full_like(a, np.nan)),
+    (2, lambda a: a * (1 + 1e-8)),
+]
+
+
+@pytest.mark.parametrize(("position", "change"), MISTAKES)
+def test_check_vjp_names_the_argument_and_the_worst_element(position, change):
+    pytest.importorskip("jax")
+    name = "xwb"[position]
+    with pytest.raises(GradientMismatch) as raised:
+        check_vjp(ac.conv, X, W, B, vjp=broken(position, change), padding="same", stride=2)
+    mismatch, message = raised.value, str(raised.value)
+    assert mismatch.argument == name
+    assert len(mismatch.index) == (X, W, B)[position].ndim
+    dy = np.random.default_rng([0, 1]).standard_normal((2, 3, 3, 4))
+    right = ac.conv_vjp(dy, X, W, B, padding="same", stride=2)[position]
+    wrong = change(right)
+    assert mismatch.want == pytest.approx(float(right[mismatch.index]), rel=1e-12)
+    assert mismatch.got == pytest.approx(float(wrong[mismatch.index]), rel=1e-12, nan_ok=True)
+    worst = np.max(np.abs(wrong - right))
+    assert np.isnan(worst) or abs(mismatch.got - mismatch.want) == pytest.approx(worst)
+    assert f"d{name}{list(mismatch.index)} is {mismatch.got!r}" in message
+    assert f"jax.vjp says {mismatch.want!r}" in message
+    for part in ("conv(x: (2, 5, 6, 3), w: (3, 2, 3, 4), b: (4,)", "padding='same'", "stride=2"):
+        assert part in message
+        assert part in mismatch.configuration
+
+
+@pytest.mark.parametrize(("position", "change"), MISTAKES)
+def test_check_directional_sees_what_is_not_tiny(position, change):
+    vjp = broken(position, change)
+    if change is one_element or position == 2:
+        assert check_directional(ac.conv, X, W, B, vjp=vjp) < 1e-6
+        return
+    with pytest.raises(GradientMismatch) as raised:
+        check_directional(ac.conv, X, W, B, vjp=vjp, padding="same")
+    assert raised.value.argument == "xwb"[position]
+    assert raised.value.index is None
+    assert "central differences say" in str(raised.value)
+
+
+@pytest.mark.parametrize("check", [check_vjp, check_directional])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a[:1], r"dw is \(1, 2, 3, 4\) float64, and .* \(3, 2, 3, 4\) float64"),
+        (lambda a: a.astype(np.float32), "dw is .* float32, and .* float64"),
+        (lambda a: None, "dw is missing, the vjp returned 3 gradients"),
+    ],
+)
+def test_wrong_shape_dtype_or_number_of_gradients(check, change, message):
+    if check is check_vjp:
+        pytest.importorskip("jax")
+    with pytest.raises(GradientMismatch, match=message) as raised:
+        check(ac.conv, X, W, B, vjp=broken(1, change))
+    assert raised.value.argument == "w"
+
+
+def test_gradients_of_what_cannot_have_one():
+    pytest.importorskip("jax")
+
+    def scaled(x, mask):
+        return x * 2.0
+
+    def both(dy, x, mask):
+        return dy * 2.0, dy
+
+    mask = np.ones((2, 3), dtype=bool)
+    with pytest.raises(GradientMismatch, match="dmask must be None"):
+        check_vjp(scaled, np.ones((2, 3)), mask, vjp=both)
+    with pytest.raises(GradientMismatch, match="2 gradients for 1 arguments"):
+        check_vjp(lambda x: x * 2.0, np.ones(3), vjp=lambda dy, x: (dy * 2.0, dy))
+    assert check_vjp(scaled, np.ones((2, 3)), mask, vjp=lambda dy, x, mask: dy * 2.0) == 0.0
+
+
+def test_wrt_leaves_out_what_was_not_asked_for():
+    pytest.importorskip("jax")
+    assert check_vjp(ac.conv, X, W, B, vjp_config={"wrt": ("w", "b")}) < 1e-10
+    with pytest.raises(GradientMismatch, match="dw is missing"):
+        check_vjp(ac.conv, X, W, B, vjp=broken(1, lambda a: None), vjp_config={"wrt": ("w",)})
+
+
+def test_a_pair_of_ones_own(xp):
+    pytest.importorskip("jax")
+    x = xp.array(X.astype(np.float32))
+    with xp.computing():
+        assert check_vjp(wave, x, 0.3) < 1e-10
+        assert check_vjp(wave, x, scale=0.3, vjp=wave_vjp) < 1e-10
+    with xp.computing(), pytest.raises(GradientMismatch) as raised:
+        check_vjp(wave, x, 0.3, vjp=lambda dy, x, scale: dy * (2 * x * x * scale + 1))
+    assert raised.value.argument == "x"
+    assert "wave(x: (2, 5, 6, 3), scale=0.3)" in str(raised.value)
+
+
+def test_a_pair_of_ones_own_by_differences(xp):
+    x = xp.array(X)
+    with xp.computing():
+        assert check_directional(wave, x, 0.3) < 1e-6
+    with xp.computing(), pytest.raises(GradientMismatch):
+        check_directional(wave, x, 0.3, vjp=lambda dy, x, scale: dy * (2 * x * x * scale + 1))
+
+
+def test_first_of_several_results_is_differentiated():
+    pytest.importorskip("jax")
+
+    def shifted(x):
+        return x * x, x + 1.0
+
+    def vjp(dy, x):
+        return dy * 2.0 * x
+
+    assert check_vjp(shifted, X, vjp=vjp) < 1e-10
+    assert check_directional(shifted, X, vjp=vjp) < 1e-6
+
+
+def test_a_function_without_a_twin():
+    def lonely(x):
+        return x
+
+    with pytest.raises(ValueError, match="lonely has no lonely_vjp beside it in .*; give one as"):
+        check_directional(lonely, X)
+
+
+def test_infinities_and_nan_must_agree():
+    pytest.importorskip("jax")
+    x = np.asarray([1.0, np.inf, 2.0])
+    assert check_vjp(lambda x: x * x, x, vjp=lambda dy, x: 2 * x * dy) == 0.0
+    with pytest.raises(GradientMismatch) as raised:
+        check_vjp(lambda x: x * x, x, vjp=lambda dy, x: np.where(np.isinf(x), 0.0, 2 * x * dy))
+    assert raised.value.index == (1,)
+
+
+@pytest.mark.parametrize("x", [np.zeros((0, 3)), np.zeros((2, 3))])
+def test_empty_and_zero_gradients(x):
+    pytest.importorskip("jax")
+    assert check_vjp(lambda x: x * x, x, vjp=lambda dy, x: 2 * x * dy) == 0.0
+    assert check_directional(lambda x: x * x, x, vjp=lambda dy, x: 2 * x * dy) < 1e-6
+
+
+def test_users_x64_setting_is_left_alone():
+    jax = pytest.importorskip("jax")
+    for setting in (False, True):
+        with jax.enable_x64(setting):
+            check_vjp(ac.relu, X)
+            check_case(cases()[0], jax.numpy)
+            assert jax.config.jax_enable_x64 is setting
+            assert jax.numpy.ones(1).dtype == (np.float64 if setting else np.float32)
+
+
+def test_check_adjoint():
+    assert check_adjoint(ac.conv, X, W, padding=1) <= 1e-12
+    flipped = np.flip(W, axis=0).copy()
+    with pytest.raises(GradientMismatch) as raised:
+        check_adjoint(
+            ac.conv, X, W, adjoint=lambda y: ac.conv_transpose(y, flipped, padding=1), padding=1
+        )
+    assert raised.value.argument == "x"
+    assert "adjoint(y)> is" in str(raised.value)
+    assert raised.value.got != raised.value.want
+    with pytest.raises(GradientMismatch, match=r"dx is .*, and the adjoint is \(2, 5, 6, 3\)"):
+        check_adjoint(ac.conv, X, W, adjoint=lambda y: ac.conv_transpose(y, W, padding=1))
+    # One part in 1e8 is too much.
+    with pytest.raises(GradientMismatch):
+        check_adjoint(lambda x: x * 2.0, X, adjoint=lambda y: y * (2.0 + 2e-8))
+
+
+def test_check_adjoint_needs_a_linear_map():
+    with pytest.raises(GradientMismatch):
+        check_adjoint(ac.conv, X, W, B)
+
+
+def test_check_case_finds_a_wrong_gradient_and_a_wrong_result(monkeypatch):
+    case = Case("avg_pool", ((2, 6, 5, 2),), (2,), {"padding": 1})
+    assert check_case(case, np) < 1e-6
+    from arrayconv.ops import pooling
+
+    module = sys.modules[ac.avg_pool.__module__]
+    right = module.avg_pool_vjp
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            module, "avg_pool_vjp", lambda *args, **config: 1.001 * right(*args, **config)
+        )
+        with pytest.raises(GradientMismatch) as raised:
+            check_case(case, np)
+        assert raised.value.argument == "x"
+        assert "avg_pool(x: (2, 6, 5, 2), window=2, padding=1)" in str(raised.value)
+    strict = pytest.importorskip("array_api_strict")
+    forward = pooling.avg_pool
+
+    def wrong(x, window, **config):
+        y = forward(x, window, **config)
+        return y if isinstance(y, np.ndarray) else y + 1e-6
+
+    monkeypatch.setattr(ac, "avg_pool", wrong)
+    with pytest.raises(GradientMismatch, match="result.* and NumPy says"):
+        check_case(case, strict)
+
+
+def test_check_case_on_every_library(xp):
+    for op in ("pad", "conv", "max_pool", "global_max_pool", "col2im", "relu"):
+        case = next(case for case in cases() if case.op == op)
+        with xp.computing():
+            assert check_case(case, xp.namespace) < 1e-6
+
+
+WITHOUT_JAX = """
+import sys
+sys.modules["jax"] = None
+import numpy as np
+import arrayconv as ac
+from arrayconv.cases import cases
+from arrayconv.verify import GradientMismatch, check_case, check_directional, check_vjp
+x, w = np.ones((1, 5, 2)), np.ones((3, 2, 4))
+assert 0 < check_directional(ac.conv, x, w, padding=1) < 1e-6
+assert 0 < check_case(next(case for case in cases() if case.op == "conv"), np) < 1e-6
+try:
+    check_directional(ac.relu, x, vjp=lambda dy, x: 1.1 * dy)
+except GradientMismatch as mismatch:
+    print(mismatch.argument)
+try:
+    check_vjp(ac.conv, x, w)
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_without_jax():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_JAX], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    argument, message = done.stdout.splitlines()
+    assert argument == "x"
+    assert 'pip install "arrayconv[jax]"' in message
+    assert "check_directional" in message
