@@ -288,7 +288,8 @@ def test_wrt():
 def test_not_an_array(op, bad):
     args = (bad, *CALLS.get(op, ())[1:])
     name = "columns" if op == "col2im" else "x"
-    with pytest.raises(TypeError, match=rf"^{op}: {name} must be an array.*{type(bad).__name__}"):
+    what = "None" if bad is None else type(bad).__name__
+    with pytest.raises(TypeError, match=rf"^{op}: {name} must be an array.*got (an? )?{what};"):
         getattr(ac, op)(*args)
 
 
@@ -316,7 +317,7 @@ def test_two_libraries():
     torch = pytest.importorskip("torch")
     jnp = pytest.importorskip("jax.numpy")
     w, b = torch.asarray(W), jnp.asarray(B)
-    with pytest.raises(TypeError, match=r"^conv: x is .*numpy and w .*torch.*from_dlpack"):
+    with pytest.raises(TypeError, match=r"^conv: x is .*numpy and w .*torch.*torch.asarray\(x\)"):
         ac.conv(X, w)
     with pytest.raises(TypeError, match=r"^conv: x is .*numpy and b .*jax"):
         ac.conv(X, W, b)
