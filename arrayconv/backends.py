@@ -97,7 +97,7 @@ class Backend:
 
 
 def _import(module: str, extra: str) -> Any:
-    install = f'pip install "arrayconv[{extra}]"' if extra != module else f"pip install {extra}"
+    install = f'pip install "arrayconv[{extra}]"'
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -137,7 +137,7 @@ def _jax_on(kind: str) -> Backend:
     try:
         device = jax.devices(kind)[0]
     except RuntimeError as error:
-        raise BackendError(f"JAX finds no {kind} here", _gpu("jax-cuda")) from error
+        raise BackendError(f"it finds no {kind.upper()} here", _gpu("jax-cuda")) from error
     name = "cpu" if kind == "cpu" else device.device_kind
 
     def finish(y: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -191,8 +191,8 @@ def _cupy() -> Backend:
 
 
 def _dask() -> Backend:
+    dask = _import("dask", "dask")
     xp = _import("dask.array", "dask")
-    dask = importlib.import_module("dask")
 
     def finish(y: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(dask.persist(*y))

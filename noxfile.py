@@ -1,0 +1,165 @@
+"""One session per array library and kind of hardware; ``nox`` alone runs those that need no GPU.
+
+All CPU sessions share one environment, ``.nox/cpu``, made once; each GPU session uses the interpreter
+that runs nox where that has the library already, and else an environment of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.stop_on_first_error = True
+nox.options.error_on_external_run = False
+
+ROOT = Path(__file__).parent
+# The registry's other builds of torch for Linux bring gigabytes of CUDA libraries.
+CPU_TORCH = "torch==2.13.0"
+
+
+def environment(session: nox.Session, name: str, *requirements: str) -> Path:
+    """Return the interpreter of ``.nox/<name>``, installed when its requirements have changed."""
+    place = ROOT / ".nox" / name
+    python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = place / "installed"
+    wanted = "\n".join((sys.version, str(ROOT), *requirements)).encode()
+    key = hashlib.sha256(wanted + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if not (python.exists() and stamp.exists() and stamp.read_text() == key):
+        session.run(sys.executable, "-m", "venv", "--clear", str(place))
+        session.run(str(python), "-m", "pip", "install", "--quiet", *requirements)
+        stamp.write_text(key)
+    return python
+
+
+def cpu(session: nox.Session) -> str:
+    """Return the interpreter that all sessions without a GPU share."""
+    tools = ("mypy", "ruff")
+    extras = ("-e", f"{ROOT}[test,jax,dask]")
+    return str(environment(session, "cpu", CPU_TORCH, *extras, *tools))
+
+
+def test(session: nox.Session, python: str, backend: str, **env: str) -> None:
+    """Run the tests of one library; pytest fails where it finds none to run."""
+    session.run(python, "-m", "pytest", "--backend", backend, *session.posargs, env=env)
+
+
+def on_cpu(session: nox.Session, backend: str, module: str) -> None:
+    python = cpu(session)
+    # a library that cannot be imported must fail here, not be skipped test by test
+    session.run(python, "-c", f"import {module}", silent=True)
+    test(session, python, backend, JAX_PLATFORMS="cpu")
+
+
+@nox.session(venv_backend="none", tags=["cpu"])
+def numpy(session: nox.Session) -> None:
+    """NumPy: the whole table of cases, and every test that needs no particular library."""
+    on_cpu(session, "numpy", "numpy")
+
+
+@nox.session(venv_backend="none", tags=["cpu"])
+def strict(session: nox.Session) -> None:
+    """array-api-strict: nothing but the standard, on a device that is not the CPU."""
+    on_cpu(session, "strict", "array_api_strict")
+
+
+@nox.session(name="jax-cpu", venv_backend="none", tags=["cpu"])
+def jax_cpu(session: nox.Session) -> None:
+    """JAX on the CPU, eager and compiled."""
+    on_cpu(session, "jax", "jax")
+
+
+@nox.session(name="torch-cpu", venv_backend="none", tags=["cpu"])
+def torch_cpu(session: nox.Session) -> None:
+    """PyTorch on the CPU."""
+    on_cpu(session, "torch", "torch")
+
+
+@nox.session(venv_backend="none", tags=["cpu"])
+def dask(session: nox.Session) -> None:
+    """Dask, chunked along the batch."""
+    on_cpu(session, "dask", "dask.array")
+
+
+@nox.session(venv_backend="none")
+def doctest(session: nox.Session) -> None:
+    """The examples in the docstrings."""
+    session.run(cpu(session), "-m", "pytest", "--doctest-modules", "arrayconv", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Style, and who may import whom."""
+    python = cpu(session)
+    session.run(python, "-m", "ruff", "check", ".")
+    session.run(python, "-m", "ruff", "format", "--check", ".")
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Type annotations."""
+    session.run(cpu(session), "-m", "mypy")
+
+
+@nox.session(venv_backend="none", default=False)
+def dpnp(session: nox.Session) -> None:
+    """dpnp on the CPU through OpenCL: a second library that refuses NumPy (2.9 GB)."""
+    python = environment(session, "dpnp", "dpnp", "-e", f"{ROOT}[test,jax]")
+    driver = next((ROOT / ".nox" / "dpnp").rglob("libintelocl.so"), None)
+    test(session, str(python), "dpnp", **({"OCL_ICD_FILENAMES": str(driver)} if driver else {}))
+
+
+def cuda_major(session: nox.Session) -> int:
+    """Return the CUDA version of the driver; skip the session where no GPU can be used."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        session.skip("no NVIDIA driver on this machine, so no GPU to test on")
+    count, version = ctypes.c_int(), ctypes.c_int()
+    if status := driver.cuInit(0):
+        session.skip(f"the NVIDIA driver does not start (CUDA error {status})")
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    if not count.value:
+        session.skip("the NVIDIA driver finds no GPU")
+    return version.value // 1000
+
+
+def on_gpu(session: nox.Session, backend: str, module: str, requirement: str) -> None:
+    # a GPU machine often has a library built for it, and may reach no registry
+    needs = (
+        f"import {module}, array_api_compat, array_api_extra, array_api_strict, pytest, hypothesis"
+    )
+    python = sys.executable
+    if subprocess.run([python, "-c", needs], capture_output=True, check=False).returncode:
+        own = environment(session, f"{backend}-own", "-e", f"{ROOT}[{requirement}]")
+        python = str(own)
+    session.run(python, "-c", f"import {module}", silent=True)
+    test(session, python, backend, XLA_PYTHON_CLIENT_PREALLOCATE="false")
+
+
+@nox.session(venv_backend="none", tags=["gpu"], default=False)
+def cupy(session: nox.Session) -> None:
+    """CuPy on a GPU."""
+    major = cuda_major(session)
+    on_gpu(session, "cupy", "cupy", f"test,jax,cupy{12 if major < 13 else 13}")
+
+
+@nox.session(name="jax-gpu", venv_backend="none", tags=["gpu"], default=False)
+def jax_gpu(session: nox.Session) -> None:
+    """JAX on a GPU."""
+    major = cuda_major(session)
+    on_gpu(session, "jax-gpu", "jax", f"test,jax-cuda{12 if major < 13 else 13}")
+
+
+@nox.session(name="torch-gpu", venv_backend="none", tags=["gpu"], default=False)
+def torch_gpu(session: nox.Session) -> None:
+    """PyTorch on a GPU."""
+    cuda_major(session)
+    on_gpu(session, "torch-gpu", "torch", "test,jax,torch")
