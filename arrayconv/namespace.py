@@ -17,7 +17,7 @@ Namespace: TypeAlias = Any
 DType: TypeAlias = Any
 
 _lazy_types: dict[type, bool] = {}
-_by_types: dict[tuple[str | type, ...], Namespace] = {}
+_by_types: dict[tuple[object, ...], Namespace] = {}
 # Arguments that may be None.
 _OPTIONAL = frozenset({"b", "y"})
 

@@ -1,0 +1,270 @@
+"""``Window``: which input cells each output cell reads, and the parts such a window splits into.
+
+Along one axis, output ``o`` reads the input cells ``o * stride + dilation * k - before`` for
+``k = 0 .. kernel - 1``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise, product
+
+from arrayconv.window.arguments import Pairs
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window and the array it slides over, one entry per spatial axis.
+
+    Attributes
+    ----------
+    size : tuple of int
+        Spatial shape of the input.
+    kernel, stride, dilation : tuple of int
+        Cells of the window, step between windows, step between the cells of one window.
+    padding : tuple of (int, int)
+        Cells added before and after the input; negative (made by ``rows`` and ``phases`` only)
+        means cells left out.
+    output : tuple of int
+        Number of windows.
+    """
+
+    size: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: Pairs
+    output: tuple[int, ...]
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.size, self.kernel, self.stride, self.dilation, self.padding, self.output))
+
+    @cached_property
+    def extent(self) -> tuple[int, ...]:
+        """Input cells from the first to the last that one window spans."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    @cached_property
+    def reach(self) -> Pairs:
+        """Cells to add (or, where negative, leave out) so that exactly what the windows span remains."""
+        return tuple(
+            (before, (o - 1) * s + e - before - n)
+            for n, s, e, (before, _), o in zip(
+                self.size, self.stride, self.extent, self.padding, self.output, strict=True
+            )
+        )
+
+    @cached_property
+    def axes(self) -> tuple[Window, ...]:
+        """The same windows as one sliding along each axis in turn, for what can be reduced axis by axis."""
+        ndim = len(self.size)
+        parts = []
+        for axis in range(ndim):
+            sizes = (*self.output[:axis], *self.size[axis:])
+            parts.append(
+                Window(
+                    sizes,
+                    _only(axis, self.kernel),
+                    _only(axis, self.stride),
+                    _only(axis, self.dilation),
+                    tuple(p if a == axis else (0, 0) for a, p in enumerate(self.padding)),
+                    (*self.output[: axis + 1], *self.size[axis + 1 :]),
+                )
+            )
+        return tuple(parts)
+
+    def split(self, axis: int, inner: int | None = None) -> tuple[Window, Window]:
+        """The windows in two steps over the padded input: along the axes from ``axis`` on, then along the others.
+
+        One spatial axis is split itself: ``inner`` neighbouring cells first, then steps over the
+        groups of them.
+        """
+        padded = tuple(
+            n + before + after for n, (before, after) in zip(self.size, self.reach, strict=True)
+        )
+        none = ((0, 0),) * len(padded)
+        if inner is not None:
+            (n,), (d,), (o,) = padded, self.dilation, self.output
+            middle = n - d * (inner - 1)
+            return (
+                Window(padded, (inner,), (1,), (d,), none, (middle,)),
+                Window(
+                    (middle,), (self.kernel[0] // inner,), self.stride, (d * inner,), none, (o,)
+                ),
+            )
+        ones = (1,) * len(padded)
+        middles = (*padded[:axis], *self.output[axis:])
+        return (
+            Window(
+                padded,
+                (*ones[:axis], *self.kernel[axis:]),
+                (*ones[:axis], *self.stride[axis:]),
+                (*ones[:axis], *self.dilation[axis:]),
+                none,
+                middles,
+            ),
+            Window(
+                middles,
+                (*self.kernel[:axis], *ones[axis:]),
+                (*self.stride[:axis], *ones[axis:]),
+                (*self.dilation[:axis], *ones[axis:]),
+                none,
+                self.output,
+            ),
+        )
+
+    @cached_property
+    def taps(self) -> tuple[tuple[int, ...], ...]:
+        """Every cell of the window, in C order."""
+        return tuple(product(*map(range, self.kernel)))
+
+    @cached_property
+    def tap_slices(self) -> tuple[tuple[slice, ...], ...]:
+        """For each cell of the window, where that cell of every window lies in the array that ``reach`` made."""
+        return tuple(
+            tuple(
+                slice(d * k, d * k + s * (o - 1) + 1, s)
+                for k, s, d, o in zip(tap, self.stride, self.dilation, self.output, strict=True)
+            )
+            for tap in self.taps
+        )
+
+    @cached_property
+    def tap_inside(self) -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]:
+        """For each cell of the window, the input cells it meets and the windows for which it lies inside."""
+        axes = [[self.inside(axis, k) for k in range(n)] for axis, n in enumerate(self.kernel)]
+        return tuple(
+            (tuple(cells for cells, _ in pairs), tuple(windows for _, windows in pairs))
+            for pairs in product(*axes)
+        )
+
+    def inside(self, axis: int, k: int) -> tuple[slice, slice]:
+        """The input cells that window cell ``k`` meets along ``axis``, and the outputs that meet them there."""
+        n, s, d, o = self.size[axis], self.stride[axis], self.dilation[axis], self.output[axis]
+        offset = d * k - self.padding[axis][0]
+        first = max(0, -(offset // s))
+        stop = min(o, (n - 1 - offset) // s + 1)
+        if stop <= first:
+            return slice(0, 0), slice(0, 0)
+        return slice(first * s + offset, (stop - 1) * s + offset + 1, s), slice(first, stop)
+
+    @cached_property
+    def segments(self) -> tuple[tuple[tuple[slice, ...], ...], ...]:
+        """For each axis, the outputs cut where the set of window cells inside the input changes.
+
+        A segment is the input cells that its outputs read there, one slice per window cell inside.
+        """
+        axes = []
+        for axis, (k, s, d) in enumerate(zip(self.kernel, self.stride, self.dilation, strict=True)):
+            before = self.padding[axis][0]
+            inside = [self.inside(axis, cell)[1] for cell in range(k)]
+            cuts = sorted({0, self.output[axis], *(e for o in inside for e in (o.start, o.stop))})
+            segments = []
+            for a, b in pairwise(cuts):
+                starts = [
+                    a * s + d * c - before for c, o in enumerate(inside) if o.start <= a < o.stop
+                ]
+                segments.append(tuple(slice(t, t + (b - a - 1) * s + 1, s) for t in starts))
+            axes.append(tuple(segments))
+        return tuple(axes)
+
+    def rows(self, first: int, stop: int) -> tuple[slice, Window]:
+        """The part of the first axis that outputs ``first:stop`` read, and their window over that part alone."""
+        n, s, (before, _), e = self.size[0], self.stride[0], self.padding[0], self.extent[0]
+        start, end = first * s - before, (stop - 1) * s + e - before
+        low, high = max(start, 0), min(end, n)
+        if low >= high:
+            low = high = 0
+        before = low - start if high else end - start
+        part = Window(
+            (high - low, *self.size[1:]),
+            self.kernel,
+            self.stride,
+            self.dilation,
+            ((before, end - start - before - (high - low)), *self.padding[1:]),
+            (stop - first, *self.output[1:]),
+        )
+        return slice(low, high), part
+
+    @cached_property
+    def fits(self) -> bool:
+        """Whether the windows span exactly the input."""
+        return all(width == (0, 0) for width in self.reach)
+
+    @cached_property
+    def unpadded(self) -> Window:
+        """The same windows over the padded input, its sizes made multiples of the stride."""
+        size = tuple(
+            -(-(n + before) // s) * s
+            for n, (before, _), s in zip(self.size, self.padding, self.stride, strict=True)
+        )
+        return Window(
+            size, self.kernel, self.stride, self.dilation, ((0, 0),) * len(size), self.output
+        )
+
+    @cached_property
+    def phases(self) -> tuple[Phase, ...]:
+        """The input gradient as correlations of ``dy``, one per residue of the stride."""
+        return tuple(
+            Phase(
+                tuple(p.target for p in parts),
+                tuple(p.taps for p in parts),
+                Window(
+                    self.output,
+                    tuple(p.kernel for p in parts),
+                    (1,) * len(parts),
+                    tuple(p.dilation for p in parts),
+                    tuple((p.before, 0) for p in parts),
+                    tuple(p.count for p in parts),
+                ),
+            )
+            for parts in product(*(self._axis_phases(a) for a in range(len(self.size))))
+        )
+
+    def _axis_phases(self, axis: int) -> Iterator[_AxisPhase]:
+        # dx[r + s*q - before] = sum over j of dy[q + (r - d*k)/s] * w[k], where k = first + j*step solves
+        # d*k = r mod s; running j backwards makes that a correlation of stride 1 and dilation d/gcd.
+        n, s, d = self.size[axis], self.stride[axis], self.dilation[axis]
+        kernel, (before, _) = self.kernel[axis], self.padding[axis]
+        common = math.gcd(s, d)
+        step = s // common
+        for r in range(s):
+            low, high = -((r - before) // s), (n - 1 + before - r) // s
+            if high < low:
+                continue
+            target = slice(r + s * low - before, r + s * high - before + 1, s)
+            first = next((k for k in range(min(step, kernel)) if (r - d * k) % s == 0), kernel)
+            cells = len(range(first, kernel, step))
+            shift = (cells - 1) * (d // common) - (r - d * first) // s - low if cells else 0
+            taps = slice(first, kernel, step)
+            yield _AxisPhase(target, taps, cells, d // common, shift, high - low + 1)
+
+
+def _only(axis: int, values: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(value if a == axis else 1 for a, value in enumerate(values))
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One residue of the stride: ``dx[target]`` is the correlation of ``dy`` with the flipped ``w[taps]``."""
+
+    target: tuple[slice, ...]
+    taps: tuple[slice, ...]
+    window: Window
+
+
+@dataclass(frozen=True)
+class _AxisPhase:
+    target: slice
+    taps: slice
+    kernel: int
+    dilation: int
+    before: int
+    count: int
