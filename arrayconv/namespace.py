@@ -17,6 +17,7 @@ Namespace: TypeAlias = Any
 DType: TypeAlias = Any
 
 _lazy_types: dict[type, bool] = {}
+_self_placing_types: dict[type, bool] = {}
 _by_types: dict[tuple[object, ...], Namespace] = {}
 # Arguments that may be None.
 _OPTIONAL = frozenset({"b", "y"})
@@ -78,7 +79,7 @@ def _same_device(op: str, arrays: dict[str, Array]) -> None:
     for name, value in arrays.items():
         if value is None:
             continue
-        if is_lazy(value):
+        if places_itself(value):
             # JAX's "device" may be a sharding, and under trace it is None: JAX checks its own
             return
         place = array_api_compat.device(value)
@@ -104,6 +105,16 @@ def is_lazy(x: Array) -> bool:
     if lazy is None:
         lazy = _lazy_types[kind] = bool(array_api_compat.is_lazy_array(x))
     return lazy
+
+
+def places_itself(x: Array) -> bool:
+    """Whether arrays like ``x`` need no device: NumPy has one, and lazy libraries choose theirs."""
+    kind = type(x)
+    found = _self_placing_types.get(kind)
+    if found is None:
+        found = is_lazy(x) or bool(array_api_compat.is_numpy_array(x))
+        _self_placing_types[kind] = found
+    return found
 
 
 class Traits(NamedTuple):
@@ -218,7 +229,7 @@ def cast(xp: Namespace, x: Array, dtype: DType) -> Array:
 
 def placement(x: Array) -> dict[str, Any]:
     """Keyword arguments that put a new array beside ``x``; none where the library places arrays itself."""
-    return {} if is_lazy(x) else {"device": array_api_compat.device(x)}
+    return {} if places_itself(x) else {"device": array_api_compat.device(x)}
 
 
 def default_float(xp: Namespace) -> DType:

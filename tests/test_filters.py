@@ -70,6 +70,7 @@ def test_types_are_kept_and_integers_cast(xp):
     assert xp.to_numpy(apply_filter(half, "gaussian")).dtype == np.float32
     whole = apply_filter(xp.array(np.full((4, 4), 200, dtype=np.uint8)), "blur")
     np.testing.assert_allclose(xp.to_numpy(whole), 200.0, rtol=1e-6)
+    assert whole.dtype == xp.namespace.asarray(0.5).dtype
 
 
 def test_kernel_of_the_images_own_library(xp):

@@ -39,6 +39,8 @@ FEW_RESULTS = 4
 WIDE_DEPTH, NARROW_FEATURES = 128, 32
 # Windows per image from which products of whole rows are large enough.
 ROW_WINDOWS = 400
+# Windows below which the calls cost more than the arithmetic.
+SMALL_WINDOWS = 512
 # Cells of a window that an accelerator copies one by one.
 MOST_COPIES = 64
 
@@ -201,6 +203,8 @@ def _choose(problem: Problem) -> tuple[str, str]:
 
 def _choose_written(problem: Problem, dense: bool) -> tuple[str, str]:
     window = problem.window
+    if problem.batch * math.prod(window.output) <= SMALL_WINDOWS:
+        return "columns", "small: the fewest calls"
     if problem.channels <= FEW_CHANNELS:
         return "planes", "few channels: whole image rows are copied"
     if len(window.size) == 1:
