@@ -221,15 +221,20 @@ def _choose_traced(problem: Problem, dense: bool) -> tuple[str, str]:
         return "taps", "one channel: the compiler fuses the multiply-adds"
     if not dense:
         return "columns", "one copy and one product per block"
-    if problem.kind == "correlate" and len(window.size) > 1 and problem.channels > FEW_CHANNELS:
+    large = len(window.size) > 1 and math.prod(window.output[-2:]) >= ROW_WINDOWS
+    if problem.kind == "correlate" and large and problem.channels > FEW_CHANNELS:
         return "stacked", "one product for all kernel rows, then fused sums"
     return "rows", "columns along the last axis only"
 
 
 def _budget(problem: Problem, settings: Settings, name: str, per_image: int) -> int:
     """Bytes of temporaries of one block."""
-    if problem.traits.accelerator or not problem.traits.mutable or name == "stacked":
-        # stacked blocks of rows compute the rows that they share with their neighbours twice
+    if problem.traits.accelerator:
+        return settings.workspace
+    if not problem.traits.mutable:
+        return min(settings.workspace, BLOCK_BYTES)
+    if name == "stacked":
+        # blocks of rows would compute twice the rows that they share with their neighbours
         return settings.workspace
     if name == "depthwise":
         return min(settings.workspace, STREAM_BYTES)
