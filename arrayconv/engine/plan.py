@@ -29,6 +29,8 @@ BLOCK_BYTES = 8 * 2**20
 STREAM_BYTES = 3 * 2**19
 # Windows in a block for each output feature, so that reading the weights does not count.
 WINDOWS_PER_FEATURE = 8
+# Windows that one product sums over in a weight gradient: libraries differ in how they add up long sums.
+LONGEST_SUM = 8192
 # Under a compiler each block is unrolled into the program.
 MOST_BLOCKS_TRACED = 16
 # With as many channels or fewer, an image row is the longer run to copy.
@@ -217,12 +219,16 @@ def _choose_written(problem: Problem, dense: bool) -> tuple[str, str]:
 
 def _choose_traced(problem: Problem, dense: bool) -> tuple[str, str]:
     window = problem.window
+    large = math.prod(window.output[-2:]) >= ROW_WINDOWS
+    if problem.kind == "weight_vjp" and large and len(window.size) < 3:
+        return "planes", "a product of whole image rows"
+    if problem.kind == "weight_vjp" and not large:
+        return "taps", "small images: one product for each cell"
     if problem.channels == 1:
         return "taps", "one channel: the compiler fuses the multiply-adds"
     if not dense:
         return "columns", "one copy and one product per block"
-    large = len(window.size) > 1 and math.prod(window.output[-2:]) >= ROW_WINDOWS
-    if problem.kind == "correlate" and large and problem.channels > FEW_CHANNELS:
+    if len(window.size) > 1 and large and problem.channels > FEW_CHANNELS:
         return "stacked", "one product for all kernel rows, then fused sums"
     return "rows", "columns along the last axis only"
 
@@ -247,6 +253,8 @@ def _budget(problem: Problem, settings: Settings, name: str, per_image: int) -> 
 def _blocks(problem: Problem, budget: int, per_image: int) -> Blocks:
     window, batch = problem.window, problem.batch
     images, lines = fit(window, batch, per_image, budget)
+    if problem.kind == "weight_vjp":
+        images = min(images, max(1, LONGEST_SUM // math.prod(window.output)))
     if not problem.traits.mutable:
         images = max(images, -(-batch // MOST_BLOCKS_TRACED))
         image_blocks = -(-batch // images)
