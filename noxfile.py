@@ -108,6 +108,14 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def bench(session: nox.Session) -> None:
+    """The benchmarks, with Keras beside the other peers; arguments follow ``--``."""
+    extras = f"{ROOT}[test,jax]"
+    python = environment(session, "bench", CPU_TORCH, "-e", extras, "keras>=3.10")
+    session.run(str(python), "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def dpnp(session: nox.Session) -> None:
     """dpnp on the CPU through OpenCL: a second library that refuses NumPy (2.9 GB)."""
     python = environment(session, "dpnp", "dpnp", "-e", f"{ROOT}[test,jax]")

@@ -361,3 +361,12 @@ def test_the_readmes_example_runs_without_its_gpu_line():
     exec(code, names)
     np.testing.assert_allclose(names["compiled"], names["on_the_cpu"], rtol=1e-4)
     assert names["dx"].shape == names["x"].shape
+
+
+def test_bench_hands_its_arguments_on(monkeypatch):
+    calls = []
+    monkeypatch.setattr("subprocess.call", lambda command, cwd: calls.append((command, cwd)) or 3)
+    assert main(["bench", "tiny", "--quick"]) == 3
+    ((command, cwd),) = calls
+    assert command[1:] == ["-m", "benchmarks", "tiny", "--quick"]
+    assert (cwd / "benchmarks" / "__main__.py").exists()

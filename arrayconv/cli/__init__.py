@@ -169,6 +169,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     plan.add_argument("--transpose", action="store_true", help="plan conv_transpose instead")
     plan.add_argument("--backward", action="store_true", help="plan the gradients instead")
+
+    bench = command(
+        "bench",
+        commands.bench,
+        "time it beside PyTorch, JAX and the bare matrix product",
+        "Runs the benchmarks of a clone; what follows is handed to `python -m benchmarks`, whose\n"
+        "--help lists it.",
+    )
+    bench.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its arguments")
     return parser
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,6 +169,17 @@ def plan(args: argparse.Namespace) -> int:
         shapes.insert(0, (args.x[0], *y.shape[1:]))
     print(ac.explain(f, *shapes, **config))
     return 0
+
+
+def bench(args: argparse.Namespace) -> int:
+    """Run the benchmarks, in a process of their own: threads are set before NumPy is imported."""
+    root = Path(ac.__file__).parents[1]
+    if not (root / "benchmarks" / "__main__.py").exists():
+        print(
+            "arrayconv bench: the benchmarks are part of a clone, not of a wheel", file=sys.stderr
+        )
+        return 2
+    return subprocess.call([sys.executable, "-m", "benchmarks", *args.arguments], cwd=root)
 
 
 class _Bar:

@@ -23,8 +23,9 @@ def temporaries(window: Window, channels: int, features: int) -> int:
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, 1)`` and ``(G, *kernel, 1, O)`` to ``(G, N, *out, O)``."""
     padded = reach(xp, _groups_last(xp, x), window, lead=1, mutable=mutable)
+    row = window.output[-1] if mutable else 1
     y = None
-    for view, weights in zip(tap_views(padded, window, lead=1), _by_tap(xp, w), strict=True):
+    for view, weights in zip(tap_views(padded, window, lead=1), _by_tap(xp, w, row), strict=True):
         term = _outer(xp, view, w.shape[-1]) * weights
         if y is None:
             y = term
@@ -39,7 +40,8 @@ def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool)
     """``(G, N, *out, O)`` and ``(G, *kernel, 1, O)`` to ``(G, N, *size, 1)``."""
     gradient = _groups_last(xp, dy)
     groups, features = dy.shape[0], dy.shape[-1]
-    parts = (gradient * weights for weights in _by_tap(xp, w))
+    row = window.output[-1] if mutable else 1
+    parts = (gradient * weights for weights in _by_tap(xp, w, row))
     if features > 1:
         # (N, *out, G * O) -> (N, *out, G)
         parts = (
@@ -84,10 +86,14 @@ def _outer(xp: Namespace, view: Array, features: int) -> Array:
     return view if features == 1 else xp.repeat(view, features, axis=-1)
 
 
-def _by_tap(xp: Namespace, w: Array) -> Iterator[Array]:
-    # (G, *kernel, 1, O) -> for each cell (1, ..., G * O)
+def _by_tap(xp: Namespace, w: Array, row: int) -> Iterator[Array]:
+    """For each cell ``(1, ..., row, G * O)``: weights repeated along a row keep NumPy's inner loop long."""
     groups, features = w.shape[0], w.shape[-1]
-    flat = xp.permute_dims(xp.reshape(w, (groups, -1, features)), (1, 0, 2))
-    lead = (1,) * (w.ndim - 2)
+    # (G, *kernel, 1, O) -> (K, 1, G, O) -> (K, row, G * O)
+    flat = xp.permute_dims(xp.reshape(w, (groups, -1, 1, features)), (1, 2, 0, 3))
+    flat = xp.reshape(flat, (flat.shape[0], 1, groups * features))
+    if row > 1:
+        flat = xp.tile(flat, (1, row, 1))
+    lead = (1,) * (w.ndim - 3)
     for k in range(flat.shape[0]):
-        yield xp.reshape(flat[k, ...], (*lead, groups * features))
+        yield xp.reshape(flat[k, ...], (*lead, row, groups * features))

@@ -25,8 +25,6 @@ STRATEGIES: dict[str, ModuleType] = {
 
 # Temporaries of a block on a CPU: large enough for the product's threads, small enough for the last-level cache.
 BLOCK_BYTES = 8 * 2**20
-# The same where arithmetic streams through the block without a product: a core's second-level cache.
-STREAM_BYTES = 3 * 2**19
 # Windows in a block for each output feature, so that reading the weights does not count.
 WINDOWS_PER_FEATURE = 8
 # Windows that one product sums over in a weight gradient: libraries differ in how they add up long sums.
@@ -196,8 +194,10 @@ def _choose(problem: Problem) -> tuple[str, str]:
         if problem.traits.mutable and channels <= FEW_RESULTS:
             return "planes", "few channels: whole image rows are added"
         return "columns", "one product, then an overlap-add"
-    if wide and problem.kind == "correlate":
-        return "stacked", "few features: one product for all kernel rows"
+    if wide and problem.kind == "correlate" and channels <= stacked.FEW_CHANNELS:
+        return "stacked", "few channels and features: one product for all kernel rows"
+    if wide and problem.traits.mutable:
+        return "rows", "few features: columns along the last axis only"
     if problem.traits.mutable:
         return _choose_written(problem, dense)
     return _choose_traced(problem, dense)
@@ -242,8 +242,6 @@ def _budget(problem: Problem, settings: Settings, name: str, per_image: int) -> 
     if name == "stacked":
         # blocks of rows would compute twice the rows that they share with their neighbours
         return settings.workspace
-    if name == "depthwise":
-        return min(settings.workspace, STREAM_BYTES)
     # enough windows in a block that the weights, packed anew for each, do not count
     windows = WINDOWS_PER_FEATURE * problem.features
     enough = per_image * windows // math.prod(problem.window.output)
@@ -253,7 +251,7 @@ def _budget(problem: Problem, settings: Settings, name: str, per_image: int) -> 
 def _blocks(problem: Problem, budget: int, per_image: int) -> Blocks:
     window, batch = problem.window, problem.batch
     images, lines = fit(window, batch, per_image, budget)
-    if problem.kind == "weight_vjp":
+    if problem.kind == "weight_vjp" and not problem.traits.accelerator:
         images = min(images, max(1, LONGEST_SUM // math.prod(window.output)))
     if not problem.traits.mutable:
         images = max(images, -(-batch // MOST_BLOCKS_TRACED))

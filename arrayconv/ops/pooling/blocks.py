@@ -11,7 +11,7 @@ from arrayconv.namespace import Array, Namespace, is_lazy, itemsize, placement, 
 from arrayconv.window import Window
 
 # Input of a block on a CPU; its passes are many and cheap, so they should find it in the second-level cache.
-BLOCK_BYTES = 2**20
+BLOCK_BYTES = 2 * 2**20
 
 
 def pooled(xp: Namespace, x: Array, window: Window, compute: Callable[[Block], Array]) -> Array:
