@@ -42,7 +42,7 @@ class options:  # noqa: N801 (a context manager, named as a function)
         there is one that does exactly what is asked, and the portable code elsewhere.
     precision : {"default", "fast"}
         ``"fast"`` allows strategies with more rounding error, which also spread NaN and inf further
-        than the windows that contain them.
+        than the windows that contain them. There is none so far: both give the same.
     strategy : str or None
         The name of one strategy (``arrayconv.engine.STRATEGIES``), to be used for every
         convolution; ``None`` lets the plan choose.
