@@ -41,7 +41,7 @@ WIDE_DEPTH, NARROW_FEATURES = 128, 32
 ROW_WINDOWS = 400
 # Windows below which the calls cost more than the arithmetic.
 SMALL_WINDOWS = 512
-# Cells of a window that an accelerator copies one by one.
+# Cells of a window that an accelerator copies, or a compiler unrolls, one by one.
 MOST_COPIES = 64
 
 
@@ -166,6 +166,8 @@ def _overlaps(problem: Problem) -> bool:
     if steps >= cells or (problem.groups > 1 and problem.channels == 1):
         return True
     few = problem.channels <= FEW_RESULTS and problem.groups == 1
+    if not problem.traits.mutable and cells > MOST_COPIES:
+        return False
     if problem.traits.mutable:
         return few
     # a compiler fuses the sums
@@ -220,6 +222,8 @@ def _choose_written(problem: Problem, dense: bool) -> tuple[str, str]:
 def _choose_traced(problem: Problem, dense: bool) -> tuple[str, str]:
     window = problem.window
     large = math.prod(window.output[-2:]) >= ROW_WINDOWS
+    if math.prod(window.kernel) > MOST_COPIES:
+        return "rows", "a large kernel: few operations to compile"
     if problem.kind == "weight_vjp" and large and len(window.size) < 3:
         return "planes", "a product of whole image rows"
     if problem.kind == "weight_vjp" and not large:
