@@ -24,7 +24,7 @@ _OPTIONAL = frozenset({"b", "y"})
 
 
 def array_namespace(op: str, **arrays: Array) -> Namespace:
-    """The one namespace of the arguments of ``op`` (``None`` counts as absent).
+    """The one namespace of the arguments of ``op`` (a bias or a forward result may be ``None``).
 
     Raises
     ------
