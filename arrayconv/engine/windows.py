@@ -140,19 +140,29 @@ def shifted_sum(parts: Sequence[Array], window: Window, *, lead: int, mutable: b
 
 
 def overlap_add(
-    xp: Namespace, parts: Iterable[Array], window: Window, *, lead: int, mutable: bool
+    xp: Namespace,
+    parts: Iterable[Array],
+    window: Window,
+    *,
+    lead: int,
+    mutable: bool,
+    into: Array | None = None,
 ) -> Array:
     """The adjoint of ``gather``: ``parts`` (one ``(*lead, *out, C)`` per cell of the window, in C order) summed where
-    they overlap, as ``(*lead, *size, C)``."""
+    they overlap, as ``(*lead, *size, C)``, added to ``into`` if that is given."""
     if not mutable:
         return _interleaved_sum(xp, list(parts), window, lead=lead)
-    result = None
     for (cells, outputs), part in zip(window.tap_inside, parts, strict=True):
-        if result is None:
+        if into is None:
             shape = (*part.shape[:lead], *window.size, part.shape[-1])
-            result = xp.zeros(shape, dtype=part.dtype, **placement(part))
-        result[(*_whole(lead), *cells, ...)] += part[(*_whole(lead), *outputs, ...)]
-    return result
+            make = xp.empty if window.tiles else xp.zeros
+            into = make(shape, dtype=part.dtype, **placement(part))
+        at, inside = (*_whole(lead), *cells, ...), part[(*_whole(lead), *outputs, ...)]
+        if window.disjoint:
+            into[at] = inside
+        else:
+            into[at] += inside
+    return into
 
 
 def _interleaved_sum(xp: Namespace, parts: list[Array], window: Window, *, lead: int) -> Array:

@@ -194,6 +194,24 @@ class Window:
         return slice(low, high), part
 
     @cached_property
+    def disjoint(self) -> bool:
+        """Whether no cell of the input is in two windows."""
+        return all(
+            e <= s or o == 1 for e, s, o in zip(self.extent, self.stride, self.output, strict=True)
+        )
+
+    @cached_property
+    def tiles(self) -> bool:
+        """Whether every cell of the input is in exactly one window."""
+        packed = self.disjoint and self.extent == self.kernel
+        return packed and all(
+            n == o * k and padding == (0, 0)
+            for n, o, k, padding in zip(
+                self.size, self.output, self.kernel, self.padding, strict=True
+            )
+        )
+
+    @cached_property
     def fits(self) -> bool:
         """Whether the windows span exactly the input."""
         return all(width == (0, 0) for width in self.reach)

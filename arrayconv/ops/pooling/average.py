@@ -127,11 +127,16 @@ def avg_pool_vjp(
 
     divisor = _divisor(xp, g, g.dtype, geometry, count_include_pad)
 
-    def spread(block: Block) -> Array:
+    def spread(block: Block, into: Array | None) -> Array:
         part = g[block.images, block.rows, ...] / _rows(divisor, block)
-        for along in reversed(block.window.axes):
+        for i, along in enumerate(reversed(block.window.axes), start=1):
             part = windows.overlap_add(
-                xp, [part] * len(along.taps), along, lead=1, mutable=not is_lazy(x)
+                xp,
+                [part] * len(along.taps),
+                along,
+                lead=1,
+                mutable=not is_lazy(x),
+                into=into if i == len(block.window.axes) else None,
             )
         return part
 

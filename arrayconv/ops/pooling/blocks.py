@@ -27,14 +27,20 @@ def pooled(xp: Namespace, x: Array, window: Window, compute: Callable[[Block], A
     return y
 
 
-def unpooled(xp: Namespace, dy: Array, window: Window, compute: Callable[[Block], Array]) -> Array:
-    """The sum of what ``compute`` gives for every block of ``dy``, as ``(N, *size, C)``."""
+def unpooled(
+    xp: Namespace, dy: Array, window: Window, compute: Callable[[Block, Array | None], Array]
+) -> Array:
+    """The sum of what ``compute`` adds for every block of ``dy``, as ``(N, *size, C)``.
+
+    ``compute(block, into)`` adds its part to ``into``, or returns it where that is ``None``.
+    """
     blocks = _blocks(xp, dy, window)
     if len(blocks) <= 1:
-        return compute(whole(window, dy.shape[0]))
-    dx = xp.zeros((dy.shape[0], *window.size, dy.shape[-1]), dtype=dy.dtype, **placement(dy))
+        return compute(whole(window, dy.shape[0]), None)
+    make = xp.empty if window.tiles else xp.zeros
+    dx = make((dy.shape[0], *window.size, dy.shape[-1]), dtype=dy.dtype, **placement(dy))
     for block in blocks:
-        dx[block.images, block.cells, ...] += compute(block)
+        compute(block, dx[block.images, block.cells, ...])
     return dx
 
 

@@ -19,6 +19,7 @@ from arrayconv.namespace import (
     placement,
     promoted,
     real,
+    traits,
 )
 from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
 from arrayconv.ops.pooling.blocks import pooled, unpooled
@@ -190,41 +191,66 @@ def window_maximum_vjp(
     """The gradient of ``window_maximum``; cells of ``x`` that are not ``valid``, if given, take none."""
     dtype = dy.dtype
     dy = cast(xp, dy, accumulator(xp, dtype))
+    at = traits(xp, x)
+    host = at.mutable and not at.accelerator
+    # a CPU guesses the branches of where, and badly where each cell of few wins now and then
+    shares = _multiplied if host and len(window.taps) <= 4 else _chosen
 
-    def part(block: Block) -> Array:
+    def part(block: Block, into: Array | None) -> Array:
         rows = (block.images, block.rows, ...)
         cells = x[block.images, block.cells, ...]
         allowed = None if valid is None else valid[:, block.cells, ...]
-        hits = _hits(xp, cells, y[rows], block.window, allowed)
-        return windows.overlap_add(
-            xp, _shares(xp, dy[rows], hits, ties), block.window, lead=1, mutable=not is_lazy(x)
-        )
+        hits = _winners(_hits(xp, cells, y[rows], block.window, allowed, host), ties)
+        parts = shares(xp, _upstream(xp, dy[rows], hits, ties), hits)
+        return windows.overlap_add(xp, parts, block.window, lead=1, mutable=at.mutable, into=into)
 
     return cast(xp, unpooled(xp, dy, window, part), dtype)
 
 
-def _hits(xp: Namespace, x: Array, y: Array, window: Window, valid: Array | None) -> list[Array]:
+def _hits(
+    xp: Namespace, x: Array, y: Array, window: Window, valid: Array | None, host: bool
+) -> Iterator[Array]:
     """For each cell of the window, where it holds the maximum: boolean, ``(N, *out, C)``."""
-    # NaN wins, and equals nothing, itself included
-    nan = x != x
-    hits = []
     for cells, outputs in window.tap_inside:
         at = (slice(None), *cells, ...)
-        hit = (x[at] == y[(slice(None), *outputs, ...)]) | nan[at]
+        # two comparisons of a copy cost a CPU less than two of every second cell
+        cell = xp.asarray(x[at], copy=True) if host else x[at]
+        # NaN wins, and equals nothing, itself included
+        hit = (cell == y[(slice(None), *outputs, ...)]) | (cell != cell)
         if valid is not None:
             hit = hit & valid[at]
         widths = tuple((o.start, n - o.stop) for o, n in zip(outputs, window.output, strict=True))
-        hits.append(windows.pad(xp, hit, widths, lead=1, mutable=not is_lazy(x), value=False))
-    return hits
+        yield windows.pad(xp, hit, widths, lead=1, mutable=not is_lazy(x), value=False)
 
 
-def _shares(xp: Namespace, dy: Array, hits: list[Array], ties: str) -> Iterator[Array]:
+def _winners(hits: Iterator[Array], ties: str) -> list[Array]:
+    """The cells that take gradient: of several maxima in a window the first, or all of them."""
+    if ties != "first":
+        return list(hits)
+    taken = next(hits)
+    winners = [taken]
+    for hit in hits:
+        winners.append(hit & ~taken)
+        taken = taken | hit
+    return winners
+
+
+def _upstream(xp: Namespace, dy: Array, hits: list[Array], ties: str) -> Array:
+    if ties != "split":
+        return dy
+    return dy / reduce(operator.add, (xp.astype(hit, dy.dtype) for hit in hits))
+
+
+def _chosen(xp: Namespace, dy: Array, hits: list[Array]) -> Iterator[Array]:
     """For each cell of the window, its share of the upstream gradient."""
     # where, and not a product: an infinite dy times False would be NaN
     zero = xp.zeros((), dtype=dy.dtype, **placement(dy))
-    if ties == "split":
-        dy = dy / reduce(operator.add, (xp.astype(hit, dy.dtype) for hit in hits))
-    taken = None
-    for hit in hits:
-        yield xp.where(hit if ties != "first" or taken is None else hit & ~taken, dy, zero)
-        taken = hit if taken is None else taken | hit
+    return (xp.where(hit, dy, zero) for hit in hits)
+
+
+def _multiplied(xp: Namespace, dy: Array, hits: list[Array]) -> Iterator[Array]:
+    """The same by products, but for what is not finite, which a product would spread."""
+    finite = xp.isfinite(dy)
+    tame = xp.where(finite, dy, xp.zeros((), dtype=dy.dtype, **placement(dy)))
+    wild = ~finite
+    return (xp.where(hit & wild, dy, tame * xp.astype(hit, dy.dtype)) for hit in hits)
