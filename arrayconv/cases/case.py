@@ -32,6 +32,11 @@ class Case:
         Keyword arguments of the operation and of its vjp.
     vjp_config : dict
         Keyword arguments of the vjp alone, such as ``ties``.
+    draws : tuple of str
+        How each array is drawn, in order, where that is not the operation's own way: ``"normal"``,
+        ``"distinct"`` (off ties and kinks), ``"positive"``, ``"unit"`` (between 0.05 and 0.95),
+        ``"probabilities"`` (positive, the last axis sums to one), ``"mask"`` (boolean) or
+        ``"labels:5"`` (int64, five classes).
 
     Examples
     --------
@@ -48,6 +53,7 @@ class Case:
     args: tuple[Any, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     vjp_config: Mapping[str, Any] = field(default_factory=dict)
+    draws: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -76,24 +82,38 @@ class Case:
         options |= {k: _form(v) for k, v in (*self.config.items(), *self.vjp_config.items())}
         return frozenset((self.op, name, value) for name, value in options.items())
 
-    def arrays(self, seed: int = 0) -> tuple[NDArray[np.float64] | None, ...]:
-        """Return float64 arrays, the same for the same seed.
+    def arrays(self, seed: int = 0) -> tuple[NDArray[Any] | None, ...]:
+        """Return the arrays, float64 but for masks and labels, the same for the same seed.
 
         Values are normal draws; for maxima and kinks, distinct multiples of 1/8 that keep 1/16
         away from zero (exact in every floating type up to a few hundred elements).
         """
         rng = np.random.default_rng([seed, zlib.crc32(self.id.encode())])
-        draw = _distinct if self.op in _DISTINCT else _normal
-        return tuple(None if shape is None else draw(rng, shape) for shape in self.shapes)
+        default = "distinct" if self.op in _DISTINCT else "normal"
+        draws = self.draws or (default,) * len(self.shapes)
+        return tuple(
+            None if shape is None else _draw(how, rng, shape)
+            for how, shape in zip(draws, self.shapes, strict=True)
+        )
 
 
-def _normal(rng: np.random.Generator, shape: Shape) -> NDArray[np.float64]:
+def _draw(how: str, rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
+    kind, _, classes = how.partition(":")
+    if kind == "distinct":
+        n = prod(shape)
+        return (rng.permutation(n).reshape(shape) - n // 2 + 0.5) / 8
+    if kind == "positive":
+        return 0.1 + rng.gamma(2.0, size=shape)
+    if kind == "unit":
+        return rng.uniform(0.05, 0.95, shape)
+    if kind == "probabilities":
+        weights = rng.uniform(0.1, 1.0, shape)
+        return weights / weights.sum(axis=-1, keepdims=True)
+    if kind == "mask":
+        return rng.random(shape) < 0.6
+    if kind == "labels":
+        return rng.integers(int(classes), size=shape)
     return rng.standard_normal(shape)
-
-
-def _distinct(rng: np.random.Generator, shape: Shape) -> NDArray[np.float64]:
-    n = prod(shape)
-    return (rng.permutation(n).reshape(shape) - n // 2 + 0.5) / 8
 
 
 def _short(value: Any) -> str:
