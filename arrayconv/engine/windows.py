@@ -7,12 +7,17 @@ those that cannot (JAX, Dask).
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import product
 
 from arrayconv.namespace import Array, Namespace, constant_pad, placement
 from arrayconv.window import Pairs, Window
+
+# Numbers in columns up to which one look-up costs less than a copy for each cell of the window.
+FEW_CELLS = 4096
 
 
 def reach(
@@ -95,6 +100,11 @@ def gather(
     shape = [*x.shape[:lead], *window.output, x.shape[-1]]
     at %= len(shape) + 1
     shape.insert(at, taps)
+    if mutable and at == len(shape) - 2 and math.prod(shape) <= FEW_CELLS:
+        size = tuple(padded.shape[lead:-1])
+        cells = xp.reshape(padded, (*x.shape[:lead], math.prod(size), x.shape[-1]))
+        places = _places(xp, window, size, *placement(x).values())
+        return xp.reshape(xp.take(cells, places, axis=lead), tuple(shape))
     if not mutable:
         joined = xp.concat(list(tap_views(padded, window, lead=lead)), axis=at)
         return xp.reshape(joined, tuple(shape))
@@ -103,6 +113,23 @@ def gather(
     for k, view in enumerate(tap_views(padded, window, lead=lead)):
         columns[(*whole, k, ...)] = view
     return columns
+
+
+@lru_cache(maxsize=256)
+def _places(xp: Namespace, window: Window, size: tuple[int, ...], *device: object) -> Array:
+    """Where in the flat image of ``size`` that ``reach`` made lie the cells of every window, window by window."""
+    steps = [math.prod(size[axis + 1 :]) for axis in range(len(size))]
+
+    def flat(cell: tuple[int, ...]) -> int:
+        return sum(map(operator.mul, cell, steps))
+
+    taps = [flat(tuple(map(operator.mul, tap, window.dilation))) for tap in window.taps]
+    corners = (
+        flat(tuple(map(operator.mul, cell, window.stride)))
+        for cell in product(*map(range, window.output))
+    )
+    places = [corner + tap for corner in corners for tap in taps]
+    return xp.asarray(places, **({"device": device[0]} if device else {}))
 
 
 def reduce_windows(
