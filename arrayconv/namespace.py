@@ -20,7 +20,7 @@ _lazy_types: dict[type, bool] = {}
 _self_placing_types: dict[type, bool] = {}
 _by_types: dict[tuple[object, ...], Namespace] = {}
 # Arguments that may be None.
-_OPTIONAL = frozenset({"b", "y"})
+_OPTIONAL = frozenset({"b", "y", "gamma", "beta"})
 
 
 def array_namespace(op: str, **arrays: Array) -> Namespace:

@@ -13,6 +13,8 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from reference_layers import LAYERS
+from reference_norms import NORMS
 
 
 def tuples(value: Any, ndim: int) -> tuple[Any, ...]:
@@ -391,4 +393,4 @@ NAIVE: dict[str, Callable[..., Any]] = {
         col2im,
         relu,
     )
-}
+} | LAYERS | NORMS

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from reference import pairs, tuples
+from reference_torch_layers import TORCH_LAYERS
+from reference_torch_norms import TORCH_NORMS
 from torch.nn import functional
 
 CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
@@ -253,4 +255,4 @@ TORCH: dict[str, Callable[..., Any]] = {
         im2col,
         col2im,
     )
-} | {"relu": torch.relu}
+} | {"relu": torch.relu, **TORCH_LAYERS, **TORCH_NORMS}

@@ -22,7 +22,9 @@ ROOMS = [
     {"engine"},
     {"ops"},
     {"course", "filters", "cases"},
-    {"verify"},
+    {"verify", "autodiff"},
+    {"data"},
+    {"models"},
     {"backends"},
     {"demo"},
     {"cli"},
@@ -123,7 +125,9 @@ def test_import_loads_no_array_library():
     assert not set(loaded) & (LIBRARIES - {"numpy"} | {"matplotlib", "PIL", "tqdm"})
 
 
-@pytest.mark.parametrize("name", ["backends", "cases", "cli", "demo", "filters", "verify"])
+@pytest.mark.parametrize(
+    "name", ["autodiff", "backends", "cases", "cli", "demo", "filters", "models", "verify"]
+)
 def test_submodules_are_loaded_on_first_use(name):
     out = fresh(
         f"import sys, arrayconv as ac; before = 'arrayconv.{name}' in sys.modules;"
@@ -144,6 +148,8 @@ CONV = "stride=1, padding=0, dilation=1, groups=1, flip_kernel=False"
 TRANSPOSE = CONV.replace("padding=0", "padding=0, output_padding=0")
 WRT = "wrt=('x', 'w', 'b')"
 COLUMNS = f"window, stride=1, *, padding=0, dilation=1, {S}"
+RESIZE = "method='nearest', coordinates='half_pixel', rounding='half_up'"
+LOSS = "y_pred, y_true, *, reduction='mean'"
 SIGNATURES = {
     "pad": f"x, padding, *, mode='constant', value=0, {S}",
     "conv": f"x, w, b=None, *, {CONV}, {S}",
@@ -156,7 +162,35 @@ SIGNATURES = {
     "adaptive_max_pool": f"x, output_size, *, {S}",
     "im2col": f"x, {COLUMNS}",
     "col2im": f"columns, shape, {COLUMNS}",
+    "dense": "x, w, b=None",
+    "flatten": "x",
+    "dropout": "x, mask, *, rate",
     "relu": "x",
+    "leaky_relu": "x, *, negative_slope=0.01",
+    "prelu": "x, alpha",
+    "elu": "x, *, alpha=1.0",
+    "selu": "x",
+    "gelu": "x, *, approximate=False",
+    "silu": "x",
+    "softplus": "x",
+    "sigmoid": "x",
+    "hard_sigmoid": f"x, *, slope={1 / 6!r}, offset=0.5",
+    "hard_swish": "x",
+    "tanh": "x",
+    "softmax": "x, *, axis=-1",
+    "log_softmax": "x, *, axis=-1",
+    "erf": "x",
+    "batch_norm": f"x, gamma=None, beta=None, *, eps=1e-05, {S}",
+    "batch_norm_inference": f"x, gamma, beta, mean, var, *, eps=1e-05, {S}",
+    "layer_norm": "x, gamma=None, beta=None, *, axes=-1, eps=1e-05",
+    "group_norm": f"x, gamma=None, beta=None, *, groups, eps=1e-05, {S}",
+    "instance_norm": f"x, gamma=None, beta=None, *, eps=1e-05, {S}",
+    "resize": f"x, *, size=None, scale=None, {RESIZE}, {S}",
+    "mean_squared_error": LOSS,
+    "mean_absolute_error": LOSS,
+    "binary_cross_entropy": f"{LOSS}, from_logits=False",
+    "categorical_cross_entropy": f"{LOSS}, from_logits=False",
+    "sparse_categorical_cross_entropy": f"{LOSS}, from_logits=False",
 }
 EXTRA = {
     "conv": f", {WRT}",
@@ -164,6 +198,11 @@ EXTRA = {
     "max_pool": ", ties='first', y=None",
     "global_max_pool": ", ties='first', y=None",
     "adaptive_max_pool": ", ties='first', y=None",
+    "dense": f", *, {WRT}",
+    "sigmoid": ", *, y=None",
+    "tanh": ", *, y=None",
+    "softmax": ", y=None",
+    "log_softmax": ", y=None",
 }
 COURSE = {
     "zero_pad": "X, pad",
@@ -238,6 +277,56 @@ CALLS = [
     ("col2im", (np.ones((60, 4)),), (X.shape, 1), {}),
     ("relu", (X,), (), {}),
     ("relu", (np.abs(X),), (), {}),
+    ("dense", (X, W[0, 0], B), (), {}),
+    ("dense", (X[:, 0, 0], np.eye(4)), (), {}),
+    ("flatten", (X,), (), {}),
+    ("flatten", (X[:, 0, 0],), (), {}),
+    ("dropout", (X, X > 0), (), {"rate": 0.5}),
+    ("dropout", (X, X == X), (), {"rate": 0}),
+    ("leaky_relu", (np.abs(X),), (), {}),
+    ("leaky_relu", (X,), (), {"negative_slope": 1.0}),
+    ("prelu", (X, np.ones(4)), (), {}),
+    ("elu", (np.abs(X),), (), {}),
+    ("selu", (X,), (), {}),
+    ("gelu", (X,), (), {}),
+    ("gelu", (X,), (), {"approximate": True}),
+    ("silu", (X,), (), {}),
+    ("softplus", (X,), (), {}),
+    ("sigmoid", (X,), (), {}),
+    ("hard_sigmoid", (X,), (), {}),
+    ("hard_sigmoid", (np.abs(X) / 9,), (), {"slope": 1, "offset": 0}),
+    ("hard_swish", (np.abs(X) + 3,), (), {}),
+    ("tanh", (X,), (), {}),
+    ("softmax", (X,), (), {}),
+    ("softmax", (X[..., :1],), (), {"axis": 0}),
+    ("log_softmax", (X,), (), {}),
+    ("log_softmax", (X[:1],), (), {"axis": 0}),
+    ("erf", (X,), (), {}),
+    ("batch_norm", (X, B[:4], B[:4]), (), {}),
+    ("batch_norm", (X,), (), {"data_format": "channels_first"}),
+    ("batch_norm_inference", (X, B[:4], B[:4], B[:4], B[:4]), (), {}),
+    ("batch_norm_inference", (X, None, None, np.zeros(4), np.ones(4)), (), {"eps": 0}),
+    ("layer_norm", (X, B[:4], B[:4]), (), {}),
+    ("layer_norm", (X,), (), {"axes": (1, 2)}),
+    ("group_norm", (X, B[:4], B[:4]), (), {"groups": 2}),
+    ("instance_norm", (X, B[:4], B[:4]), (), {}),
+    ("instance_norm", (X[:, :1, :1],), (), {}),
+    ("resize", (X,), (), {"scale": 2}),
+    ("resize", (X,), (), {"scale": 1}),
+    ("resize", (X[:, :1, :1],), (), {"scale": 2}),
+    ("resize", (X[:, :1],), (), {"size": (2, 5)}),
+    ("resize", (X,), (), {"size": (6, 5), "method": "linear"}),
+    ("resize", (X,), (), {"size": (6, 5), "method": "linear", "coordinates": "asymmetric"}),
+    ("resize", (X,), (), {"size": (3, 7), "method": "linear"}),
+    ("mean_squared_error", (X, X + 1), (), {}),
+    ("mean_squared_error", (B, B + 1), (), {"reduction": "none"}),
+    ("mean_absolute_error", (X, X + 1), (), {}),
+    ("mean_absolute_error", (B, B + 1), (), {"reduction": "none"}),
+    ("binary_cross_entropy", (np.abs(X) / 9, np.abs(X) / 9), (), {}),
+    ("binary_cross_entropy", (X, np.abs(X) / 9), (), {"from_logits": True}),
+    ("categorical_cross_entropy", (np.abs(X), np.abs(X)), (), {}),
+    ("categorical_cross_entropy", (X, X), (), {"from_logits": True}),
+    ("sparse_categorical_cross_entropy", (np.abs(X), np.zeros((2, 6, 5), int)), (), {}),
 ]
 
 
@@ -245,21 +334,26 @@ def call_id(call):
     return "-".join([call[0], *map(str, call[2]), *(f"{k}={v}" for k, v in call[3].items())])
 
 
+def parts(result):
+    """Return what an operation or a vjp returned as a tuple."""
+    return tuple(result) if isinstance(result, tuple) else (result,)
+
+
 @pytest.mark.parametrize("call", CALLS, ids=call_id)
 def test_arguments_are_neither_written_nor_returned(call):
     op, arrays, args, config = call
-    given = [a.copy() for a in arrays]
+    given = [None if a is None else a.copy() for a in arrays]
     for a in given:
-        a.flags.writeable = False
-    y = getattr(ac, op)(*given, *args, **config)
+        if a is not None:
+            a.flags.writeable = False
+    y, *others = parts(getattr(ac, op)(*given, *args, **config))
     dy = np.ones(y.shape)
     dy.flags.writeable = False
-    gradients = getattr(ac, f"{op}_vjp")(dy, *given, *args, **config)
-    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-    results = [y, *(g for g in gradients if g is not None)]
+    gradients = parts(getattr(ac, f"{op}_vjp")(dy, *given, *args, **config))
+    results = [y, *others, *(g for g in gradients if g is not None)]
     for result in results:
         assert result.flags.writeable
-        assert not any(np.shares_memory(result, a) for a in (*given, dy))
+        assert not any(np.shares_memory(result, a) for a in (*given, dy) if a is not None)
     for i, result in enumerate(results):
         assert not any(np.shares_memory(result, other) for other in results[:i])
 
@@ -268,15 +362,15 @@ def test_arguments_are_neither_written_nor_returned(call):
 def test_torch_arguments_are_neither_written_nor_returned(call):
     torch = pytest.importorskip("torch")
     op, arrays, args, config = call
-    given = [torch.asarray(a.copy()) for a in arrays]
-    y = getattr(ac, op)(*given, *args, **config)
+    given = [None if a is None else torch.asarray(a.copy()) for a in arrays]
+    y, *others = parts(getattr(ac, op)(*given, *args, **config))
     dy = torch.ones(y.shape, dtype=y.dtype)
-    gradients = getattr(ac, f"{op}_vjp")(dy, *given, *args, **config)
-    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-    for result in (y, *(g for g in gradients if g is not None)):
+    gradients = parts(getattr(ac, f"{op}_vjp")(dy, *given, *args, **config))
+    for result in (y, *others, *(g for g in gradients if g is not None)):
         result += 1000.0
     for a, original in zip((*given, dy), (*arrays, np.ones(dy.shape)), strict=True):
-        np.testing.assert_array_equal(a.numpy(), original)
+        if a is not None:
+            np.testing.assert_array_equal(a.numpy(), original)
 
 
 def test_zero_pad_by_zero_is_a_copy():

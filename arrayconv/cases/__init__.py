@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from arrayconv.cases import spatial
+from arrayconv.cases import activation, dense, loss, normalization, resize, spatial
 from arrayconv.cases.case import Case
 
 __all__ = ["Case", "cases", "sample"]
@@ -26,7 +26,8 @@ def cases() -> tuple[Case, ...]:
     >>> len(cases()) >= 300
     True
     """
-    families = (spatial.families(),)
+    rooms = (spatial, dense, activation, normalization, resize, loss)
+    families = (room.families() for room in rooms)
     return tuple({case.id: case for family in families for case in family}.values())
 
 

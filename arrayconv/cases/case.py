@@ -68,6 +68,7 @@ class Case:
                 ),
                 *(_short(value) for value in self.args),
                 *(f"{name}={_short(value)}" for name, value in keywords.items()),
+                *self.draws,
             ]
         )
 
@@ -77,7 +78,12 @@ class Case:
         x: Shape = self.args[0] if self.op == "col2im" else self.shapes[0] or ()
         options = {"axes": str(len(x) - 2), "batch": "empty" if 0 in x else "some"}
         options["data_format"] = repr("channels_last")
-        options |= {f"array {i}": _rank(shape) for i, shape in enumerate(self.shapes) if i > 1}
+        options |= {
+            f"array {i}": _rank(shape)
+            for i, shape in enumerate(self.shapes)
+            if i > 1 or shape is None
+        }
+        options |= {f"draw {i}": how for i, how in enumerate(self.draws)}
         options |= {f"argument {i}": _form(value) for i, value in enumerate(self.args)}
         options |= {k: _form(v) for k, v in (*self.config.items(), *self.vjp_config.items())}
         return frozenset((self.op, name, value) for name, value in options.items())
@@ -107,8 +113,9 @@ def _draw(how: str, rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
     if kind == "unit":
         return rng.uniform(0.05, 0.95, shape)
     if kind == "probabilities":
-        weights = rng.uniform(0.1, 1.0, shape)
-        return weights / weights.sum(axis=-1, keepdims=True)
+        weights: NDArray[np.float64] = rng.uniform(0.1, 1.0, shape)
+        shares: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
+        return shares
     if kind == "mask":
         return rng.random(shape) < 0.6
     if kind == "labels":

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 
 from arrayconv import engine
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, promoted
-from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
+from arrayconv.ops.layout import (
+    check_gradient,
+    check_layout,
+    check_wrt,
+    from_last,
+    spatial,
+    to_last,
+)
 from arrayconv.window import Ints, Padding, Window, per_axis, sliding, transposed
 
 ARGUMENTS = ("x", "w", "b")
@@ -270,13 +277,6 @@ def conv_transpose_vjp(
 
 
 conv_transpose_vjp.__doc__ = conv_transpose.__doc__
-
-
-def check_wrt(op: str, wrt: Collection[str], names: tuple[str, ...]) -> None:
-    """Raise ``ValueError`` for a ``wrt`` that names no argument."""
-    for name in wrt:
-        if name not in names:
-            raise ValueError(f"{op}: wrt names the array arguments {names}, got {wrt!r}")
 
 
 def _check(

@@ -1,6 +1,8 @@
-"""Data formats: every operation computes on channels-last arrays, ``(N, *S, C)``."""
+"""What operations share: data formats (all compute on channels-last, ``(N, *S, C)``), and checks of arguments."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from arrayconv.namespace import Array, Namespace
 
@@ -46,3 +48,10 @@ def check_gradient(op: str, dy: Array, expected: tuple[int, ...], *, name: str =
         raise ValueError(
             f"{op}: {name} must have the shape of the result, {tuple(expected)}, got {tuple(dy.shape)}"
         )
+
+
+def check_wrt(op: str, wrt: Collection[str], names: tuple[str, ...]) -> None:
+    """Raise ``ValueError`` for a ``wrt`` that names no argument."""
+    for name in wrt:
+        if name not in names:
+            raise ValueError(f"{op}: wrt names the array arguments {names}, got {wrt!r}")

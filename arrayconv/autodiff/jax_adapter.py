@@ -1,0 +1,107 @@
+"""JAX: a ``jax.custom_vjp``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from arrayconv.autodiff.call import Call, first, is_array, library, make_pair
+from arrayconv.namespace import Array
+
+
+def to_jax(f: Callable[..., Any], vjp: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """A function of JAX arrays that computes `f` and whose derivative is its vjp.
+
+    Parameters
+    ----------
+    f : callable
+        One of the operations, or ``f(*arrays, **config)`` of one's own. Where it returns a tuple,
+        the first entry is differentiated and the others are constants to JAX
+        (``jax.lax.stop_gradient``).
+    vjp : callable, optional
+        ``vjp(dy, *arrays, **config)``, returning one gradient or a tuple of them in the order of
+        the arguments, None for those that are no floating arrays. By default the function called
+        ``<name of f>_vjp`` beside `f`. For keywords that only the vjp has, bind them:
+        ``functools.partial(ac.max_pool_vjp, ties="split")``. Keywords ``y`` and ``wrt`` of a vjp
+        are filled in: with the result of `f`, and (`to_torch`) the names of the gradients wanted.
+
+    Returns
+    -------
+    callable
+        Called like `f`. Arrays given by position, or by the name of a positional argument, are
+        differentiable where they are floating; labels, masks and None are passed through, and
+        NumPy arrays become JAX's. Everything else is static: under ``jax.jit`` bind it, or name it
+        in ``static_argnames``. Works under ``jit``, ``grad``, ``vjp`` and ``vmap``, and more than
+        once (the code of the vjp is differentiated then); not in forward mode (``jax.jvp``).
+
+    Raises
+    ------
+    ImportError
+        JAX is not installed.
+    TypeError
+        When called: an array in a keyword-only argument, an array of another library, arguments
+        that `f` does not take; no gradient for a floating array.
+    ValueError
+        `f` has no vjp beside it; a gradient of another shape than its array.
+
+    Notes
+    -----
+    `options` count as they are when the function is called, for the backward pass too.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> import arrayconv as ac
+    >>> conv = ac.autodiff.to_jax(ac.conv)
+    >>> def loss(w, x):
+    ...     return jnp.sum(conv(x, w, stride=2) ** 2)
+    >>> x, w = jnp.ones((1, 4, 4, 1)), jnp.ones((2, 2, 1, 1))
+    >>> jax.jit(jax.grad(loss))(w, x)[:, :, 0, 0]
+    Array([[32., 32.],
+           [32., 32.]], dtype=float32)
+
+    A pair of one's own:
+
+    >>> cube = ac.autodiff.to_jax(lambda x: x * x * x, vjp=lambda dy, x: 3 * x * x * dy)
+    >>> float(jax.grad(cube)(2.0))
+    12.0
+    """
+    import jax
+
+    pair = make_pair("to_jax", f, vjp)
+
+    def run(call: Call, *arrays: Array) -> Any:
+        # what jax.grad was called with may arrive as a Python number
+        return call.forward([*map(jax.numpy.asarray, arrays)])
+
+    def forward(call: Call, *arrays: Array) -> tuple[Any, tuple[Array, ...]]:
+        arrays = tuple(map(jax.numpy.asarray, arrays))
+        result = call.forward(arrays)
+        return result, call.saved(arrays, result)
+
+    def backward(call: Call, saved: tuple[Array, ...], dy: Any) -> tuple[Array | None, ...]:
+        return call.backward(first(dy), saved)
+
+    core = jax.custom_vjp(run, nondiff_argnums=(0,))
+    core.defvjp(forward, backward)
+
+    def as_jax(name: str, value: Any) -> Array | None:
+        # a tracer of any transformation is a jax.Array too
+        if isinstance(value, jax.Array):
+            return value
+        if not is_array(value):
+            return None
+        if library(value) not in ("numpy", "jax"):
+            raise TypeError(
+                f"{pair.title}: {name} must be an array of JAX or NumPy, got one of {library(value)}"
+            )
+        return jax.numpy.asarray(value)
+
+    @wraps(f)
+    def differentiable(*args: Any, **config: Any) -> Any:
+        call, arrays = pair.call(args, config, as_jax)
+        return core(call, *arrays)
+
+    return differentiable

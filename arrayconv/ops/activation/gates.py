@@ -1,0 +1,158 @@
+"""The argument times a smooth gate: silu and gelu."""
+
+from __future__ import annotations
+
+import math
+
+from arrayconv.namespace import Array, array_namespace, promoted
+from arrayconv.ops.activation.elementwise import clipped, elementwise, scalar
+from arrayconv.ops.activation.error_function import normal
+from arrayconv.ops.activation.sigmoids import logistic
+from arrayconv.ops.layout import check_gradient
+
+# Beyond this the gates are 0 and 1 in every dtype; a gate's own argument stops there, so that neither its square
+# nor its cube overflows and infinity meets no zero.
+FAR = 1000.0
+# Hendrycks and Gimpel, equation 2
+CUBIC = 0.044715
+
+
+def silu(x: Array) -> Array:
+    """``x * sigmoid(x)``, also called swish.
+
+    ``silu_vjp`` is ``dy * (s + x * s * (1 - s))`` with ``s = sigmoid(x)``.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``x`` (``silu_vjp`` only).
+    x : array
+        Of any shape; real floating.
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of ``x``; 0 at minus infinity, the limit (PyTorch gives NaN).
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not real floating.
+    ValueError
+        If ``dy`` has another shape than ``x``.
+
+    Notes
+    -----
+    D. Hendrycks and K. Gimpel, "Gaussian error linear units", arXiv:1606.08415; P. Ramachandran et
+    al., "Searching for activation functions", arXiv:1710.05941.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.silu(np.asarray([-1e4, 0.0, 1e4]))
+    array([   -0.,     0., 10000.])
+    """
+    xp = array_namespace("silu", x=x)
+    (x,) = promoted("silu", xp, x=x)
+
+    def forward(x: Array) -> Array:
+        x = xp.maximum(x, scalar(xp, -FAR, x))
+        return x * logistic(xp, x)
+
+    return elementwise(xp, forward, x)
+
+
+def silu_vjp(dy: Array, x: Array) -> Array:
+    xp = array_namespace("silu_vjp", dy=dy, x=x)
+    dy, x = promoted("silu_vjp", xp, dy=dy, x=x)
+    check_gradient("silu_vjp", dy, x.shape)
+
+    def backward(dy: Array, x: Array) -> Array:
+        x = clipped(xp, x, -FAR, FAR)
+        s = logistic(xp, x)
+        return dy * (s * (x * (1 - s) + 1))
+
+    return elementwise(xp, backward, dy, x)
+
+
+silu_vjp.__doc__ = silu.__doc__
+
+
+def gelu(x: Array, *, approximate: bool = False) -> Array:
+    """``x * Phi(x)`` with the normal distribution function ``Phi(x) = (1 + erf(x / sqrt(2))) / 2``.
+
+    ``gelu_vjp`` is ``dy * (Phi(x) + x * phi(x))`` with the normal density ``phi``, and for the
+    approximation its own derivative.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``x`` (``gelu_vjp`` only).
+    x : array
+        Of any shape; real floating.
+    approximate : bool
+        Take ``(1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2`` for ``Phi(x)``: PyTorch's
+        ``"tanh"``, where False is its ``"none"``.
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of ``x``; 0 at minus infinity, the limit (PyTorch gives NaN).
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not real floating.
+    ValueError
+        If ``dy`` has another shape than ``x``.
+
+    Notes
+    -----
+    D. Hendrycks and K. Gimpel, "Gaussian error linear units", arXiv:1606.08415, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.gelu(np.asarray([-1.0, 0.0, 2.0])).round(4)
+    array([-0.1587, 0. , 1.9545])
+    >>> ac.gelu(np.asarray([-1.0, 0.0, 2.0]), approximate=True).round(4)
+    array([-0.1588, 0. , 1.9546])
+    """
+    xp = array_namespace("gelu", x=x)
+    (x,) = promoted("gelu", xp, x=x)
+
+    def forward(x: Array) -> Array:
+        x = xp.maximum(x, scalar(xp, -FAR, x))
+        near = xp.minimum(x, scalar(xp, FAR, x))
+        return x * (logistic(xp, _doubled(near)) if approximate else normal(xp, near))
+
+    return elementwise(xp, forward, x)
+
+
+def gelu_vjp(dy: Array, x: Array, *, approximate: bool = False) -> Array:
+    xp = array_namespace("gelu_vjp", dy=dy, x=x)
+    dy, x = promoted("gelu_vjp", xp, dy=dy, x=x)
+    check_gradient("gelu_vjp", dy, x.shape)
+
+    def exact(dy: Array, x: Array) -> Array:
+        x = clipped(xp, x, -FAR, FAR)
+        density = xp.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+        return dy * (normal(xp, x) + x * density)
+
+    def approximated(dy: Array, x: Array) -> Array:
+        x = clipped(xp, x, -FAR, FAR)
+        s = logistic(xp, _doubled(x))
+        inner = (x * x * (3 * CUBIC) + 1) * (2 * math.sqrt(2 / math.pi))
+        return dy * (s * (x * inner * (1 - s) + 1))
+
+    return elementwise(xp, approximated if approximate else exact, dy, x)
+
+
+gelu_vjp.__doc__ = gelu.__doc__
+
+
+def _doubled(x: Array) -> Array:
+    """Return the argument of the sigmoid that ``(1 + tanh(u)) / 2`` is, twice ``u``."""
+    return x * (x * x * CUBIC + 1) * (2 * math.sqrt(2 / math.pi))

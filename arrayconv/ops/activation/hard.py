@@ -1,0 +1,129 @@
+"""Piecewise linear stand-ins for the sigmoid and for silu."""
+
+from __future__ import annotations
+
+from arrayconv.namespace import Array, array_namespace, promoted
+from arrayconv.ops.activation.elementwise import clipped, elementwise, scalar, step
+from arrayconv.ops.layout import check_gradient
+
+
+def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Array:
+    """``slope * x + offset``, cut off at 0 and 1.
+
+    ``hard_sigmoid_vjp`` is ``slope * dy`` strictly between the corners and 0 elsewhere, as in
+    PyTorch.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``x`` (``hard_sigmoid_vjp`` only).
+    x : array
+        Of any shape; real floating.
+    slope, offset : float
+        As in PyTorch and Keras 3; ONNX's defaults are 0.2 and 0.5.
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of ``x``; NaN stays NaN.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not real floating.
+    ValueError
+        If ``dy`` has another shape than ``x``.
+
+    Notes
+    -----
+    M. Courbariaux, Y. Bengio and J.-P. David, "BinaryConnect", arXiv:1511.00363, equation 3, with
+    another slope.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.hard_sigmoid(np.asarray([-4.0, 0.0, 1.5]))
+    array([0. , 0.5 , 0.75])
+    """
+    xp = array_namespace("hard_sigmoid", x=x)
+    (x,) = promoted("hard_sigmoid", xp, x=x)
+    return elementwise(xp, lambda x: clipped(xp, x * slope + offset, 0, 1), x)
+
+
+def hard_sigmoid_vjp(dy: Array, x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Array:
+    xp = array_namespace("hard_sigmoid_vjp", dy=dy, x=x)
+    dy, x = promoted("hard_sigmoid_vjp", xp, dy=dy, x=x)
+    check_gradient("hard_sigmoid_vjp", dy, x.shape)
+
+    def backward(dy: Array, x: Array) -> Array:
+        y = x * slope + offset
+        return dy * (step(xp, (y > 0) & (y < 1), x) * slope)
+
+    return elementwise(xp, backward, dy, x)
+
+
+hard_sigmoid_vjp.__doc__ = hard_sigmoid.__doc__
+
+
+def hard_swish(x: Array) -> Array:
+    """``x * hard_sigmoid(x)``.
+
+    ``hard_swish_vjp`` is 0 where ``x <= -3``, ``dy`` where ``x >= 3``, and ``dy * (x / 3 + 0.5)``
+    between, as in PyTorch.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``x`` (``hard_swish_vjp`` only).
+    x : array
+        Of any shape; real floating.
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of ``x``; 0 at minus infinity, the limit (PyTorch gives NaN).
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not real floating.
+    ValueError
+        If ``dy`` has another shape than ``x``.
+
+    Notes
+    -----
+    A. Howard et al., "Searching for MobileNetV3", arXiv:1905.02244, section 5.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.hard_swish(np.asarray([-4.0, -1.5, 6.0]))
+    array([-0. , -0.375, 6. ])
+    """
+    xp = array_namespace("hard_swish", x=x)
+    (x,) = promoted("hard_swish", xp, x=x)
+
+    def forward(x: Array) -> Array:
+        # the result is 0 from -3 down, where infinity would meet a zero
+        x = xp.maximum(x, scalar(xp, -3, x))
+        return x * xp.minimum(x * (1 / 6) + 0.5, scalar(xp, 1, x))
+
+    return elementwise(xp, forward, x)
+
+
+def hard_swish_vjp(dy: Array, x: Array) -> Array:
+    xp = array_namespace("hard_swish_vjp", dy=dy, x=x)
+    dy, x = promoted("hard_swish_vjp", xp, dy=dy, x=x)
+    check_gradient("hard_swish_vjp", dy, x.shape)
+
+    def backward(dy: Array, x: Array) -> Array:
+        line = clipped(xp, x, -3, 3) * (1 / 3) + 0.5
+        between = step(xp, (x > -3) & (x < 3), x)
+        return dy * (line * between + step(xp, x >= 3, x))
+
+    return elementwise(xp, backward, dy, x)
+
+
+hard_swish_vjp.__doc__ = hard_swish.__doc__

@@ -1,0 +1,232 @@
+"""Rectifiers: the identity on one side of zero, something smaller on the other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    is_floating,
+    is_lazy,
+    placement,
+    promoted,
+    real,
+)
+from arrayconv.ops.activation.elementwise import elementwise, scalar, step
+from arrayconv.ops.layout import check_gradient
+
+
+class PReluGradients(NamedTuple):
+    """The gradients of the array arguments of `prelu`."""
+
+    dx: Array
+    dalpha: Array
+
+
+def relu(x: Array) -> Array:
+    """The larger of ``x`` and 0, element by element.
+
+    ``relu_vjp(dy, x)`` is 0 where ``x <= 0``, at 0 too, and ``dy`` elsewhere, as in PyTorch.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``x`` (``relu_vjp`` only).
+    x : array
+        Of any shape; real floating or integer (the gradient of an integer ``x`` is ``None``).
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of ``x``; NaN stays NaN.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is boolean or complex.
+    ValueError
+        If ``dy`` has another shape than ``x``.
+
+    Notes
+    -----
+    V. Nair and G. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML
+    2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.relu(np.asarray([-1.0, 0.0, 2.0]))
+    array([0., 0., 2.])
+    >>> ac.relu_vjp(np.ones(3), np.asarray([-1.0, 0.0, 2.0]))
+    array([0., 0., 1.])
+    """
+    xp = array_namespace("relu", x=x)
+    real("relu", xp, x=x)
+    return xp.maximum(x, xp.zeros((), dtype=x.dtype, **placement(x)))
+
+
+def relu_vjp(dy: Array, x: Array) -> Array | None:
+    xp = array_namespace("relu_vjp", dy=dy, x=x)
+    if not is_floating(xp, x.dtype):
+        real("relu_vjp", xp, x=x)
+        return None
+    dy, x = promoted("relu_vjp", xp, dy=dy, x=x)
+    check_gradient("relu_vjp", dy, x.shape)
+
+    def kept(dy: Array, x: Array) -> Array:
+        zero = scalar(xp, 0, dy)
+        if is_lazy(dy):
+            return xp.where(x <= 0, zero, dy)
+        # by a product, but for what is not finite, which a product would turn into NaN
+        on, finite = ~(x <= 0), xp.isfinite(dy)
+        tame = xp.where(finite, dy, zero)
+        return xp.where(on & ~finite, dy, tame * step(xp, on, dy))
+
+    return elementwise(xp, kept, dy, x)
+
+
+relu_vjp.__doc__ = relu.__doc__
+
+
+def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
+    """``x`` where it is positive, ``negative_slope * x`` elsewhere.
+
+    ``leaky_relu_vjp`` is ``dy`` where ``x > 0`` and ``negative_slope * dy`` elsewhere, at 0 too, as
+    in PyTorch.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``x`` (``leaky_relu_vjp`` only).
+    x : array
+        Of any shape; real floating.
+    negative_slope : float
+        As PyTorch's; Keras's default is 0.3.
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of ``x``.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not real floating.
+    ValueError
+        If ``dy`` has another shape than ``x``.
+
+    Notes
+    -----
+    A. Maas, A. Hannun and A. Ng, "Rectifier nonlinearities improve neural network acoustic models",
+    ICML 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.leaky_relu(np.asarray([-1.0, 0.0, 2.0]), negative_slope=0.5)
+    array([-0.5, 0. , 2. ])
+    """
+    xp = array_namespace("leaky_relu", x=x)
+    (x,) = promoted("leaky_relu", xp, x=x)
+    # of x and slope * x the larger one is right up to a slope of 1, and the smaller one beyond
+    pick = xp.maximum if negative_slope <= 1 else xp.minimum
+    return elementwise(xp, lambda x: pick(x, x * negative_slope), x)
+
+
+def leaky_relu_vjp(dy: Array, x: Array, *, negative_slope: float = 0.01) -> Array:
+    xp = array_namespace("leaky_relu_vjp", dy=dy, x=x)
+    dy, x = promoted("leaky_relu_vjp", xp, dy=dy, x=x)
+    check_gradient("leaky_relu_vjp", dy, x.shape)
+
+    def backward(dy: Array, x: Array) -> Array:
+        above = step(xp, x > 0, x)
+        return dy * (above + (1 - above) * negative_slope)
+
+    return elementwise(xp, backward, dy, x)
+
+
+leaky_relu_vjp.__doc__ = leaky_relu.__doc__
+
+
+def prelu(x: Array, alpha: Array) -> Array:
+    """``x`` where it is positive, ``alpha * x`` elsewhere, ``alpha`` being learned.
+
+    ``prelu_vjp`` returns ``dx``, which is ``dy`` where ``x > 0`` and ``alpha * dy`` elsewhere, and
+    ``dalpha``, the sum of ``dy * x`` over the cells that share an ``alpha`` and where ``x <= 0``.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``x`` (``prelu_vjp`` only).
+    x : array
+        Of any shape; real floating.
+    alpha : array
+        Slopes; broadcasts against ``x``, so that ``(C,)`` is one per channel of channels_last and
+        ``(C, 1, 1)`` of channels_first images.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype. ``prelu_vjp`` returns
+        ``PReluGradients(dx, dalpha)``.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` or ``alpha`` is not a real floating array.
+    ValueError
+        If ``alpha`` does not broadcast to the shape of ``x``, or ``dy`` has another shape.
+
+    Notes
+    -----
+    K. He et al., "Delving deep into rectifiers", arXiv:1502.01852, equations 1 and 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x, alpha = np.asarray([[-1.0, -1.0], [2.0, -3.0]]), np.asarray([0.5, 0.1])
+    >>> ac.prelu(x, alpha)
+    array([[-0.5, -0.1],
+           [ 2. , -0.3]])
+    >>> ac.prelu_vjp(np.ones((2, 2)), x, alpha).dalpha
+    array([-1., -4.])
+    """
+    xp = array_namespace("prelu", x=x, alpha=alpha)
+    x, alpha = promoted("prelu", xp, x=x, alpha=alpha)
+    alpha = _slopes("prelu", xp, x, alpha)
+    # the product of the negative part alone, since inf * 0 is NaN
+    return xp.where(x > 0, x, alpha * xp.minimum(x, scalar(xp, 0, x)))
+
+
+def prelu_vjp(dy: Array, x: Array, alpha: Array) -> PReluGradients:
+    xp = array_namespace("prelu_vjp", dy=dy, x=x, alpha=alpha)
+    dy, x, alpha = promoted("prelu_vjp", xp, dy=dy, x=x, alpha=alpha)
+    slopes = _slopes("prelu_vjp", xp, x, alpha)
+    check_gradient("prelu_vjp", dy, x.shape)
+    dx = xp.where(x > 0, dy, slopes * dy)
+    wide = accumulator(xp, x.dtype)
+    part = cast(xp, dy, wide) * cast(xp, xp.minimum(x, scalar(xp, 0, x)), wide)
+    shared = tuple(i for i, n in enumerate(slopes.shape) if n == 1)
+    total = xp.sum(part, axis=shared) if shared else part
+    return PReluGradients(dx, cast(xp, xp.reshape(total, alpha.shape), x.dtype))
+
+
+prelu_vjp.__doc__ = prelu.__doc__
+
+
+def _slopes(op: str, xp: Namespace, x: Array, alpha: Array) -> Array:
+    """``alpha`` with as many axes as ``x``, as JAX's strict rank promotion wants it."""
+    shape = (1,) * (x.ndim - alpha.ndim) + tuple(alpha.shape)
+    fits = len(shape) == x.ndim and all(a in (1, n) for a, n in zip(shape, x.shape, strict=True))
+    if not fits:
+        raise ValueError(
+            f"{op}: alpha must broadcast to the shape of x, {tuple(x.shape)}, got {tuple(alpha.shape)}"
+        )
+    return xp.reshape(alpha, shape)

@@ -1,0 +1,101 @@
+"""Binary cross-entropy, of probabilities and of logits."""
+
+from __future__ import annotations
+
+from arrayconv.namespace import Array, placement
+from arrayconv.ops.activation import sigmoid
+from arrayconv.ops.loss.reduction import (
+    LossGradients,
+    arguments,
+    complement_logarithm,
+    divisor,
+    gradients,
+    logarithm,
+    reduced,
+)
+
+
+def binary_cross_entropy(
+    y_pred: Array, y_true: Array, *, reduction: str = "mean", from_logits: bool = False
+) -> Array:
+    """The mean of ``-t * log(p) - (1 - t) * log(1 - p)`` over each sample, then over the batch.
+
+    ``p`` is ``y_pred``, or ``sigmoid(y_pred)`` with ``from_logits``, and ``t`` is ``y_true``.
+    ``binary_cross_entropy_vjp`` returns ``(p - t) / (p * (1 - p))``, or ``p - t`` with
+    ``from_logits``, times each element's share of ``dy``; and for a floating ``y_true``
+    ``log(1 - p) - log(p)``, which is ``-y_pred`` with ``from_logits``.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``binary_cross_entropy_vjp`` only).
+    y_pred : array, shape (N, ...)
+        Real floating: probabilities, or logits.
+    y_true : array, of the shape of ``y_pred``
+        Real floating between 0 and 1, or integer or boolean labels (which have no gradient).
+    reduction : {"mean", "sum", "none"}
+        The mean or the sum of the samples' values, or one value per sample. ``"mean"`` is
+        PyTorch's; its ``"sum"`` adds up elements, and this one samples, as Keras does.
+    from_logits : bool
+        Whether ``y_pred`` are logits: more accurate, and stable for logits of any size.
+
+    Returns
+    -------
+    array, shape () or (N,)
+        In the promoted floating dtype, computed in at least float32. ``binary_cross_entropy_vjp``
+        returns ``LossGradients(dy_pred, dy_true)``.
+
+    Raises
+    ------
+    TypeError
+        A ``y_pred`` that is not real floating, a complex ``y_true``, arrays of two libraries.
+    ValueError
+        Two shapes that differ, an empty ``y_pred``, ``dy`` of the wrong shape, an unknown reduction.
+
+    Notes
+    -----
+    Probabilities of exactly 0 and 1 count as in PyTorch: no logarithm is less than -100, and the
+    gradient divides by at least 1e-12 (Keras clips the probability to 1e-7 from either end). A
+    probability below 0 or above 1 gives NaN. The logits' form is
+    ``(1 - t) * z + max(-z, 0) + log1p(exp(-abs(z)))``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.binary_cross_entropy(np.asarray([0.5, 0.0]), np.asarray([1, 1]), reduction="none")
+    array([ 0.69314718, 100. ])
+    >>> logits, labels = np.asarray([-1e4, 0.0, 1e4]), np.asarray([0, 1, 1])
+    >>> ac.binary_cross_entropy(logits, labels, reduction="none", from_logits=True)
+    array([0. , 0.69314718, 0. ])
+    >>> ac.binary_cross_entropy_vjp(np.ones(()), logits, labels, from_logits=True).dy_pred
+    array([ 0. , -0.16666667, 0. ])
+    """
+    a = arguments("binary_cross_entropy", y_pred, y_true, reduction, "labels")
+    xp, p, t = a.xp, a.pred, a.true
+    if from_logits:
+        zero = xp.zeros((), dtype=p.dtype, **placement(p))
+        # in this order the large terms cancel before the small one is added
+        loss = (1.0 - t) * p + xp.maximum(-p, zero) + xp.log1p(xp.exp(-xp.abs(p)))
+    else:
+        loss = (t - 1.0) * complement_logarithm(xp, p) - t * logarithm(xp, p)
+    return reduced(a, loss, reduction)
+
+
+def binary_cross_entropy_vjp(
+    dy: Array,
+    y_pred: Array,
+    y_true: Array,
+    *,
+    reduction: str = "mean",
+    from_logits: bool = False,
+) -> LossGradients:
+    a = arguments("binary_cross_entropy_vjp", y_pred, y_true, reduction, "labels", dy)
+    xp, p, t = a.xp, a.pred, a.true
+    if from_logits:
+        return gradients(a, y_true, sigmoid(p) - t, -p)
+    slope = (p - t) / divisor(xp, p * (1.0 - p))
+    return gradients(a, y_true, slope, complement_logarithm(xp, p) - logarithm(xp, p))
+
+
+binary_cross_entropy_vjp.__doc__ = binary_cross_entropy.__doc__

@@ -1,0 +1,95 @@
+"""Cross-entropy against a distribution over the classes, of probabilities and of logits."""
+
+from __future__ import annotations
+
+from arrayconv.namespace import Array
+from arrayconv.ops.activation import log_softmax
+from arrayconv.ops.loss.reduction import (
+    LossGradients,
+    arguments,
+    divisor,
+    gradients,
+    logarithm,
+    reduced,
+)
+
+
+def categorical_cross_entropy(
+    y_pred: Array, y_true: Array, *, reduction: str = "mean", from_logits: bool = False
+) -> Array:
+    """The mean of ``-sum(t * log(p))`` over the positions of each sample, then over the batch.
+
+    ``p`` is ``y_pred``, or ``softmax(y_pred)`` with ``from_logits``; ``t`` is ``y_true``; the sum
+    runs over the classes, on the last axis. ``categorical_cross_entropy_vjp`` returns ``-t / p``,
+    or ``p * sum(t) - t`` with ``from_logits``, times each position's share of ``dy``, and
+    ``-log(p)`` for a floating ``y_true``.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``categorical_cross_entropy_vjp`` only).
+    y_pred : array, shape (N, ..., K)
+        Real floating: probabilities, or logits.
+    y_true : array, of the shape of ``y_pred``
+        Real floating, or integer or boolean one-hot rows (which have no gradient).
+    reduction : {"mean", "sum", "none"}
+        The mean or the sum of the samples' values, or one value per sample. ``"mean"`` is
+        PyTorch's; its ``"sum"`` adds up positions, and this one samples.
+    from_logits : bool
+        Whether ``y_pred`` are logits: more accurate, and stable for logits of any size.
+
+    Returns
+    -------
+    array, shape () or (N,)
+        In the promoted floating dtype, computed in at least float32.
+        ``categorical_cross_entropy_vjp`` returns ``LossGradients(dy_pred, dy_true)``.
+
+    Raises
+    ------
+    TypeError
+        A ``y_pred`` that is not real floating, a complex ``y_true``, arrays of two libraries.
+    ValueError
+        Two shapes that differ, a ``y_pred`` that is empty or has no class axis, ``dy`` of the wrong
+        shape, an unknown reduction.
+
+    Notes
+    -----
+    Probabilities are taken as they are (Keras divides them by their sum first). Exactly 0, they
+    count as in PyTorch's binary cross-entropy: no logarithm is less than -100, and the gradient
+    divides by at least 1e-12 (Keras clips them to 1e-7 from either end).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> y_pred, y_true = np.asarray([[0.5, 0.5], [0.0, 1.0]]), np.asarray([[1, 0], [0, 1]])
+    >>> ac.categorical_cross_entropy(y_pred, y_true, reduction="none")
+    array([0.69314718, 0. ])
+    >>> logits = np.asarray([[0.0, 0.0], [-1e4, 1e4]])
+    >>> ac.categorical_cross_entropy_vjp(np.ones(()), logits, y_true, from_logits=True).dy_pred
+    array([[-0.25, 0.25],
+           [ 0. , 0. ]])
+    """
+    a = arguments("categorical_cross_entropy", y_pred, y_true, reduction, "rows")
+    logs = log_softmax(a.pred) if from_logits else logarithm(a.xp, a.pred)
+    return reduced(a, -a.xp.sum(a.true * logs, axis=-1), reduction)
+
+
+def categorical_cross_entropy_vjp(
+    dy: Array,
+    y_pred: Array,
+    y_true: Array,
+    *,
+    reduction: str = "mean",
+    from_logits: bool = False,
+) -> LossGradients:
+    a = arguments("categorical_cross_entropy_vjp", y_pred, y_true, reduction, "rows", dy)
+    if from_logits:
+        logs = log_softmax(a.pred)
+        slope = a.xp.exp(logs) * a.xp.sum(a.true, axis=-1, keepdims=True) - a.true
+        return gradients(a, y_true, slope, -logs)
+    slope = -a.true / divisor(a.xp, a.pred)
+    return gradients(a, y_true, slope, -logarithm(a.xp, a.pred))
+
+
+categorical_cross_entropy_vjp.__doc__ = categorical_cross_entropy.__doc__

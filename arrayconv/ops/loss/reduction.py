@@ -1,0 +1,146 @@
+"""What every loss shares: its arguments, the reduction and its gradient, the logarithm of zero."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from arrayconv.namespace import (
+    Array,
+    DType,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    is_floating,
+    placement,
+    promoted,
+)
+from arrayconv.ops.layout import check_gradient
+
+REDUCTIONS = ("mean", "sum", "none")
+
+# PyTorch's: no logarithm of a probability falls below -100, no divisor of a gradient below 1e-12
+LEAST_LOGARITHM = -100.0
+LEAST_DIVISOR = 1e-12
+
+
+class LossGradients(NamedTuple):
+    """The gradients of a loss's arrays; ``dy_true`` is ``None`` for labels that are not floating."""
+
+    dy_pred: Array
+    dy_true: Array | None
+
+
+class Arguments(NamedTuple):
+    """The arguments of a loss, checked, in the dtype that it is computed in."""
+
+    xp: Namespace
+    pred: Array
+    true: Array
+    # the upstream gradient as each element's share of it, which broadcasts against ``pred``
+    share: Any
+    # what the results are cast to
+    dtype: DType
+
+
+def arguments(
+    op: str, y_pred: Array, y_true: Array, reduction: str, kind: str, dy: Array | None = None
+) -> Arguments:
+    """Check the arguments of a loss and promote them.
+
+    ``y_true`` is of the ``kind`` ``"values"`` (floating), ``"labels"`` (integer and boolean ones
+    become floats), ``"rows"`` (labels with the classes on the last axis) or ``"classes"``
+    (integers, without the last axis of ``y_pred``).
+    """
+    arrays = {"y_pred": y_pred, "y_true": y_true} | ({} if dy is None else {"dy": dy})
+    xp = array_namespace(op, **arrays)
+    if kind == "classes" and not xp.isdtype(y_true.dtype, "integral"):
+        raise TypeError(
+            f"{op}: y_true must have an integer dtype, got {y_true.dtype}; cast it first, for example "
+            f"xp.astype(y_true, xp.int64), or give one-hot rows to categorical_cross_entropy"
+        )
+    whole = kind != "values" and bool(xp.isdtype(y_true.dtype, ("bool", "integral")))
+    floats = {name: a for name, a in arrays.items() if not (whole and name == "y_true")}
+    arrays |= dict(zip(floats, promoted(op, xp, **floats), strict=True))
+    y_pred, dtype = arrays["y_pred"], arrays["y_pred"].dtype
+    _check(op, tuple(y_pred.shape), tuple(y_true.shape), reduction, kind)
+    wide = accumulator(xp, dtype)
+    share = None
+    if dy is not None:
+        classes = 1 if kind in ("rows", "classes") else 0
+        positions = y_pred.shape[: y_pred.ndim - classes]
+        share = _share(op, xp, cast(xp, arrays["dy"], wide), positions, reduction, classes)
+    true = arrays["y_true"] if kind == "classes" else cast(xp, arrays["y_true"], wide)
+    return Arguments(xp, cast(xp, y_pred, wide), true, share, dtype)
+
+
+def _check(
+    op: str, pred: tuple[int, ...], true: tuple[int, ...], reduction: str, kind: str
+) -> None:
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    if len(pred) < (2 if kind in ("rows", "classes") else 1):
+        axes = "a batch axis and a class axis" if kind in ("rows", "classes") else "a batch axis"
+        raise ValueError(f"{op}: y_pred must have {axes}, got shape {pred}")
+    expected = pred[:-1] if kind == "classes" else pred
+    if true != expected:
+        which = "y_pred's without its class axis" if kind == "classes" else "y_pred's"
+        raise ValueError(f"{op}: y_true must have the shape {expected}, {which}, got {true}")
+    if 0 in pred[1:] or (pred[0] == 0 and reduction == "mean"):
+        raise ValueError(f"{op}: y_pred must not be empty, got shape {pred}")
+
+
+def _share(
+    op: str, xp: Namespace, dy: Array, positions: tuple[int, ...], reduction: str, classes: int
+) -> Array:
+    batch = positions[0]
+    check_gradient(op, dy, (batch,) if reduction == "none" else ())
+    share = dy / (math.prod(positions[1:]) * (batch if reduction == "mean" else 1))
+    ones = (1,) * (len(positions) - 1 + classes)
+    return xp.reshape(share, (batch if reduction == "none" else 1, *ones))
+
+
+def reduced(a: Arguments, values: Array, reduction: str) -> Array:
+    """Elements ``(N, ...)`` as their mean per sample, and then as their mean or sum over the batch."""
+    xp, batch = a.xp, values.shape[0]
+    cells = math.prod(values.shape[1:])
+    each = xp.sum(xp.reshape(values, (batch, cells)), axis=1) / cells
+    if reduction == "none":
+        return cast(xp, each, a.dtype)
+    whole = xp.sum(each, axis=0, keepdims=True)
+    if reduction == "mean":
+        whole = whole / batch
+    # reshaped last: of arrays without axes, NumPy makes scalars
+    return cast(xp, xp.reshape(whole, ()), a.dtype)
+
+
+def gradients(a: Arguments, y_true: Array, slope: Array, true_slope: Array | None) -> LossGradients:
+    """The slopes times each element's share of ``dy``; ``None`` for labels that are not floating."""
+    dy_pred = cast(a.xp, slope * a.share, a.dtype)
+    if true_slope is None or not is_floating(a.xp, y_true.dtype):
+        return LossGradients(dy_pred, None)
+    return LossGradients(dy_pred, cast(a.xp, true_slope * a.share, a.dtype))
+
+
+def logarithm(xp: Namespace, p: Array) -> Array:
+    """``log(p)``, but -100 where it would be less, at 0 too."""
+    one = xp.ones((), dtype=p.dtype, **placement(p))
+    # the logarithm of 1 instead of one that warns
+    return _floored(xp, xp.log(xp.where(p == 0, one, p)), p == 0)
+
+
+def complement_logarithm(xp: Namespace, p: Array) -> Array:
+    """``log(1 - p)``, but -100 where it would be less, at 1 too."""
+    zero = xp.zeros((), dtype=p.dtype, **placement(p))
+    return _floored(xp, xp.log1p(-xp.where(p == 1, zero, p)), p == 1)
+
+
+def _floored(xp: Namespace, logs: Array, infinite: Array) -> Array:
+    least = xp.full((), LEAST_LOGARITHM, dtype=logs.dtype, **placement(logs))
+    return xp.where(infinite, least, xp.maximum(logs, least))
+
+
+def divisor(xp: Namespace, p: Array) -> Array:
+    """``p``, but 1e-12 where it would be less."""
+    return xp.maximum(p, xp.full((), LEAST_DIVISOR, dtype=p.dtype, **placement(p)))

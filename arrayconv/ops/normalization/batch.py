@@ -1,0 +1,281 @@
+"""Batch normalization: by the statistics of a batch, or by given ones."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, promoted
+from arrayconv.ops.layout import check_gradient
+from arrayconv.ops.normalization.statistics import (
+    NormGradients,
+    channel_axis,
+    check_axes,
+    check_eps,
+    inverse_deviation,
+    moments,
+    moments_vjp,
+    parameter,
+    shaped,
+    total,
+)
+
+
+class BatchNorm(NamedTuple):
+    """A normalized batch with its statistics, which serve running averages and have no gradient."""
+
+    y: Array
+    mean: Array
+    var: Array
+
+
+class InferenceGradients(NamedTuple):
+    """The gradients of ``batch_norm_inference``'s arguments; ``None`` where one was ``None``."""
+
+    dx: Array
+    dgamma: Array | None
+    dbeta: Array | None
+    dmean: Array
+    dvar: Array
+
+
+def batch_norm(
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    *,
+    eps: float = 1e-5,
+    data_format: str = "channels_last",
+) -> BatchNorm:
+    """Every channel at mean 0 and variance 1 over the batch, then scaled and shifted.
+
+    ``y = gamma * (x - mean) / sqrt(var + eps) + beta``, with the mean and the biased variance of
+    each channel over the images and positions. ``batch_norm_vjp(dy, x, gamma, beta, ...)``
+    differentiates ``y`` through ``mean`` and ``var``, which are not themselves differentiated:
+    with ``xhat = (x - mean) / sqrt(var + eps)``, ``dbeta = sum(dy)``, ``dgamma = sum(dy * xhat)``
+    and ``dx = gamma / sqrt(var + eps) * (dy - mean(dy) - xhat * mean(dy * xhat))``.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``y`` (``batch_norm_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating. There may be no spatial axes.
+    gamma, beta : array, shape (C,), optional
+        Scale and shift; 1 and 0 if ``None``. Further axes of length 1 are allowed.
+    eps : float
+        Added to the variance: 1e-5 as in PyTorch (Keras has 1e-3).
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of ``y``.
+
+    Returns
+    -------
+    BatchNorm
+        ``y``, of the shape of ``x``; ``mean`` and ``var``, of shape (C,). All in the promoted dtype
+        of the arguments, computed in at least float32 (in float16 a variance above 65504 is
+        infinite). PyTorch keeps the unbiased variance in its running average: that is
+        ``var * m / (m - 1)`` for ``m`` values of a channel. ``batch_norm_vjp`` returns
+        ``NormGradients(dx, dgamma, dbeta)``.
+
+    Raises
+    ------
+    TypeError
+        An array that is not real floating, arrays of two libraries, an ``eps`` that is no number.
+    ValueError
+        A channel without values, ``gamma`` or ``beta`` of another length, ``dy`` of the wrong
+        shape, a negative ``eps``, an unknown format.
+
+    Notes
+    -----
+    S. Ioffe and C. Szegedy, "Batch normalization: accelerating deep network training by reducing
+    internal covariate shift", ICML 2015, algorithm 1. The variance takes a second pass over
+    ``x - mean``, so a large mean costs it no digits. One value per channel gives ``y = beta``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 2.0, 3.0, 6.0]).reshape(2, 2, 1)
+    >>> y, mean, var = ac.batch_norm(x, np.asarray([2.0]), np.asarray([1.0]), eps=0.5)
+    >>> y[:, :, 0]
+    array([[-1.,  0.],
+           [ 1.,  4.]])
+    >>> mean, var
+    (array([3.]), array([3.5]))
+    >>> ac.batch_norm_vjp(np.ones((2, 2, 1)), x).dx[:, :, 0]
+    array([[0., 0.],
+           [0., 0.]])
+    """
+    op = "batch_norm"
+    xp = array_namespace(op, x=x, gamma=gamma, beta=beta)
+    x, gamma, beta = promoted(op, xp, x=x, gamma=gamma, beta=beta)
+    eps = check_eps(op, eps)
+    axes, full = _channels(op, x, data_format)
+    check_axes(op, x.shape, axes)
+    size = (math.prod(full),)
+    scale, shift = _given(op, xp, full, gamma=gamma, beta=beta)
+    mean, var, centred = moments(xp, cast(xp, x, accumulator(xp, x.dtype)), axes)
+    inverse = inverse_deviation(xp, var, eps)
+    y = centred * (inverse if scale is None else inverse * scale)
+    if shift is not None:
+        y += shift
+    mean, var = (cast(xp, xp.reshape(part, size), x.dtype) for part in (mean, var))
+    return BatchNorm(cast(xp, y, x.dtype), mean, var)
+
+
+def batch_norm_vjp(
+    dy: Array,
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    *,
+    eps: float = 1e-5,
+    data_format: str = "channels_last",
+) -> NormGradients:
+    op = "batch_norm_vjp"
+    xp = array_namespace(op, dy=dy, x=x, gamma=gamma, beta=beta)
+    dy, x, gamma, beta = promoted(op, xp, dy=dy, x=x, gamma=gamma, beta=beta)
+    eps = check_eps(op, eps)
+    axes, full = _channels(op, x, data_format)
+    check_axes(op, x.shape, axes)
+    check_gradient(op, dy, x.shape)
+    scale, _ = _given(op, xp, full, gamma=gamma, beta=beta)
+    wide = accumulator(xp, x.dtype)
+    _, var, centred = moments(xp, cast(xp, x, wide), axes)
+    inverse = inverse_deviation(xp, var, eps)
+    dx, sum_g, sum_gx = moments_vjp(xp, cast(xp, dy, wide), centred, inverse, axes)
+    # gamma is one number per channel, so it may wait until after the means
+    dx *= inverse if scale is None else inverse * scale
+    dgamma, dbeta = shaped(xp, sum_gx, gamma), shaped(xp, sum_g, beta)
+    return NormGradients(cast(xp, dx, x.dtype), dgamma, dbeta)
+
+
+batch_norm_vjp.__doc__ = batch_norm.__doc__
+
+
+def batch_norm_inference(
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    mean: Array,
+    var: Array,
+    *,
+    eps: float = 1e-5,
+    data_format: str = "channels_last",
+) -> Array:
+    """Every channel normalized by a given mean and variance, then scaled and shifted.
+
+    ``y = gamma * (x - mean) / sqrt(var + eps) + beta``. ``batch_norm_inference_vjp`` differentiates
+    it in all five arrays, ``mean`` and ``var`` being constants of the batch: with
+    ``s = 1 / sqrt(var + eps)``, ``dx = dy * gamma * s``, ``dgamma = sum(dy * (x - mean)) * s``,
+    ``dbeta = sum(dy)``, ``dmean = -gamma * s * sum(dy)`` and
+    ``dvar = -gamma * s**3 * sum(dy * (x - mean)) / 2``.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``x`` (``batch_norm_inference_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating. There may be no spatial axes.
+    gamma, beta : array, shape (C,), or None
+        Scale and shift; 1 and 0 if ``None``. Further axes of length 1 are allowed, here and below.
+    mean, var : array, shape (C,)
+        The statistics, as a rule the running averages of a training run.
+    eps : float
+        Added to the variance: 1e-5 as in PyTorch (Keras has 1e-3).
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of the result.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of the arguments, computed in at least float32.
+        ``batch_norm_inference_vjp`` returns ``InferenceGradients(dx, dgamma, dbeta, dmean, dvar)``.
+
+    Raises
+    ------
+    TypeError
+        An array that is not real floating, a statistic that is ``None``, arrays of two libraries,
+        an ``eps`` that is no number.
+    ValueError
+        A parameter of another length, ``dy`` of the wrong shape, a negative ``eps``, an unknown
+        format.
+
+    Notes
+    -----
+    S. Ioffe and C. Szegedy, "Batch normalization: accelerating deep network training by reducing
+    internal covariate shift", ICML 2015, algorithm 2. The mean is subtracted first, and not folded
+    into the shift, so that data with a large mean keeps its digits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 2.0, 3.0]).reshape(1, 3, 1)
+    >>> mean, var = np.asarray([1.0]), np.asarray([3.5])
+    >>> ac.batch_norm_inference(x, None, None, mean, var, eps=0.5)[0, :, 0]
+    array([0. , 0.5, 1. ])
+    >>> ac.batch_norm_inference_vjp(np.ones((1, 3, 1)), x, None, None, mean, var, eps=0.5).dmean
+    array([-1.5])
+    """
+    op = "batch_norm_inference"
+    xp = array_namespace(op, x=x, gamma=gamma, beta=beta, mean=mean, var=var)
+    x, gamma, beta, mean, var = promoted(op, xp, x=x, gamma=gamma, beta=beta, mean=mean, var=var)
+    eps = check_eps(op, eps)
+    _, full = _channels(op, x, data_format)
+    gamma, beta, mean, var = _given(op, xp, full, gamma=gamma, beta=beta, mean=mean, var=var)
+    inverse = inverse_deviation(xp, var, eps)
+    y = cast(xp, x, mean.dtype) - mean
+    y *= inverse if gamma is None else inverse * gamma
+    if beta is not None:
+        y += beta
+    return cast(xp, y, x.dtype)
+
+
+def batch_norm_inference_vjp(
+    dy: Array,
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    mean: Array,
+    var: Array,
+    *,
+    eps: float = 1e-5,
+    data_format: str = "channels_last",
+) -> InferenceGradients:
+    op = "batch_norm_inference_vjp"
+    arrays = {"dy": dy, "x": x, "gamma": gamma, "beta": beta, "mean": mean, "var": var}
+    xp = array_namespace(op, **arrays)
+    dy, x, *parameters = promoted(op, xp, **arrays)
+    eps = check_eps(op, eps)
+    axes, full = _channels(op, x, data_format)
+    check_gradient(op, dy, x.shape)
+    named = dict(zip(("gamma", "beta", "mean", "var"), parameters, strict=True))
+    scale, _, middle, spread = _given(op, xp, full, **named)
+    inverse = inverse_deviation(xp, spread, eps)
+    factor = inverse if scale is None else inverse * scale
+    g = cast(xp, dy, middle.dtype)
+    sum_g = total(xp, g, axes)
+    sum_gx = total(xp, g * (cast(xp, x, middle.dtype) - middle), axes)
+    slopes = (sum_gx * inverse, sum_g, -factor * sum_g, -0.5 * factor * inverse**2 * sum_gx)
+    dx = cast(xp, g * factor, x.dtype)
+    return InferenceGradients(
+        dx, *(shaped(xp, slope, p) for slope, p in zip(slopes, parameters, strict=True))
+    )
+
+
+batch_norm_inference_vjp.__doc__ = batch_norm_inference.__doc__
+
+
+def _channels(op: str, x: Array, data_format: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes other than the channels', and the shape of a parameter beside ``x``."""
+    channel = channel_axis(op, x.shape, data_format)
+    axes = tuple(axis for axis in range(x.ndim) if axis != channel)
+    return axes, tuple(x.shape[axis] if axis == channel else 1 for axis in range(x.ndim))
+
+
+def _given(
+    op: str, xp: Namespace, full: tuple[int, ...], **parameters: Array | None
+) -> tuple[Any, ...]:
+    size = (math.prod(full),)
+    return tuple(parameter(op, xp, name, p, size, full) for name, p in parameters.items())

@@ -1,0 +1,250 @@
+"""Group and instance normalization: each image by the statistics of some of its channels."""
+
+from __future__ import annotations
+
+from arrayconv.namespace import Array, accumulator, array_namespace, cast, promoted
+from arrayconv.ops.layout import check_gradient, check_layout
+from arrayconv.ops.normalization.statistics import (
+    NormGradients,
+    channel_axis,
+    check_axes,
+    check_eps,
+    inverse_deviation,
+    moments,
+    moments_vjp,
+    parameter,
+    shaped,
+    total,
+)
+from arrayconv.window import per_axis
+
+
+def group_norm(
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    *,
+    groups: int,
+    eps: float = 1e-5,
+    data_format: str = "channels_last",
+) -> Array:
+    """Mean 0 and variance 1 over each group of channels of each image, then scaled and shifted.
+
+    ``y = gamma * xhat + beta``, ``xhat = (x - mean) / sqrt(var + eps)``, with the mean and the
+    biased variance over the positions and the ``C / groups`` channels of a group. The gradients are
+    those of ``layer_norm``: ``dbeta`` and ``dgamma`` sum ``dy`` and ``dy * xhat`` over images and
+    positions, ``dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps)``, ``g = dy * gamma``.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``x`` (``group_norm_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating. There may be no spatial axes.
+    gamma, beta : array, shape (C,), optional
+        Scale and shift of every channel; 1 and 0 if ``None``. Further axes of length 1 are allowed.
+    groups : int
+        A divisor of ``C``; neighbouring channels share a group.
+    eps : float
+        Added to the variance: 1e-5 as in PyTorch (Keras has 1e-3).
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of the result.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of the arguments, computed in at least float32.
+        ``group_norm_vjp`` returns ``NormGradients(dx, dgamma, dbeta)``.
+
+    Raises
+    ------
+    TypeError
+        An array that is not real floating, arrays of two libraries, ``groups`` that is not integer,
+        an ``eps`` that is no number.
+    ValueError
+        Channels that ``groups`` does not divide, groups without values, ``gamma`` or ``beta`` of
+        another length, ``dy`` of the wrong shape, a negative ``eps``, an unknown format.
+
+    Notes
+    -----
+    Y. Wu and K. He, "Group normalization", ECCV 2018, equations 1 to 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 3.0, 0.0, 8.0]).reshape(1, 1, 4)
+    >>> ac.group_norm(x, groups=2, eps=0.0)[0, 0, :]
+    array([-1.,  1., -1.,  1.])
+    >>> ac.group_norm_vjp(np.ones((1, 1, 4)), x, groups=2).dx[0, 0, :]
+    array([0., 0., 0., 0.])
+    """
+    return _group_norm("group_norm", x, gamma, beta, groups, eps, data_format)
+
+
+def group_norm_vjp(
+    dy: Array,
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    *,
+    groups: int,
+    eps: float = 1e-5,
+    data_format: str = "channels_last",
+) -> NormGradients:
+    return _group_norm_vjp("group_norm_vjp", dy, x, gamma, beta, groups, eps, data_format)
+
+
+group_norm_vjp.__doc__ = group_norm.__doc__
+
+
+def instance_norm(
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    *,
+    eps: float = 1e-5,
+    data_format: str = "channels_last",
+) -> Array:
+    """Mean 0 and variance 1 over each channel of each image, then scaled and shifted.
+
+    ``group_norm`` with a group for every channel: ``y = gamma * xhat + beta``,
+    ``xhat = (x - mean) / sqrt(var + eps)``, with the mean and the biased variance over the
+    positions. ``instance_norm_vjp`` differentiates through both, as ``group_norm_vjp`` does.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``x`` (``instance_norm_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating.
+    gamma, beta : array, shape (C,), optional
+        Scale and shift of every channel; 1 and 0 if ``None``. Further axes of length 1 are allowed.
+    eps : float
+        Added to the variance: 1e-5 as in PyTorch.
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of the result.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of the arguments, computed in at least float32.
+        ``instance_norm_vjp`` returns ``NormGradients(dx, dgamma, dbeta)``.
+
+    Raises
+    ------
+    TypeError
+        An array that is not real floating, arrays of two libraries, an ``eps`` that is no number.
+    ValueError
+        No spatial axes, or an empty one, ``gamma`` or ``beta`` of another length, ``dy`` of the
+        wrong shape, a negative ``eps``, an unknown format.
+
+    Notes
+    -----
+    D. Ulyanov, A. Vedaldi and V. Lempitsky, "Instance normalization: the missing ingredient for
+    fast stylization", arXiv:1607.08022. One position gives ``y = beta``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([[1.0, 0.0], [3.0, 8.0]]).reshape(1, 2, 2)
+    >>> ac.instance_norm(x, np.asarray([1.0, 10.0]), eps=0.0)[0]
+    array([[ -1., -10.],
+           [  1.,  10.]])
+    >>> ac.instance_norm_vjp(np.ones((1, 2, 2)), x, beta=np.zeros(2)).dbeta
+    array([2., 2.])
+    """
+    return _group_norm("instance_norm", x, gamma, beta, None, eps, data_format)
+
+
+def instance_norm_vjp(
+    dy: Array,
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    *,
+    eps: float = 1e-5,
+    data_format: str = "channels_last",
+) -> NormGradients:
+    return _group_norm_vjp("instance_norm_vjp", dy, x, gamma, beta, None, eps, data_format)
+
+
+instance_norm_vjp.__doc__ = instance_norm.__doc__
+
+
+def _group_norm(
+    op: str,
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    groups: int | None,
+    eps: float,
+    data_format: str,
+) -> Array:
+    xp = array_namespace(op, x=x, gamma=gamma, beta=beta)
+    x, gamma, beta = promoted(op, xp, x=x, gamma=gamma, beta=beta)
+    eps = check_eps(op, eps)
+    split, axes, size, full = _groups(op, x, groups, data_format)
+    gamma = parameter(op, xp, "gamma", gamma, size, full)
+    beta = parameter(op, xp, "beta", beta, size, full)
+    wide = cast(xp, x, accumulator(xp, x.dtype))
+    _, var, centred = moments(xp, xp.reshape(wide, split), axes)
+    y = xp.reshape(centred * inverse_deviation(xp, var, eps), x.shape)
+    if gamma is not None:
+        y = y * gamma
+    if beta is not None:
+        y += beta
+    return cast(xp, y, x.dtype)
+
+
+def _group_norm_vjp(
+    op: str,
+    dy: Array,
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    groups: int | None,
+    eps: float,
+    data_format: str,
+) -> NormGradients:
+    xp = array_namespace(op, dy=dy, x=x, gamma=gamma, beta=beta)
+    dy, x, gamma, beta = promoted(op, xp, dy=dy, x=x, gamma=gamma, beta=beta)
+    eps = check_eps(op, eps)
+    split, axes, size, full = _groups(op, x, groups, data_format)
+    check_gradient(op, dy, x.shape)
+    scale = parameter(op, xp, "gamma", gamma, size, full)
+    parameter(op, xp, "beta", beta, size, full)
+    wide = accumulator(xp, x.dtype)
+    dy = cast(xp, dy, wide)
+    _, var, centred = moments(xp, xp.reshape(cast(xp, x, wide), split), axes)
+    inverse = inverse_deviation(xp, var, eps)
+    channel = channel_axis(op, x.shape, data_format)
+    others = [axis for axis in range(x.ndim) if axis != channel]
+    dgamma = dbeta = None
+    if gamma is not None:
+        xhat = xp.reshape(centred * inverse, x.shape)
+        dgamma = shaped(xp, total(xp, dy * xhat, others), gamma)
+    if beta is not None:
+        dbeta = shaped(xp, total(xp, dy, others), beta)
+    g = xp.reshape(dy if scale is None else dy * scale, split)
+    dx = moments_vjp(xp, g, centred, inverse, axes).dx
+    dx *= inverse
+    return NormGradients(cast(xp, xp.reshape(dx, x.shape), x.dtype), dgamma, dbeta)
+
+
+def _groups(
+    op: str, x: Array, groups: int | None, data_format: str
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The shape that sets the groups apart, the axes of a group in it, and a parameter's two shapes."""
+    if groups is None:
+        check_layout(op, x.shape, data_format)
+    at = channel_axis(op, x.shape, data_format)
+    channels = x.shape[at]
+    (count,) = (channels,) if groups is None else per_axis(op, "groups", groups, 1)
+    if count == 0 or channels % count:
+        raise ValueError(f"{op}: groups must divide the {channels} channels of x, got {count}")
+    split = (*x.shape[:at], count, channels // count, *x.shape[at + 1 :])
+    axes = tuple(axis for axis in range(1, len(split)) if axis != at)
+    check_axes(op, x.shape, [axis for axis in range(1, x.ndim) if axis != at])
+    return split, axes, (channels,), tuple(n if a == at else 1 for a, n in enumerate(x.shape))

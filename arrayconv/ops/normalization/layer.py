@@ -1,0 +1,146 @@
+"""Layer normalization: each sample by the statistics of its own features."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from arrayconv.namespace import Array, accumulator, array_namespace, cast, promoted
+from arrayconv.ops.layout import check_gradient
+from arrayconv.ops.normalization.statistics import (
+    NormGradients,
+    check_axes,
+    check_eps,
+    inverse_deviation,
+    moments,
+    moments_vjp,
+    parameter,
+    shaped,
+    total,
+)
+
+
+def layer_norm(
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    *,
+    axes: int | Sequence[int] = -1,
+    eps: float = 1e-5,
+) -> Array:
+    """Mean 0 and variance 1 over some axes of each sample, then scaled and shifted.
+
+    ``y = gamma * xhat + beta``, ``xhat = (x - mean) / sqrt(var + eps)``, with the mean and the
+    biased variance over ``axes``. ``layer_norm_vjp(dy, x, gamma, beta, ...)`` differentiates
+    through both: ``dbeta`` and ``dgamma`` sum ``dy`` and ``dy * xhat`` over the other axes, and
+    with ``g = dy * gamma``, ``dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps)``.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of ``x`` (``layer_norm_vjp`` only).
+    x : array
+        Real floating.
+    gamma, beta : array, optional
+        Scale and shift of every feature, of the lengths of ``axes`` in the order of ``x``; 1 and 0
+        if ``None``. Further axes of length 1 are allowed.
+    axes : int or sequence of int
+        The axes to normalize over. PyTorch's ``normalized_shape`` is the last ones.
+    eps : float
+        Added to the variance: 1e-5 as in PyTorch (Keras has 1e-3).
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of the arguments, computed in at least float32.
+        ``layer_norm_vjp`` returns ``NormGradients(dx, dgamma, dbeta)``.
+
+    Raises
+    ------
+    TypeError
+        An array that is not real floating, arrays of two libraries, an axis that is not integer, an
+        ``eps`` that is no number.
+    ValueError
+        An axis that ``x`` has not or that comes twice, axes without values, ``gamma`` or ``beta`` of
+        another shape, ``dy`` of the wrong shape, a negative ``eps``.
+
+    Notes
+    -----
+    J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv:1607.06450, equation 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([[1.0, 3.0], [0.0, 8.0]])
+    >>> ac.layer_norm(x, np.asarray([1.0, 10.0]), eps=0.0)
+    array([[-1., 10.],
+           [-1., 10.]])
+    >>> ac.layer_norm_vjp(np.ones((2, 2)), x, beta=np.zeros(2)).dbeta
+    array([2., 2.])
+    """
+    op = "layer_norm"
+    xp = array_namespace(op, x=x, gamma=gamma, beta=beta)
+    x, gamma, beta = promoted(op, xp, x=x, gamma=gamma, beta=beta)
+    eps = check_eps(op, eps)
+    chosen, size, full = _features(op, x, axes)
+    scale = parameter(op, xp, "gamma", gamma, size, full)
+    shift = parameter(op, xp, "beta", beta, size, full)
+    _, var, centred = moments(xp, cast(xp, x, accumulator(xp, x.dtype)), chosen)
+    y = centred * inverse_deviation(xp, var, eps)
+    if scale is not None:
+        y = y * scale
+    if shift is not None:
+        y += shift
+    return cast(xp, y, x.dtype)
+
+
+def layer_norm_vjp(
+    dy: Array,
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    *,
+    axes: int | Sequence[int] = -1,
+    eps: float = 1e-5,
+) -> NormGradients:
+    op = "layer_norm_vjp"
+    xp = array_namespace(op, dy=dy, x=x, gamma=gamma, beta=beta)
+    dy, x, gamma, beta = promoted(op, xp, dy=dy, x=x, gamma=gamma, beta=beta)
+    eps = check_eps(op, eps)
+    chosen, size, full = _features(op, x, axes)
+    check_gradient(op, dy, x.shape)
+    scale = parameter(op, xp, "gamma", gamma, size, full)
+    parameter(op, xp, "beta", beta, size, full)
+    wide = accumulator(xp, x.dtype)
+    dy = cast(xp, dy, wide)
+    _, var, centred = moments(xp, cast(xp, x, wide), chosen)
+    inverse = inverse_deviation(xp, var, eps)
+    others = [axis for axis in range(x.ndim) if axis not in chosen]
+    dgamma = None if gamma is None else total(xp, dy * (centred * inverse), others)
+    dbeta = None if beta is None else total(xp, dy, others)
+    g = dy if scale is None else dy * scale
+    dx = moments_vjp(xp, g, centred, inverse, chosen).dx
+    dx *= inverse
+    return NormGradients(cast(xp, dx, x.dtype), shaped(xp, dgamma, gamma), shaped(xp, dbeta, beta))
+
+
+layer_norm_vjp.__doc__ = layer_norm.__doc__
+
+
+def _features(op: str, x: Array, axes: Any) -> tuple[tuple[int, ...], ...]:
+    """The axes to normalize over, in order; their lengths; and the shape of a parameter beside ``x``."""
+    given = axes if isinstance(axes, tuple | list) else (axes,)
+    try:
+        chosen = [operator.index(axis) for axis in given]
+    except TypeError:
+        raise TypeError(f"{op}: axes expects an int or ints, got {axes!r}") from None
+    if not chosen or any(not -x.ndim <= axis < x.ndim for axis in chosen):
+        raise ValueError(f"{op}: axes expects axes of x, which has {x.ndim}, got {axes!r}")
+    ordered = tuple(sorted({axis % x.ndim for axis in chosen}))
+    if len(ordered) < len(chosen):
+        raise ValueError(f"{op}: axes names an axis twice: {axes!r}")
+    check_axes(op, x.shape, ordered)
+    full = tuple(n if axis in ordered else 1 for axis, n in enumerate(x.shape))
+    return ordered, tuple(x.shape[axis] for axis in ordered), full

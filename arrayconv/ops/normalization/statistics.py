@@ -1,0 +1,120 @@
+"""What every normalization shares: stable moments, their gradient, and the scale and shift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, NamedTuple
+
+from arrayconv.namespace import Array, Namespace, accumulator, cast
+from arrayconv.ops.layout import DATA_FORMATS
+
+
+class NormGradients(NamedTuple):
+    """The gradients of a normalization's array arguments; ``None`` where one was ``None``."""
+
+    dx: Array
+    dgamma: Array | None
+    dbeta: Array | None
+
+
+class Moments(NamedTuple):
+    """The mean and the biased variance over some axes (kept, of length 1), and ``x - mean``."""
+
+    mean: Array
+    var: Array
+    centred: Array
+
+
+def total(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
+    """The sum over ``axes``, which keep length 1.
+
+    One axis after the other, from the first: the partial sums stay short, which rounds less than
+    one long sum and reads channels-last memory in order.
+    """
+    for axis in sorted(axes):
+        x = xp.sum(x, axis=axis, keepdims=True)
+    return x
+
+
+def moments(xp: Namespace, x: Array, axes: Sequence[int]) -> Moments:
+    """The moments in two passes, so that a large mean leaves the variance its digits."""
+    cells = math.prod(x.shape[axis] for axis in axes)
+    mean = total(xp, x, axes) / cells
+    centred = x - mean
+    return Moments(mean, total(xp, centred * centred, axes) / cells, centred)
+
+
+class Backward(NamedTuple):
+    """``dx`` of a normalization before its factor, and the sums it is made of."""
+
+    dx: Array
+    sum_g: Array
+    sum_gx: Array
+
+
+def moments_vjp(
+    xp: Namespace, g: Array, centred: Array, inverse: Array, axes: Sequence[int]
+) -> Backward:
+    """The gradient through the moments, for the gradient ``g`` of ``xhat = centred * inverse``.
+
+    ``dx`` is ``g - mean(g) - xhat * mean(g * xhat)``, the means over ``axes``; the caller
+    multiplies it by ``inverse``. ``sum_g`` and ``sum_gx`` sum ``g`` and ``g * xhat``.
+    """
+    cells = math.prod(centred.shape[axis] for axis in axes)
+    sum_g = total(xp, g, axes)
+    sum_gx = total(xp, g * centred, axes) * inverse
+    dx = g - sum_g / cells
+    dx -= centred * (sum_gx * (inverse / cells))
+    return Backward(dx, sum_g, sum_gx)
+
+
+def inverse_deviation(xp: Namespace, var: Array, eps: float) -> Array:
+    return 1.0 / xp.sqrt(var + eps)
+
+
+def check_eps(op: str, eps: Any) -> float:
+    """``eps`` as a Python float, which no dtype is widened by."""
+    if isinstance(eps, bool) or not isinstance(eps, Real):
+        raise TypeError(f"{op}: eps must be a number, got {eps!r}")
+    if not 0 <= eps < math.inf:
+        raise ValueError(f"{op}: eps must not be negative, nor infinite, got {eps!r}")
+    return float(eps)
+
+
+def parameter(
+    op: str, xp: Namespace, name: str, p: Array | None, size: tuple[int, ...], full: tuple[int, ...]
+) -> Array | None:
+    """A parameter of shape ``size`` (axes of length 1 aside), wide enough to compute with, as ``full``."""
+    if p is None:
+        return None
+    if tuple(n for n in p.shape if n != 1) != tuple(n for n in size if n != 1):
+        raise ValueError(f"{op}: {name} must have shape {size}, got {tuple(p.shape)}")
+    return xp.reshape(cast(xp, p, accumulator(xp, p.dtype)), full)
+
+
+def shaped(xp: Namespace, gradient: Array, p: Array | None) -> Array | None:
+    """The gradient of a parameter in its shape and dtype; ``None`` if there is no parameter."""
+    return None if p is None else cast(xp, xp.reshape(gradient, p.shape), p.dtype)
+
+
+def check_axes(op: str, shape: tuple[int, ...], axes: Sequence[int]) -> None:
+    """Raise ``ValueError`` unless there are values to take the statistics of."""
+    if 0 in (shape[axis] for axis in axes):
+        raise ValueError(
+            f"{op}: x has no values to take statistics of, its shape is {tuple(shape)}"
+        )
+
+
+def channel_axis(op: str, shape: tuple[int, ...], data_format: str) -> int:
+    """Where the channels are; raise ``ValueError`` if there is no batch beside them."""
+    if data_format not in DATA_FORMATS:
+        raise ValueError(
+            f"{op}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
+        )
+    if len(shape) < 2:
+        raise ValueError(
+            f"{op}: x must have a batch axis and a channel axis, got shape {tuple(shape)}"
+        )
+    return len(shape) - 1 if data_format == "channels_last" else 1

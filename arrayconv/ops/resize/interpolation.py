@@ -1,0 +1,241 @@
+"""Nearest and linear interpolation, one axis after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    constant_pad,
+    placement,
+    promoted,
+)
+from arrayconv.ops.layout import check_gradient, check_layout, spatial
+from arrayconv.ops.resize.sources import Axis, Tap, plan_axis
+from arrayconv.window import Ints, known_size, per_axis
+
+METHODS = ("nearest", "linear")
+COORDINATES = ("half_pixel", "align_corners", "asymmetric")
+ROUNDINGS = ("half_up", "half_down")
+
+
+def resize(
+    x: Array,
+    *,
+    size: Ints | None = None,
+    scale: float | Sequence[float] | None = None,
+    method: str = "nearest",
+    coordinates: str = "half_pixel",
+    rounding: str = "half_up",
+    data_format: str = "channels_last",
+) -> Array:
+    """An image on a finer or coarser grid, by its nearest cells or by linear interpolation.
+
+    Output cell ``i`` of an axis reads the input at ``(i + 1/2) / s - 1/2`` (``"half_pixel"``),
+    ``i / s`` (``"asymmetric"``) or ``i * (n - 1) / (m - 1)`` (``"align_corners"``), which is kept
+    inside the input; ``s`` is ``m / n`` for a given ``size`` and the number given for ``scale``.
+    Nothing is averaged before an image is made smaller. ``resize_vjp`` gives every input cell the
+    sum of the upstream gradients of the cells that read it, times their weights.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``resize_vjp`` only).
+    x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
+        Real floating.
+    size : int or sequence of int, optional
+        Cells per spatial axis of the result.
+    scale : number or sequence of numbers, optional
+        Factor per spatial axis. One of ``size`` and ``scale`` is given.
+    method : {"nearest", "linear"}
+        The value of the nearest cell, or a weighted mean of the two neighbours along each axis.
+    coordinates : {"half_pixel", "align_corners", "asymmetric"}
+        Where an output cell reads the input, as above.
+    rounding : {"half_up", "half_down"}
+        What the nearest cell is half-way between two. Under ``"asymmetric"`` coordinates it is
+        always the one before.
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of the result.
+
+    Returns
+    -------
+    array, shape (N, *out, C) or (N, C, *out)
+        ``out`` is ``size``, or ``floor(n * scale)`` along each axis; the dtype of ``x``, accumulated
+        in at least float32.
+
+    Raises
+    ------
+    TypeError
+        An ``x`` that is not real floating, a ``size`` that is not integer, a ``scale`` that is no
+        number.
+    ValueError
+        Both or neither of ``size`` and ``scale``, one that is not positive or gives no cell, an
+        empty spatial axis, an unknown name, ``dy`` of the wrong shape.
+
+    Notes
+    -----
+    PyTorch's ``nearest`` is ``coordinates="asymmetric"``, its ``nearest-exact``, ``jax.image`` and
+    Keras the default; ONNX rounds ``"half_down"`` by default, and the coordinates have its names
+    (ONNX operator ``Resize``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 3.0]).reshape(1, 2, 1)
+    >>> ac.resize(x, scale=2)[0, :, 0]
+    array([1., 1., 3., 3.])
+    >>> ac.resize(x, size=4, method="linear")[0, :, 0]
+    array([1. , 1.5, 2.5, 3. ])
+    >>> ac.resize_vjp(np.ones((1, 4, 1)), x, scale=2)[0, :, 0]
+    array([2., 2.])
+    """
+    xp = array_namespace("resize", x=x)
+    (x,) = promoted("resize", xp, x=x)
+    axes = _plan("resize", x, size, scale, method, coordinates, rounding, data_format)
+    first = 1 if data_format == "channels_last" else 2
+    y = x if method == "nearest" else cast(xp, x, accumulator(xp, x.dtype))
+    # what shrinks goes first, so that the others have less to do
+    for at in sorted(range(len(axes)), key=lambda i: axes[i].m / axes[i].n):
+        if axes[at].copies is None:
+            y = _sum_of_taps(xp, y, first + at, axes[at].taps)
+    y = _copied(xp, y, first, axes)
+    return cast(xp, y, x.dtype)
+
+
+def resize_vjp(
+    dy: Array,
+    x: Array,
+    *,
+    size: Ints | None = None,
+    scale: float | Sequence[float] | None = None,
+    method: str = "nearest",
+    coordinates: str = "half_pixel",
+    rounding: str = "half_up",
+    data_format: str = "channels_last",
+) -> Array:
+    op = "resize_vjp"
+    xp = array_namespace(op, dy=dy, x=x)
+    dy, x = promoted(op, xp, dy=dy, x=x)
+    axes = _plan(op, x, size, scale, method, coordinates, rounding, data_format)
+    first = 1 if data_format == "channels_last" else 2
+    ends = (x.shape[:first], x.shape[first + len(axes) :])
+    check_gradient(op, dy, (*ends[0], *(axis.m for axis in axes), *ends[1]))
+    g = _copied_vjp(xp, cast(xp, dy, accumulator(xp, dy.dtype)), first, axes)
+    for at in sorted(range(len(axes)), key=lambda i: axes[i].n / axes[i].m):
+        if axes[at].copies is None:
+            g = _sum_of_taps(xp, g, first + at, axes[at].back)
+    return cast(xp, g, x.dtype)
+
+
+resize_vjp.__doc__ = resize.__doc__
+
+
+def _plan(
+    op: str,
+    x: Array,
+    size: Any,
+    scale: Any,
+    method: str,
+    coordinates: str,
+    rounding: str,
+    data_format: str,
+) -> tuple[Axis, ...]:
+    check_layout(op, x.shape, data_format)
+    for name, value, choices in (
+        ("method", method, METHODS),
+        ("coordinates", coordinates, COORDINATES),
+        ("rounding", rounding, ROUNDINGS),
+    ):
+        if value not in choices:
+            raise ValueError(
+                f"{op}: {name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
+            )
+    if (size is None) == (scale is None):
+        raise ValueError(
+            f"{op}: one of size and scale is expected, got size={size!r}, scale={scale!r}"
+        )
+    cells = known_size(op, spatial(x.shape, data_format))
+    if 0 in cells:
+        raise ValueError(f"{op}: x has an empty spatial axis: {cells}")
+    if scale is None:
+        sizes = per_axis(op, "size", size, len(cells))
+        return tuple(
+            plan_axis(n, m, None, method, coordinates, rounding)
+            for n, m in zip(cells, sizes, strict=True)
+        )
+    factors = _factors(op, scale, len(cells))
+    sizes = tuple(math.floor(n * s) for n, s in zip(cells, factors, strict=True))
+    for axis, (n, s, m) in enumerate(zip(cells, factors, sizes, strict=True)):
+        if m < 1:
+            raise ValueError(
+                f"{op}: scale leaves no cell of spatial axis {axis}: floor({n} * {s}) is {m}"
+            )
+    return tuple(
+        plan_axis(n, m, s, method, coordinates, rounding)
+        for n, m, s in zip(cells, sizes, factors, strict=True)
+    )
+
+
+def _factors(op: str, scale: Any, ndim: int) -> tuple[float, ...]:
+    given = tuple(scale) if isinstance(scale, tuple | list) else (scale,) * ndim
+    if len(given) != ndim:
+        raise ValueError(
+            f"{op}: scale expects a number or {ndim} numbers, one per spatial axis, got {scale!r}"
+        )
+    for s in given:
+        if isinstance(s, bool) or not isinstance(s, Real):
+            raise TypeError(f"{op}: scale expects numbers, got {scale!r}")
+        if not 0 < s < math.inf:
+            raise ValueError(f"{op}: scale must be positive and finite, got {scale!r}")
+    return tuple(float(s) for s in given)
+
+
+def _sum_of_taps(xp: Namespace, x: Array, axis: int, taps: Sequence[Tap]) -> Array:
+    """The sum over the taps of the cells they take along ``axis``, times their weights."""
+    n = x.shape[axis]
+    if any(cell == n for tap in taps for cell in tap.cells):
+        x = constant_pad(xp, x, tuple((0, int(a == axis)) for a in range(x.ndim)), 0)
+    shape = tuple(-1 if a == axis else 1 for a in range(x.ndim))
+    y = None
+    for cells, weights in taps:
+        part = xp.take(x, xp.asarray(cells, **placement(x)), axis=axis)
+        if weights is not None:
+            part *= xp.reshape(xp.asarray(weights, dtype=x.dtype, **placement(x)), shape)
+        if y is None:
+            y = part
+        else:
+            y += part
+    return y
+
+
+def _copied(xp: Namespace, x: Array, first: int, axes: Sequence[Axis]) -> Array:
+    """Every cell as often as the axes' copies say, written once."""
+    inner, wide = list(x.shape[:first]), list(x.shape[:first])
+    for axis in axes:
+        inner += [axis.m, 1] if axis.copies is None else [axis.n, 1]
+        wide += [axis.m, 1] if axis.copies is None else [axis.n, axis.copies]
+    rest = list(x.shape[first + len(axes) :])
+    shape = (*x.shape[:first], *(axis.m for axis in axes), *rest)
+    y = xp.reshape(xp.broadcast_to(xp.reshape(x, (*inner, *rest)), (*wide, *rest)), shape)
+    # such a reshape copies, unless what is repeated are axes of one cell
+    written = any(axis.copies not in (None, 1) and axis.n > 1 for axis in axes)
+    return y if written else xp.asarray(y, copy=True)
+
+
+def _copied_vjp(xp: Namespace, g: Array, first: int, axes: Sequence[Axis]) -> Array:
+    wide, shape = list(g.shape[:first]), list(g.shape[:first])
+    for axis in axes:
+        copies = axis.copies or 1
+        wide += [axis.m // copies, copies]
+        shape.append(axis.m // copies)
+    rest = list(g.shape[first + len(axes) :])
+    along = tuple(first + 2 * i + 1 for i in range(len(axes)))
+    return xp.reshape(xp.sum(xp.reshape(g, (*wide, *rest)), axis=along), (*shape, *rest))
