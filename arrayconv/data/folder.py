@@ -1,0 +1,176 @@
+"""Folders of images, one sub-folder per class, decoded when a batch is asked for."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arrayconv.data.rows import DataError, DataSet, Rows, needs
+
+MAX_PIXELS = 50_000_000
+
+
+class ImageRows(Rows):
+    """Image files as rows, decoded when they are asked for.
+
+    Parameters
+    ----------
+    files : sequence of path
+    size : (int, int)
+        Height and width; images of another size are resized.
+    """
+
+    def __init__(self, files: Sequence[Path], size: tuple[int, int]) -> None:
+        self._files = tuple(files)
+        self.shape, self.dtype = (len(self._files), *size, 3), np.dtype(np.uint8)
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        rows = np.empty((len(indices), *self.shape[1:]), dtype=np.uint8)
+        for row, i in zip(rows, indices, strict=True):
+            row[...] = _decoded(self._files[i], self.shape[1:3])
+        return rows
+
+
+def open_folder(
+    path: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] = (64, 64),
+    test_share: float = 0.2,
+    seed: int = 0,
+) -> DataSet:
+    """Open a folder of images: one sub-folder per class, its name the class's.
+
+    Parameters
+    ----------
+    path : path
+        Where it has two sub-folders ``train`` and ``test``, each with the sub-folders of the
+        classes, these are the two parts; else every class is divided at random.
+    size : (int, int)
+        Height and width that every image is resized to, its proportions not kept.
+    test_share : float
+        How much of each class is kept for testing where there is no ``test``; at least one image.
+    seed : int
+        Of that division.
+
+    Returns
+    -------
+    DataSet
+        Its images are `Rows` of uint8 RGB, ``(N, *size, 3)``, decoded when they are asked for.
+        Files whose name starts with a dot or whose suffix is none of an image are left out.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder, fewer than two classes, a class without images, or too few
+        images to divide; and, when a batch is read, if a file is damaged (named in the message).
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np
+    >>> import PIL.Image
+    >>> from arrayconv.data import open_folder
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for name, level in (("dark", 40), ("light", 200)):
+    ...     (folder / name).mkdir()
+    ...     for i in range(5):
+    ...         image = np.full((20, 30, 3), level, dtype=np.uint8)
+    ...         PIL.Image.fromarray(image).save(folder / name / f"{i}.png")
+    >>> data = open_folder(folder, size=(16, 16))
+    >>> data.classes, data.x_train.shape, data.y_test
+    (('dark', 'light'), (8, 16, 16, 3), array([0, 1]))
+    """
+    path = Path(path)
+    if len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
+        raise ValueError(f"open_folder: size must be two positive ints, got {size!r}")
+    if not 0 < test_share < 1:
+        raise ValueError(f"open_folder: test_share must lie between 0 and 1, got {test_share}")
+    pil = needs("PIL.Image", "reading images")
+    pil.init()
+    suffixes = {suffix for suffix, kind in pil.EXTENSION.items() if kind in pil.OPEN}
+    if (path / "train").is_dir() and (path / "test").is_dir():
+        train, test = (_classes(path / part, suffixes) for part in ("train", "test"))
+        if list(train) != list(test):
+            raise DataError(
+                f"{path}: train has the classes {', '.join(train)} and test {', '.join(test)}"
+            )
+    else:
+        train, test = _divided(path, _classes(path, suffixes), test_share, seed)
+    (x_train, y_train), (x_test, y_test) = (_rows(part, size) for part in (train, test))
+    return DataSet(x_train, y_train, x_test, y_test, tuple(train))
+
+
+def _classes(path: Path, suffixes: set[str]) -> dict[str, list[Path]]:
+    """Return the image files of every class, both in alphabetical order."""
+    if not path.is_dir():
+        raise DataError(f"{path}: there is no such folder")
+    folders = sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
+    if len(folders) < 2:
+        raise DataError(
+            f"{path}: expected a sub-folder of images for each of two or more classes, "
+            f"found {', '.join(f.name for f in folders) or 'none'}"
+        )
+    found = {}
+    for folder in folders:
+        found[folder.name] = sorted(
+            file
+            for file in folder.iterdir()
+            if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+        )
+        if not found[folder.name]:
+            raise DataError(f"{folder}: there are no images in it")
+    return found
+
+
+def _divided(
+    path: Path, classes: dict[str, list[Path]], share: float, seed: int
+) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+    train, test = {}, {}
+    rng = np.random.default_rng(seed)
+    for name, files in classes.items():
+        kept = max(1, round(share * len(files)))
+        if kept >= len(files):
+            raise DataError(
+                f"{path / name}: {len(files)} images are too few to divide into training and test"
+            )
+        order = rng.permutation(len(files))
+        test[name] = [files[i] for i in sorted(order[:kept])]
+        train[name] = [files[i] for i in sorted(order[kept:])]
+    return train, test
+
+
+def _rows(
+    classes: dict[str, list[Path]], size: tuple[int, int]
+) -> tuple[ImageRows, NDArray[np.int64]]:
+    labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
+    return ImageRows([file for files in classes.values() for file in files], size), labels
+
+
+def _decoded(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8]:
+    pil = needs("PIL.Image", "reading images")
+    ops = needs("PIL.ImageOps", "reading images")
+    try:
+        with warnings.catch_warnings():
+            # the size is checked below, before any pixel is decoded
+            warnings.simplefilter("ignore", pil.DecompressionBombWarning)
+            image = pil.open(path)
+        with image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise DataError(f"{path}: {width} x {height} pixels are too many here")
+            # decodes a large JPEG at a fraction of its size
+            image.draft("RGB", (2 * size[1], 2 * size[0]))
+            image = ops.exif_transpose(image).convert("RGB")
+            if image.size != (size[1], size[0]):
+                image = image.resize((size[1], size[0]), pil.Resampling.BILINEAR)
+            return np.asarray(image, dtype=np.uint8)
+    except DataError:
+        raise
+    except Exception as error:
+        # a decoder may raise anything on a damaged file
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(f"{path}: the image is missing, damaged or truncated ({reason})") from None

@@ -1,0 +1,61 @@
+"""Class labels as vectors."""
+
+from __future__ import annotations
+
+from arrayconv.namespace import Array, DType, array_namespace, placement
+
+
+def one_hot(labels: Array, classes: int, *, dtype: DType = None) -> Array:
+    """Turn class labels into rows of zeros with a single one.
+
+    Parameters
+    ----------
+    labels : array of integers, shape (...)
+        Between 0 and ``classes - 1``, in an array of any library. Their values are looked at, so a
+        Dask array is computed and this cannot be traced; under ``jax.jit``, use the sparse losses.
+    classes : int
+        How many classes there are.
+    dtype : dtype, optional
+        Of the result, by default the library's float32.
+
+    Returns
+    -------
+    array, shape (..., classes)
+
+    Raises
+    ------
+    TypeError
+        If ``labels`` is no array of integers.
+    ValueError
+        If ``classes`` is not positive, or a label lies outside.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.data import one_hot
+    >>> one_hot(np.asarray([0, 2]), 3)
+    array([[1., 0., 0.],
+           [0., 0., 1.]], dtype=float32)
+    """
+    xp = array_namespace("one_hot", labels=labels)
+    if isinstance(classes, bool) or not isinstance(classes, int):
+        raise TypeError(f"one_hot: classes must be an int, got {classes!r}")
+    if classes < 1:
+        raise ValueError(f"one_hot: classes must be positive, got {classes}")
+    if not xp.isdtype(labels.dtype, "integral"):
+        raise TypeError(
+            f"one_hot: labels must be integers, got {labels.dtype}; cast them first, for example "
+            "xp.astype(labels, xp.int32)"
+        )
+    if 0 not in labels.shape:
+        low, high = int(xp.min(labels)), int(xp.max(labels))
+        if low < 0 or high >= classes:
+            raise ValueError(
+                f"one_hot: labels must lie between 0 and {classes - 1} for {classes} classes, "
+                f"got {low if low < 0 else high}"
+            )
+    # int32, because a class may be too large for the labels' own dtype
+    wide = xp.astype(labels, xp.int32)
+    known = xp.arange(classes, dtype=xp.int32, **placement(labels))
+    known = xp.reshape(known, (*(1 for _ in labels.shape), classes))
+    return xp.astype(xp.expand_dims(wide, axis=-1) == known, xp.float32 if dtype is None else dtype)

@@ -1,0 +1,194 @@
+"""Networks that train on the arrays of any library: layers, models, optimizers and what surrounds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from arrayconv.models import networks
+from arrayconv.models.activations import (
+    ELU,
+    GELU,
+    SELU,
+    Activation,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from arrayconv.models.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    ModelCheckpoint,
+)
+from arrayconv.models.config import from_config
+from arrayconv.models.convolutions import Conv, ConvTranspose
+from arrayconv.models.depthwise import DepthwiseConv, SeparableConv
+from arrayconv.models.dropout import Dropout
+from arrayconv.models.history import History
+from arrayconv.models.initializers import (
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Initializer,
+    LecunNormal,
+    LecunUniform,
+    Ones,
+    Zeros,
+    set_seed,
+)
+from arrayconv.models.inputs import Input, InputLayer
+from arrayconv.models.keras_weights import load_keras_weights
+from arrayconv.models.layer import Layer, Node, WeightSpec
+from arrayconv.models.linear import Dense
+from arrayconv.models.losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SparseCategoricalCrossentropy,
+)
+from arrayconv.models.merging import Add, Concatenate
+from arrayconv.models.metrics import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    Metric,
+    Precision,
+    Recall,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+)
+from arrayconv.models.model import Model
+from arrayconv.models.normalizations import BatchNormalization, LayerNormalization
+from arrayconv.models.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from arrayconv.models.picture import plot_model
+from arrayconv.models.pooling import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
+from arrayconv.models.reshaping import Flatten, UpSampling, ZeroPadding
+from arrayconv.models.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    LearningRateSchedule,
+    PiecewiseConstantDecay,
+    PolynomialDecay,
+)
+from arrayconv.models.sequential import Sequential
+from arrayconv.models.torch_weights import load_torch_weights
+from arrayconv.models.weights import load, load_weights, save
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
+    "SGD",
+    "Accuracy",
+    "Activation",
+    "Adam",
+    "AdamW",
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "CSVLogger",
+    "Callback",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "Concatenate",
+    "Constant",
+    "Conv",
+    "ConvTranspose",
+    "CosineDecay",
+    "Dense",
+    "DepthwiseConv",
+    "Dropout",
+    "EarlyStopping",
+    "ExponentialDecay",
+    "Flatten",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HardSigmoid",
+    "HardSwish",
+    "HeNormal",
+    "HeUniform",
+    "History",
+    "Initializer",
+    "Input",
+    "InputLayer",
+    "LambdaCallback",
+    "Layer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "LearningRateSchedule",
+    "LecunNormal",
+    "LecunUniform",
+    "Loss",
+    "MaxPool",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Metric",
+    "Model",
+    "ModelCheckpoint",
+    "Node",
+    "Ones",
+    "Optimizer",
+    "PReLU",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "Precision",
+    "RMSprop",
+    "ReLU",
+    "Recall",
+    "SeparableConv",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "Tanh",
+    "TopKCategoricalAccuracy",
+    "UpSampling",
+    "WeightSpec",
+    "ZeroPadding",
+    "Zeros",
+    "from_config",
+    "load",
+    "load_keras_weights",
+    "load_torch_weights",
+    "load_weights",
+    "networks",
+    "plot_model",
+    "save",
+    "set_seed",
+]
+
+# Keras's names for what one class does here at every rank.
+_KERAS = {
+    "AveragePooling": "AveragePool",
+    "GlobalAveragePooling": "GlobalAveragePool",
+    "GlobalMaxPooling": "GlobalMaxPool",
+    "MaxPooling": "MaxPool",
+}
+
+
+def __getattr__(name: str) -> Any:
+    stem = "".join(c for c in name.removesuffix("Transpose") if c not in "123").removesuffix("D")
+    stem = _KERAS.get(stem, stem) + ("Transpose" if name.endswith("Transpose") else "")
+    hint = f"; here it is {stem}, for 1-D to 3-D by the input's rank" if stem in __all__ else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -1,0 +1,176 @@
+"""One step of training or testing as a pure function of arrays, compiled where the library compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from arrayconv.models.graph import Graph
+from arrayconv.models.optimizers import State
+from arrayconv.models.plan import Plan
+from arrayconv.namespace import Array, Namespace, array_namespace, library, placement
+
+# What a step reports in place of 0.
+BAD_LABELS, NOT_FINITE = 1, 2
+
+
+class Training(NamedTuple):
+    """What a step of training changes."""
+
+    weights: dict[str, Array]
+    slots: State
+    totals: Array
+    # False after the first step that went wrong: no later one changes anything
+    sound: Array
+
+
+class Steps:
+    """The steps of one plan and graph, each compiled once per kind of data.
+
+    Parameters
+    ----------
+    plan : Plan
+    graph : Graph
+    """
+
+    def __init__(self, plan: Plan, graph: Graph) -> None:
+        self.plan, self.graph = plan, graph
+        self._made: dict[Any, Callable[..., Any]] = {}
+
+    def train(self, xp: Namespace, donate: bool) -> Callable[..., tuple[Training, Array]]:
+        """``(training, x, y, weight, masks, coefficients) -> (training, problem)``."""
+        names = self.graph.trainable
+        traced = compiles(xp)
+
+        def step(
+            old: Training,
+            x: Sequence[Array],
+            y: Sequence[Array],
+            weight: Array | None,
+            masks: Mapping[str, Array],
+            coefficients: Mapping[str, float],
+        ) -> tuple[Training, Array]:
+            outputs, tape, updates = self.graph.forward(
+                old.weights, x, training=True, masks=masks, record=True
+            )
+            judged = self.plan.judge(outputs, y, weight, gradients=True)
+            del outputs
+            problem = _problem(xp, judged.loss, judged.valid)
+            if not traced and int(problem):
+                return old._replace(sound=problem == 0), problem
+            gradients = self.graph.backward(judged.gradients, old.weights, tape)
+            trained = {name: old.weights[name] for name in names}
+            trained, slots = self.plan.optimizer.update(gradients, old.slots, trained, coefficients)
+            weights = {**old.weights, **updates, **trained}
+            new = Training(weights, slots, old.totals + judged.ratios, old.sound)
+            return (_guarded(xp, new, old, problem) if traced else new), problem
+
+        return self._compiled(xp, ("train", names, donate), step, donate)
+
+    def test(self, xp: Namespace) -> Callable[..., tuple[Array, Array]]:
+        """``(totals, weights, x, y, weight) -> (totals, valid)``."""
+
+        def step(
+            totals: Array,
+            weights: Mapping[str, Array],
+            x: Sequence[Array],
+            y: Sequence[Array],
+            weight: Array | None,
+        ) -> tuple[Array, Array]:
+            outputs, _, _ = self.graph.forward(weights, x)
+            judged = self.plan.judge(outputs, y, weight, gradients=False)
+            return totals + judged.ratios, judged.valid
+
+        return self._compiled(xp, ("test",), step, False)
+
+    def _compiled(
+        self, xp: Namespace, key: tuple[Any, ...], step: Callable[..., Any], donate: bool
+    ) -> Callable[..., Any]:
+        key = (library(xp), *key)
+        if key not in self._made:
+            self._made[key] = compiled(xp, step, donate)
+        return self._made[key]
+
+
+def compiles(xp: Namespace) -> bool:
+    """Whether the library compiles pure functions."""
+    return library(xp) == "jax.numpy"
+
+
+def compiled(xp: Namespace, f: Callable[..., Any], donate: bool = False) -> Callable[..., Any]:
+    """``f``, compiled by JAX if ``xp`` is its namespace; with ``donate`` it uses up its first argument."""
+    if not compiles(xp):
+        return f
+    import jax
+
+    made: Callable[..., Any] = jax.jit(f, donate_argnums=(0,) if donate else ())
+    return made
+
+
+def no_totals(xp: Namespace, plan: Plan, like: Array, dtype: Any) -> Array:
+    """The table of numerators and denominators before the first batch."""
+    return xp.zeros((len(plan.names), 2), dtype=dtype, **placement(like))
+
+
+def copied(xp: Namespace, training: Training) -> Training:
+    """The arrays again, for a step that uses up what it is given."""
+    weights = {name: xp.asarray(w, copy=True) for name, w in training.weights.items()}
+    slots = {
+        slot: {name: xp.asarray(w, copy=True) for name, w in values.items()}
+        for slot, values in training.slots.items()
+    }
+    return training._replace(weights=weights, slots=slots)
+
+
+def _problem(xp: Namespace, loss: Array, valid: Array) -> Array:
+    """0, or what is wrong; labels first, since a label out of range may make the loss NaN."""
+    finite = xp.astype(xp.isfinite(loss), xp.int32)
+    fine = xp.astype(valid, xp.int32)
+    return fine * (1 - finite) * NOT_FINITE + (1 - fine) * BAD_LABELS
+
+
+def _guarded(xp: Namespace, new: Training, old: Training, problem: Array) -> Training:
+    """The new state, or the old one from the first problem on."""
+    sound = xp.logical_and(old.sound, problem == 0)
+
+    def either(a: Mapping[str, Array], b: Mapping[str, Array]) -> dict[str, Array]:
+        return {
+            name: value if value is b[name] else xp.where(sound, value, b[name])
+            for name, value in a.items()
+        }
+
+    slots = {slot: either(values, old.slots[slot]) for slot, values in new.slots.items()}
+    return Training(either(new.weights, old.weights), slots, new.totals, sound)
+
+
+def first_not_finite(
+    graph: Graph,
+    weights: Mapping[str, Array],
+    x: Sequence[Array],
+    y: Sequence[Array],
+    masks: Mapping[str, Array],
+) -> str:
+    """Where a loss that is not finite comes from: the data, a weight, the first layer, or the loss itself."""
+    xp = array_namespace("fit", x=x[0])
+
+    def finite(a: Array) -> bool:
+        return bool(xp.all(xp.isfinite(a))) if xp.isdtype(a.dtype, "real floating") else True
+
+    for node, part in zip(graph.inputs, x, strict=True):
+        if not finite(part):
+            return f"the data: x of {node.layer.label} holds NaN or inf"
+    for part in y:
+        if not finite(part):
+            return "the data: y holds NaN or inf"
+    for name, w in weights.items():
+        if not finite(w):
+            layer = name.rpartition("/")[0]
+            return f"layer {layer!r}: its weight {name!r} is not finite since the batch before"
+    nodes = [node for node in graph.nodes if node not in graph.inputs]
+    outputs, _, _ = Graph(graph.inputs, nodes, graph.label).forward(
+        weights, x, training=True, masks=masks, record=False
+    )
+    for node, value in zip(nodes, outputs, strict=True):
+        if not finite(value):
+            return f"the output of layer {node.layer.name!r} ({type(node.layer).__name__})"
+    return "the loss itself: the outputs of every layer are finite"

@@ -1,0 +1,107 @@
+"""Safetensors files: read whole and checked, and written so that a killed process leaves the old one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arrayconv.data.rows import needs
+
+_DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "u1",
+    "BOOL": "?",
+}
+
+
+def read_tensors(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """The arrays of a safetensors file, which can be written to, and its metadata.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it cannot be read.
+    ValueError
+        If it is truncated, not of this format, or holds a type that NumPy has not. bfloat16 becomes
+        float32.
+    """
+    library = needs("safetensors", "reading weights")
+    content = Path(path).read_bytes()
+    try:
+        found = library.deserialize(content)
+        size = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
+    except (library.SafetensorError, ValueError) as error:
+        raise ValueError(f"{path}: this is no whole safetensors file ({error})") from None
+    # the library has no order of its own
+    return {name: _array(path, name, held) for name, held in sorted(found, key=_name)}, metadata
+
+
+def _name(found: tuple[str, Any]) -> str:
+    return found[0]
+
+
+def _array(path: Any, name: str, held: Mapping[str, Any]) -> NDArray[Any]:
+    kind, shape, data = held["dtype"], held["shape"], held["data"]
+    if kind == "BF16":
+        return widened(np.frombuffer(data, "<u2")).reshape(shape)
+    if kind not in _DTYPES:
+        raise ValueError(f"{path}: {name} is of type {kind}, which NumPy has not")
+    return np.frombuffer(data, _DTYPES[kind]).reshape(shape).copy()
+
+
+def widened(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """The float32 numbers of bfloat16 ones, whose bits are the upper half."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
+) -> None:
+    """Write a safetensors file under another name, and rename it when it is whole and on the disk.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; a file that was there is unchanged.
+    """
+    library = needs("safetensors.numpy", "writing weights")
+    whole = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    content: bytes = library.save(whole, metadata=dict(metadata))
+    # through a link, so that the link stays one
+    path = Path(path).resolve()
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+    # the new name itself; not every system can
+    with suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,472 @@
+"""What a model does with data: `compile`, `fit`, `evaluate`, `predict`, and single batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arrayconv.models.callbacks import Callback, works_by_batch
+from arrayconv.models.feed import Feed, inputs_alone, is_rows, split
+from arrayconv.models.graph import Graph
+from arrayconv.models.history import History
+from arrayconv.models.initializers import current_seed
+from arrayconv.models.loop import Trained, measured, train
+from arrayconv.models.losses import loss as as_loss
+from arrayconv.models.metrics import metric as as_metric
+from arrayconv.models.optimizers import Optimizer
+from arrayconv.models.optimizers import optimizer as as_optimizer
+from arrayconv.models.plan import Plan
+from arrayconv.models.progress import Progress
+from arrayconv.models.step import Steps, compiled
+from arrayconv.namespace import Array, array_namespace
+
+
+class Trainer:
+    """The part of a model that trains it.
+
+    Attributes
+    ----------
+    optimizer : Optimizer or None
+        What `compile` was given; its ``learning_rate`` may be assigned between two calls of `fit`.
+    history : History or None
+        Of the last `fit`, up to an error or an interruption.
+    stop_training : bool
+        Set it in a callback to stop after the epoch.
+    """
+
+    optimizer: Optimizer | None = None
+    history: History | None = None
+    stop_training: bool = False
+    _plan: Plan | None = None
+    _steps: Steps | None = None
+    _trained = Trained()
+    _single_output: bool
+    _predict: tuple[Graph, dict[Any, Callable[..., Any]]] | None = None
+
+    if TYPE_CHECKING:
+        # what a model gives
+        weights: Any
+        to: Any
+        masks: Any
+        prepare: Any
+
+        @property
+        def graph(self) -> Graph: ...
+
+        @property
+        def label(self) -> str: ...
+
+        @property
+        def built(self) -> bool: ...
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+    ) -> None:
+        """Choose how to train. A second call begins with a fresh optimizer and keeps the weights.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+            ``"sgd"``, ``"rmsprop"``, ``"adam"``, ``"adamw"``, or one made with arguments.
+        loss : str or Loss, or a list or dict of them by output
+            ``"mse"``, ``"mae"``, ``"binary_crossentropy"``, ``"categorical_crossentropy"``,
+            ``"sparse_categorical_crossentropy"``, or one made with arguments.
+        loss_weights : list or dict of float, optional
+            Of the outputs.
+        metrics : list of str, Metric or callable, or a list or dict of such lists by output
+            ``"accuracy"`` fits itself to the output; a function of ``(y_true, y_pred)`` is averaged.
+
+        Raises
+        ------
+        TypeError
+            A loss that is a plain function.
+        ValueError
+            No loss; an unknown name; lists or dicts that do not fit the outputs.
+        """
+        if loss is None:
+            raise ValueError(
+                "compile: loss is missing; for example loss='sparse_categorical_crossentropy'"
+            )
+        chosen = as_optimizer(optimizer)
+        plan = Plan(
+            chosen,
+            self._output_names(),
+            _each(as_loss, loss),
+            None if metrics is None else _each(as_metric, metrics),
+            loss_weights,
+        )
+        self.optimizer, self._plan, self._steps = chosen, plan, None
+        self._trained = Trained()
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+    ) -> History:
+        """Train.
+
+        The weights, and the optimizer's state, are those of the epochs done: an epoch that ends in an
+        error or in Ctrl-C leaves no trace.
+
+        Parameters
+        ----------
+        x : array, list or dict of arrays, or iterable of batches
+            Shape (N, ...). A list or dict holds one array for each input. An iterable gives ``(x, y)`` or
+            ``(x, y, sample_weight)``, and a new pass each time it is iterated (`arrayconv.data.Batches`
+            does). Arrays choose the library, the device and the floating dtype.
+        y : array, or list or dict of arrays by output
+            Targets; with an iterable it brings its own. NumPy's are moved to where ``x`` is.
+        batch_size : int, optional
+            Of arrays, 32 if not given; the last batch may be smaller.
+        epochs : int
+            The number of the last epoch; ``initial_epoch``, counted from 0, is that of the first.
+        verbose : {"auto", 0, 1, 2}
+            0 is silent, 2 prints a line per epoch, 1 and "auto" show a bar besides, in a terminal or notebook.
+        callbacks : list of Callback, optional
+        validation_split : float
+            The share of the samples, the last ones, to validate with instead of training on them.
+        validation_data : tuple (x, y) or (x, y, sample_weight), or iterable of batches, optional
+        shuffle : bool
+            Whether arrays get a new order in each epoch; it follows from `set_seed` alone.
+        class_weight : dict of int to float, optional
+            Factors of the loss by class, 1 for a class not in it.
+        sample_weight : array, shape (N,), optional
+            Factors of the loss.
+        initial_epoch : int
+        steps_per_epoch : int, optional
+            For an iterable without end: how many batches make an epoch.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        FloatingPointError
+            A loss that is NaN or infinite: names the epoch, the batch and the first layer to blame.
+        TypeError
+            Data that is neither arrays nor iterable; arrays of two libraries.
+        ValueError
+            No `compile`; shapes that do not fit; labels out of range; no batches.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from arrayconv import models
+        >>> x = np.linspace(-1, 1, 64)[:, None]
+        >>> model = models.Sequential([models.Dense(1, input_shape=(1,))])
+        >>> model.compile(models.SGD(0.5), "mse")
+        >>> history = model.fit(x, 3 * x + 1, epochs=20, verbose=0)
+        >>> history.history["loss"][-1] < 1e-6
+        True
+        """
+        plan = self._compiled("fit")
+        epochs = _count("fit", "epochs", epochs)
+        progress = Progress("fit", verbose)
+        hooks = _callbacks(callbacks)
+        if not 0 <= validation_split < 1:
+            raise ValueError(f"fit: validation_split must be in [0, 1), got {validation_split!r}")
+        if validation_split and validation_data is None:
+            (x, vx), (y, vy), (sample_weight, vw) = (
+                split("fit", part, validation_split) for part in (x, y, sample_weight)
+            )
+            validation_data = (vx, vy, vw)
+        feed = self._feed(
+            "fit",
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            steps=steps_per_epoch,
+            class_weight=class_weight,
+        )
+        validation = self._validation(validation_data, batch_size)
+        self._look("fit", feed)
+        if validation is not None:
+            self._look("fit: validation_data", validation, moving=False)
+        names = dict(plan.names)
+        if validation is not None:
+            names |= {f"val_{name}": best for name, best in plan.names.items()}
+        self.history, self.stop_training = History(), False
+        for hook in hooks:
+            hook.model = self
+            hook.params = {
+                "epochs": epochs,
+                "steps": len(feed) or None,
+                "verbose": verbose,
+                "metrics": names,
+            }
+            hook.on_train_begin({})
+        logs: dict[str, float] = {}
+        by_batch = [hook for hook in hooks if works_by_batch(hook)]
+        try:
+            for epoch in range(initial_epoch, epochs):
+                for hook in hooks:
+                    hook.on_epoch_begin(epoch, {})
+                progress.begin(f"Epoch {epoch + 1}/{epochs}", len(feed) or None)
+                logs, like = train(
+                    self, feed, epoch=epoch, by_batch=by_batch, advance=progress.step
+                )
+                if validation is not None:
+                    found = measured(self, validation, "fit: validation_data", like=like)
+                    logs |= {f"val_{name}": value for name, value in found.items()}
+                progress.end(logs)
+                self.history.add(epoch, logs)
+                for hook in hooks:
+                    hook.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+        finally:
+            progress.close()
+            for hook in hooks:
+                hook.on_train_end(logs)
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss and the metrics over data.
+
+        Parameters
+        ----------
+        x, y, batch_size, verbose, sample_weight
+            As in `fit`.
+        return_dict : bool
+
+        Returns
+        -------
+        float, or list of float
+            The loss, followed by the metrics if there are some; a dict by name with ``return_dict``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `fit`.
+        """
+        self._compiled("evaluate")
+        progress = Progress("evaluate", verbose)
+        feed = self._feed("evaluate", x, y, sample_weight, batch_size=batch_size)
+        self._look("evaluate", feed)
+        progress.begin("evaluate", len(feed) or None)
+        try:
+            logs = measured(self, feed, "evaluate", advance=progress.step)
+            progress.end(logs)
+        finally:
+            progress.close()
+        return _results(logs, return_dict)
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> Any:
+        """The outputs, batch by batch, in the library of ``x``.
+
+        Parameters
+        ----------
+        x : array, list or dict of arrays, or iterable of batches
+            Batches may be ``(x, y)``: ``y`` is not looked at.
+        batch_size : int, optional
+            Of arrays, 32 if not given.
+        verbose : {"auto", 0, 1, 2}
+
+        Returns
+        -------
+        array, or list of arrays for a model with a list of outputs
+
+        Raises
+        ------
+        TypeError, ValueError
+            Data that does not fit the model, or no batches.
+        """
+        progress = Progress("predict", verbose)
+        progress.begin("predict", None)
+        parts: list[tuple[Array, ...]] = []
+        xp: Any = None
+        count = len(self.graph.inputs) if self.built else 1
+        for batch in inputs_alone("predict", x, count, batch_size):
+            inputs = self.prepare(batch)
+            xp = array_namespace("predict", x=inputs[0])
+            parts.append(self._predictor(xp)(self.weights, inputs))
+            progress.step({})
+        if not parts:
+            raise ValueError("predict: x has no batches")
+        progress.end({})
+        whole = [xp.concat(part, axis=0) for part in zip(*parts, strict=True)]
+        return whole[0] if self._single_output else whole
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step of training on one batch.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            Arrays, as in `fit`.
+        return_dict : bool
+
+        Returns
+        -------
+        float, list of float or dict
+            The loss and the metrics of this batch before the step, as `evaluate` returns them.
+
+        Raises
+        ------
+        FloatingPointError, TypeError, ValueError
+            As in `fit`; the model is then unchanged.
+        """
+        self._compiled("train_on_batch")
+        feed = self._one("train_on_batch", x, y, sample_weight, class_weight)
+        return _results(train(self, feed, label="train_on_batch")[0], return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """The loss and the metrics of one batch, as `evaluate` returns them.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            Arrays, as in `fit`.
+        return_dict : bool
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `fit`.
+        """
+        self._compiled("test_on_batch")
+        feed = self._one("test_on_batch", x, y, sample_weight, None)
+        return _results(measured(self, feed, "test_on_batch"), return_dict)
+
+    def _compiled(self, op: str) -> Plan:
+        if self._plan is None:
+            raise ValueError(
+                f"{op}: {self.label} is not compiled yet; call compile(optimizer='adam', loss=..., "
+                "metrics=['accuracy']) first"
+            )
+        return self._plan
+
+    def _output_names(self) -> tuple[str, ...]:
+        # a model without a graph yet has one output
+        return (
+            tuple(self.graph.keys[node] for node in self.graph.outputs)
+            if self.built
+            else ("output",)
+        )
+
+    def _current_steps(self) -> Steps:
+        """The compiled steps, made again where the graph has changed."""
+        assert self._plan is not None
+        if self._steps is None or self._steps.graph is not self.graph:
+            self._steps = Steps(self._plan, self.graph)
+        return self._steps
+
+    def _predictor(self, xp: Any) -> Callable[..., tuple[Array, ...]]:
+        if self._predict is None or self._predict[0] is not self.graph:
+            self._predict = (self.graph, {})
+        graph, made = self._predict
+        if xp not in made:
+            made[xp] = compiled(xp, lambda weights, x: graph.forward(weights, x)[0])
+        return made[xp]
+
+    def _feed(self, label: str, x: Any, y: Any, sample_weight: Any, **how: Any) -> Feed:
+        names = [output.name for output in self._compiled(label).outputs]
+        seeds = np.random.SeedSequence((current_seed(), 2, self._trained.step))
+        seed = int(seeds.generate_state(1)[0])
+        return Feed(label, names, x, y, sample_weight, seed=seed, **how)
+
+    def _one(self, label: str, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Feed:
+        first = next(iter(x.values())) if isinstance(x, Mapping) else x
+        first = first[0] if isinstance(first, list | tuple) else first
+        if not is_rows(first):
+            raise TypeError(f"{label}: x must be an array, or a list or dict of arrays, got {x!r}")
+        size = max(1, int(first.shape[0]))
+        return self._feed(label, x, y, sample_weight, batch_size=size, class_weight=class_weight)
+
+    def _validation(self, data: Any, batch_size: int | None) -> Feed | None:
+        if data is None:
+            return None
+        label = "fit: validation_data"
+        pair = isinstance(data, tuple) or (isinstance(data, list) and all(map(is_rows, data)))
+        if not pair:
+            return self._feed(label, data, None, None)
+        if len(data) not in (2, 3):
+            raise ValueError(
+                f"{label} must be (x, y) or (x, y, sample_weight), or an iterable of batches; got {len(data)} parts"
+            )
+        return self._feed(label, *(*data, None)[:3], batch_size=batch_size)
+
+    def _look(self, label: str, feed: Feed, moving: bool = True) -> None:
+        """Check data that is all there before anything is trained."""
+        if feed.arrays is None:
+            return
+        x = feed.arrays.x
+        parts = x if isinstance(x, Mapping) else dict(enumerate(x))
+        first = {name: part[:1, ...] for name, part in parts.items()}
+        if moving:
+            inputs = self.prepare(first if isinstance(x, Mapping) else tuple(first.values()))
+            dtype = inputs[0].dtype
+        else:
+            if not isinstance(x, Mapping):
+                self.graph.check_inputs(tuple(first.values()))
+            dtype = array_namespace(label, x=next(iter(first.values()))).float32
+        shapes = [node.shape for node in self.graph.outputs]
+        self._compiled(label).check(label, shapes, dtype, feed.arrays.y)
+
+
+def _each(convert: Callable[[Any], Any], value: Any) -> Any:
+    """``value`` with every name in its lists and dicts looked up."""
+    if isinstance(value, Mapping):
+        return {name: _each(convert, part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_each(convert, part) for part in value]
+    return convert(value)
+
+
+def _count(op: str, name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise ValueError(f"{op}: {name} must be an int of at least 0, got {value!r}")
+    return int(value)
+
+
+def _callbacks(given: Any) -> list[Callback]:
+    hooks = [] if given is None else list(given) if isinstance(given, Iterable) else [given]
+    for hook in hooks:
+        if not isinstance(hook, Callback):
+            made = f"; {hook.__name__}() makes one" if isinstance(hook, type) else ""
+            raise TypeError(f"fit: callbacks must be a list of Callback, got {hook!r}{made}")
+    return hooks
+
+
+def _results(logs: Mapping[str, float], return_dict: bool) -> Any:
+    if return_dict:
+        return dict(logs)
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
