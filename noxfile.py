@@ -41,20 +41,24 @@ def environment(session: nox.Session, name: str, *requirements: str) -> Path:
 def cpu(session: nox.Session) -> str:
     """Return the interpreter that all sessions without a GPU share."""
     tools = ("mypy", "ruff")
-    extras = ("-e", f"{ROOT}[test,jax,dask]")
+    extras = ("-e", f"{ROOT}[test,jax,dask,docs]")
     return str(environment(session, "cpu", CPU_TORCH, *extras, *tools))
 
 
-def test(session: nox.Session, python: str, backend: str, **env: str) -> None:
+def test(session: nox.Session, python: str, backend: str, *spread: str, **env: str) -> None:
     """Run the tests of one library; pytest fails where it finds none to run."""
-    session.run(python, "-m", "pytest", "--backend", backend, *session.posargs, env=env)
+    session.run(python, "-m", "pytest", "--backend", backend, *spread, *session.posargs, env=env)
 
 
 def on_cpu(session: nox.Session, backend: str, module: str) -> None:
     python = cpu(session)
     # a library that cannot be imported must fail here, not be skipped test by test
     session.run(python, "-c", f"import {module}", silent=True)
-    test(session, python, backend, JAX_PLATFORMS="cpu")
+    # one process a core, and in each one thread: pools of threads that wait for each other are slower
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    xla = "--xla_cpu_multi_thread_eigen=false"
+    spread = ("-n", "auto", "--maxprocesses", "8") if not any(arg.startswith("-n") for arg in session.posargs) else ()
+    test(session, python, backend, *spread, JAX_PLATFORMS="cpu", XLA_FLAGS=xla, **one)
 
 
 @nox.session(venv_backend="none", tags=["cpu"])
