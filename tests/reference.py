@@ -377,20 +377,24 @@ def conv_gradients(
     return dx, dw, db
 
 
-NAIVE: dict[str, Callable[..., Any]] = {
-    f.__name__: f
-    for f in (
-        pad,
-        conv,
-        conv_transpose,
-        max_pool,
-        avg_pool,
-        global_max_pool,
-        global_avg_pool,
-        adaptive_max_pool,
-        adaptive_avg_pool,
-        im2col,
-        col2im,
-        relu,
-    )
-} | LAYERS | NORMS
+NAIVE: dict[str, Callable[..., Any]] = (
+    {
+        f.__name__: f
+        for f in (
+            pad,
+            conv,
+            conv_transpose,
+            max_pool,
+            avg_pool,
+            global_max_pool,
+            global_avg_pool,
+            adaptive_max_pool,
+            adaptive_avg_pool,
+            im2col,
+            col2im,
+            relu,
+        )
+    }
+    | LAYERS
+    | NORMS
+)

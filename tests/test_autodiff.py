@@ -363,6 +363,34 @@ def test_torch_takes_any_memory_layout(torch):
         close(got, want)
 
 
+def test_an_operation_in_torch_sees_arrays_without_history(torch):
+    seen = []
+
+    def f(x):
+        seen.append(x.requires_grad)
+        return x * x
+
+    def vjp(dy, x):
+        seen.append(x.requires_grad)
+        return 2 * x * dy
+
+    to_torch(f, vjp)(torch.ones(2, requires_grad=True)).sum().backward()
+    assert seen == [False, False]
+
+
+def test_an_argument_given_by_its_name_may_leave_a_gap(jax, torch):
+    x, beta = draw(4, 3), draw(3)
+    found = jax.grad(lambda beta: (to_jax(ac.batch_norm)(x, beta=beta)[0] ** 2).sum())(beta)
+    # what is normalized sums to zero, so that only beta's own square counts
+    close(found, 8 * beta)
+    t = torch.asarray(beta).requires_grad_()
+    y, mean, var = to_torch(ac.batch_norm)(torch.asarray(x), beta=t)
+    y.square().sum().backward()
+    close(t.grad, 8 * beta)
+    assert not mean.requires_grad
+    assert not var.requires_grad
+
+
 def test_one_trace_serves_every_call(jax):
     traced = []
 

@@ -12,7 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import extras, goals, gpu, machine, numpy_peers, ours, report, sections, timing
+from benchmarks import (
+    extras,
+    goals,
+    gpu,
+    machine,
+    numpy_peers,
+    ours,
+    report,
+    sections,
+    timing,
+    train,
+)
 from benchmarks.cases import CONVS, POOLS, TINY_CALL, Conv
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +77,46 @@ def test_every_contender_pools_alike(case, backward):
     expected = numpy_peers.pool_reference(case, data, backward)
     for each in sections.pool_contenders(case, data, backward):
         assert sections.errors(each, expected, 1e-6)
+
+
+def some_digits():
+    rng = np.random.default_rng(0)
+    images = rng.random((130, 12, 12, 1), dtype=np.float32)
+    return train.Digits(images, rng.integers(10, size=130))
+
+
+def test_every_contender_trains_alike(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    data, results = some_digits(), sections.Results()
+    train.epochs(results, data, rounds=1, spin=0.0)
+    assert not results.failures
+    installed = [name for name, (package, _) in train.PEERS.items() if find_spec(package)]
+    assert [row["contender"] for row in results.rows] == installed
+    for row in results.rows:
+        assert row["errors"][0] < 1e-5
+
+
+def test_who_trains_something_else_is_not_timed(monkeypatch):
+    monkeypatch.setattr(train, "PEERS", {"arrayconv numpy": train.PEERS["arrayconv numpy"]})
+    results = sections.Results()
+    (loss,) = train.expected(some_digits())
+    monkeypatch.setattr(train, "expected", lambda data: (loss * 1.02,))
+    train.epochs(results, some_digits(), rounds=1, spin=0.0)
+    assert not results.rows
+    assert [f["contender"] for f in results.failures] == ["arrayconv numpy"]
+
+
+def test_memory_of_training():
+    data = some_digits()
+    found = train.measured("arrayconv numpy", data)
+    assert found["MiB"] is None or 0 <= found["MiB"] < 500
+    # the first block's result and its gradient at least
+    assert 2 * 64 * 12 * 12 * 32 * 4 / 2**20 <= found["step MiB"] < 100
+    rows = [{"section": "train memory", "case": "mnist5k", "contender": "keras", "MiB": 1.6}]
+    rows[0]["step MiB"] = None
+    facts = machine.facts(2) | {"others": 0.0, "load after": 1.0}
+    page = report.markdown({"facts": facts, "rows": rows, "failures": []})
+    assert "| keras | 2 | - |" in page
 
 
 def test_the_reference_of_a_convolution_by_hand():
@@ -185,7 +236,7 @@ def test_goals_on_single_cases():
 
 def test_every_goal_of_the_issue_is_there():
     limits = [(goal.contender, goal.peer, goal.section, goal.limit) for goal in goals.GOALS]
-    assert len(limits) == len(set(limits)) == 14
+    assert len(limits) == len(set(limits)) == 16
     for goal in goals.GOALS:
         assert goal.section in report.COLUMNS
         assert (goal.contender, goal.peer) in report.COLUMNS[goal.section]

@@ -10,6 +10,7 @@ import pytest
 import arrayconv as ac
 from arrayconv import engine
 from arrayconv.engine import settings
+from arrayconv.engine.plan import FAST
 
 X, W = (8, 12, 12, 4), (3, 3, 4, 6)
 # These two serve every window; the others decline some.
@@ -136,10 +137,16 @@ def test_jit_reads_the_settings_when_it_traces(monkeypatch):
     assert set(traced) == {chosen}
 
 
+def forced(name, **more):
+    """The options that force a strategy; some need the lower precision as well."""
+    precision = "fast" if name in FAST else "default"
+    return ac.options(strategy=name, precision=precision, **more)
+
+
 def serve(name, *shapes, **config):
     """Skip where a strategy declines a convolution, as it says in its error."""
     try:
-        with ac.options(strategy=name):
+        with forced(name):
             ac.explain(ac.conv, *shapes, **config)
     except ValueError as error:
         pytest.skip(str(error))
@@ -158,7 +165,7 @@ def test_no_setting_changes_the_values(xp, name, workspace):
     dy = rng.standard_normal(expected.shape)
     gradients = ac.conv_vjp(dy, x, w, b, **config)
     x, w, b, dy = map(xp.array, (x, w, b, dy))
-    with ac.options(strategy=name, workspace=workspace):
+    with forced(name, workspace=workspace):
         y, result = ac.conv(x, w, b, **config), ac.conv_vjp(dy, x, w, b, **config)
     for got, wanted in zip((y, *result), (expected, *gradients), strict=True):
         np.testing.assert_allclose(xp.to_numpy(got), wanted, rtol=1e-12, atol=1e-12)
@@ -183,7 +190,7 @@ def test_memory_stays_within_the_workspace(name):
     serve(name, x.shape, w.shape, padding=1)
     # Plans and slices, which are not arrays.
     slack = 2 * MIB
-    with ac.options(strategy=name):
+    with forced(name):
         y, held = peak(lambda: ac.conv(x, w, padding=1))
         assert held <= y.nbytes + 64 * MIB + slack
         gradients, held = peak(lambda: ac.conv_vjp(y, x, w, padding=1))

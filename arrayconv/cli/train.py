@@ -25,7 +25,7 @@ from arrayconv.models.callbacks import Callback
 from arrayconv.models.progress import Progress
 
 # Enough, with a learning rate that falls to zero, for the accuracy to settle.
-EPOCHS = {"digits": 15, "mnist5k": 6, "fashion": 5}
+EPOCHS = {"digits": 15, "mnist5k": 6, "fashion": 3}
 OTHER_EPOCHS = 15
 LEARNING_RATE = 2e-3
 # Images a GPU or a cache takes at once when nothing has to be kept for a backward pass.

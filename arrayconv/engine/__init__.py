@@ -23,6 +23,12 @@ A strategy is a module with five functions; ``columns`` and ``taps`` are the two
     Elements of temporary arrays per group and image, from which ``plan`` makes blocks under the
     workspace.
 
+A strategy that works in tiles has two more. ``tile(window, channels, features)`` gives the outputs
+of a tile along each axis, and blocks end between tiles. ``prepare(xp, w, window)`` makes of ``w``,
+once for all blocks, what ``correlate`` then takes in its place; ``input_vjp`` takes ``w`` itself.
+Where results round more than those of columns, or NaN and inf reach other windows than those that
+contain them, the name belongs into ``plan.FAST``, and ``options(precision="fast")`` alone admits it.
+
 Blocks, groups, half types, the phases of a strided input gradient and native kernels are handled
 here, once. Put the module into ``plan.STRATEGIES``; every test of the case table then runs it,
 forced. Then let ``plan`` choose it where the benchmark says that it wins.
@@ -89,6 +95,7 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
         window,
         itemsize(xp, accumulator(xp, x.dtype)),
         traits(xp, x),
+        hasattr(xp, "fft"),
     )
     plan = _noted(make_plan(problem, current()))
     if _batch(x) == 0:
@@ -126,6 +133,8 @@ def _correlate(
         return xp.zeros(shape, dtype=x.dtype, **placement(x))
     strategy = STRATEGIES[plan.strategy]
     mutable = plan.problem.traits.mutable
+    if hasattr(strategy, "prepare"):
+        weights = strategy.prepare(xp, weights, window)
 
     def compute(block: Block) -> Array:
         part = _grouped(xp, x[block.images, block.cells, ...], groups)
@@ -201,7 +210,9 @@ def _by_overlap(
         )
     dx = xp.zeros(shape, dtype=weights.dtype, **placement(dy))
     for block in plan.blocks:
-        dx[block.images, block.cells, ...] += compute(block)
+        # rows of windows may lie in the padding altogether
+        if block.cells.start < block.cells.stop:
+            dx[block.images, block.cells, ...] += compute(block)
     return cast(xp, dx, dy.dtype)
 
 
@@ -237,6 +248,7 @@ def _plan(kind: str, xp: Namespace, x: Array, weights: Array, window: Window) ->
         window,
         itemsize(xp, weights.dtype),
         traits(xp, x),
+        hasattr(xp, "fft"),
     )
     return _noted(make_plan(problem, current()))
 

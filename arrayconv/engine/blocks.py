@@ -61,11 +61,15 @@ def whole(window: Window, batch: int) -> Block:
     return Block(slice(0, batch), slice(0, window.size[0]), slice(0, window.output[0]), window)
 
 
-def grid(window: Window, batch: int, images: int, lines: int) -> Blocks:
-    """Blocks of about so many images and rows, as even as they come."""
+def grid(window: Window, batch: int, images: int, lines: int, step: int = 1) -> Blocks:
+    """Blocks of about so many images and rows, as even as they come; many rows in multiples of ``step``."""
     height = window.output[0]
     images = -(-batch // -(-batch // images)) if batch else 1
+    if step <= lines < height:
+        lines -= lines % step
     lines = -(-height // -(-height // lines))
+    if step <= lines < height:
+        lines += -lines % step
     if lines >= height:
         return Blocks(batch, images, ((slice(0, window.size[0]), slice(0, height), window),))
     spans = [(a, min(a + lines, height)) for a in range(0, height, lines)]

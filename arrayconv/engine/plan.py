@@ -8,7 +8,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import NamedTuple
 
-from arrayconv.engine import columns, depthwise, planes, rows, stacked, taps
+from arrayconv.engine import columns, depthwise, fft, planes, rows, stacked, taps, winograd
 from arrayconv.engine.blocks import Blocks, fit, grid
 from arrayconv.engine.settings import Settings
 from arrayconv.namespace import Traits
@@ -21,12 +21,18 @@ STRATEGIES: dict[str, ModuleType] = {
     "stacked": stacked,
     "taps": taps,
     "depthwise": depthwise,
+    "winograd": winograd,
+    "fft": fft,
 }
+# More rounding than columns, and NaN and inf spread: for precision="fast" alone.
+FAST = frozenset({"winograd", "fft"})
 
 # Temporaries of a block on a CPU: large enough for the product's threads, small enough for the last-level cache.
 BLOCK_BYTES = 8 * 2**20
 # Windows in a block for each output feature, so that reading the weights does not count.
 WINDOWS_PER_FEATURE = 8
+# Tiles in a block of Winograd's, for the same reason.
+TILES = 256
 # Windows that one product sums over in a weight gradient: libraries differ in how they add up long sums.
 LONGEST_SUM = 8192
 # Under a compiler each block is unrolled into the program.
@@ -41,6 +47,10 @@ WIDE_DEPTH, NARROW_FEATURES = 128, 32
 ROW_WINDOWS = 400
 # Windows below which the calls cost more than the arithmetic.
 SMALL_WINDOWS = 512
+# Channels and features from which Winograd's products outweigh its sums, and windows that outweigh its kernel's.
+MANY, MANY_FEWER, ENOUGH_WINDOWS = 64, 32, 1024
+# Cells of a kernel from which transforms cost less than sums: with one channel, with few, with many.
+LARGE_ALONE, LARGE_FEW, LARGE_KERNEL = 49, 81, 128
 # Cells of a window that an accelerator copies, or a compiler unrolls, one by one.
 MOST_COPIES = 64
 
@@ -56,6 +66,7 @@ class Problem(NamedTuple):
     window: Window
     itemsize: int
     traits: Traits
+    fft: bool  # whether the namespace has that extension
 
 
 @dataclass(frozen=True)
@@ -116,10 +127,14 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
     name, reason = (
         (settings.strategy, "asked for by options(strategy=...)")
         if settings.strategy
-        else _choose(problem)
+        else _choose(problem, settings)
     )
     strategy = STRATEGIES[name]
     refusal = strategy.declines(window, problem.channels, problem.features)
+    if name in FAST and settings.precision != "fast":
+        refusal = "it rounds more and spreads NaN and inf, so it needs precision='fast' as well"
+    elif name == "fft" and not problem.fft:
+        refusal = "the array library has no fft extension"
     if refusal:
         raise ValueError(f"options: strategy {name!r} declines this convolution: {refusal}")
     if phases:
@@ -130,8 +145,9 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
         * problem.itemsize
         * strategy.temporaries(window, problem.channels, problem.features)
     )
-    budget = _budget(problem, settings, name, per_image)
-    blocks = _blocks(problem, budget, per_image)
+    kernel = _prepared(problem, name)
+    budget = max(1, _budget(problem, name, per_image, settings.workspace - kernel))
+    blocks = _blocks(problem, name, budget, per_image)
     if phases:
         blocks, per_image = grid(window, problem.batch, max(1, problem.batch), window.output[0]), 0
     height = max(part.output[0] for _, _, part in blocks.pieces)
@@ -150,7 +166,7 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
         reason=reason,
         phases=phases,
         blocks=blocks,
-        memory=math.ceil(largest * per_image),
+        memory=math.ceil(largest * per_image) + (0 if phases else kernel),
         flops=2 * problem.groups * products,
         bytes=problem.groups * numbers * problem.itemsize,
     )
@@ -174,8 +190,12 @@ def _overlaps(problem: Problem) -> bool:
     return few or steps > 1 or len(window.size) == 1
 
 
-def _choose(problem: Problem) -> tuple[str, str]:
+def _choose(problem: Problem, settings: Settings) -> tuple[str, str]:
     window, channels, features = problem.window, problem.channels, problem.features
+    if settings.precision == "fast" and not problem.traits.accelerator:
+        found = _choose_fast(problem, settings.workspace)
+        if found is not None:
+            return found
     if math.prod(window.kernel) == 1:
         return "columns", "a window of one cell is one product without copies"
     if problem.groups > 1 and channels == 1:
@@ -203,6 +223,32 @@ def _choose(problem: Problem) -> tuple[str, str]:
     if problem.traits.mutable:
         return _choose_written(problem, dense)
     return _choose_traced(problem, dense)
+
+
+def _choose_fast(problem: Problem, workspace: int) -> tuple[str, str] | None:
+    window, channels, features = problem.window, problem.channels, problem.features
+    windows = problem.batch * math.prod(window.output)
+    if problem.kind == "input_vjp" or windows < ENOUGH_WINDOWS:
+        return None
+    if winograd.declines(window, channels, features) is None:
+        # a compiler fuses the sums, and with three axes an eighth of the products is left
+        few = not problem.traits.mutable or len(window.size) > 2
+        many = MANY_FEWER if few else MANY
+        if min(channels, features) < many or not _has_room(problem, "winograd", workspace):
+            return None
+        return "winograd", "a kernel of 3 and many channels: a few products for each tile"
+    if not problem.fft or fft.declines(window, channels, features) is not None:
+        return None
+    wide = max(channels, features)
+    large = LARGE_ALONE if wide == 1 else LARGE_FEW if wide <= FEW_CHANNELS else LARGE_KERNEL
+    if math.prod(window.kernel) < large or not _has_room(problem, "fft", workspace):
+        return None
+    return "fft", "a large kernel: products of frequencies"
+
+
+def _has_room(problem: Problem, name: str, workspace: int) -> bool:
+    # a prepared kernel that leaves little for the tiles makes blocks too small to pay for it
+    return 4 * _prepared(problem, name) <= 3 * workspace
 
 
 def _choose_written(problem: Problem, dense: bool) -> tuple[str, str]:
@@ -237,25 +283,42 @@ def _choose_traced(problem: Problem, dense: bool) -> tuple[str, str]:
     return "rows", "columns along the last axis only"
 
 
-def _budget(problem: Problem, settings: Settings, name: str, per_image: int) -> int:
-    """Bytes of temporaries of one block."""
+def _prepared(problem: Problem, name: str) -> int:
+    """Bytes of a kernel prepared for tiles: its values at points, or its frequencies, complex and in two layouts."""
+    if name not in FAST:
+        return 0
+    window, channels, features = problem.window, problem.channels, problem.features
+    tile = STRATEGIES[name].tile(window, channels, features)
+    values = math.prod(t + k - 1 for t, k in zip(tile, window.kernel, strict=True))
+    copies = 2 if name == "fft" else 1
+    return int(copies * values * problem.groups * channels * features * problem.itemsize)
+
+
+def _budget(problem: Problem, name: str, per_image: int, room: int) -> int:
+    """Bytes of temporaries of one block, out of the ``room`` for it."""
     if problem.traits.accelerator:
-        return settings.workspace
+        return room
     if not problem.traits.mutable:
-        return min(settings.workspace, BLOCK_BYTES)
+        # where a block is some hundred operations to compile, few blocks
+        return room if name in FAST else min(room, BLOCK_BYTES)
     if name == "stacked":
         # blocks of rows would compute twice the rows that they share with their neighbours
-        return settings.workspace
+        return room
     # enough windows in a block that the weights, packed anew for each, do not count
     windows = WINDOWS_PER_FEATURE * problem.features
+    if name == "winograd":
+        windows = TILES * winograd.TILE ** len(problem.window.size)
+    elif name == "fft":
+        # blocks of rows would cut tiles
+        windows = math.prod(problem.window.output)
     enough = per_image * windows // math.prod(problem.window.output)
-    return min(settings.workspace, max(BLOCK_BYTES, enough))
+    return min(room, max(BLOCK_BYTES, enough))
 
 
-def _blocks(problem: Problem, budget: int, per_image: int) -> Blocks:
+def _blocks(problem: Problem, name: str, budget: int, per_image: int) -> Blocks:
     window, batch = problem.window, problem.batch
     images, lines = fit(window, batch, per_image, budget)
-    if problem.kind == "weight_vjp" and not problem.traits.accelerator:
+    if problem.kind == "weight_vjp" and not problem.traits.accelerator and name not in FAST:
         images = min(images, max(1, LONGEST_SUM // math.prod(window.output)))
     if not problem.traits.mutable:
         images = max(images, -(-batch // MOST_BLOCKS_TRACED))
@@ -263,4 +326,7 @@ def _blocks(problem: Problem, budget: int, per_image: int) -> Blocks:
         lines = max(lines, -(-window.output[0] * image_blocks // MOST_BLOCKS_TRACED))
         if problem.kind == "input_vjp":
             lines = window.output[0]
-    return grid(window, batch, images, lines)
+    step = 1
+    if name in FAST:
+        step = STRATEGIES[name].tile(window, problem.channels, problem.features)[0]
+    return grid(window, batch, images, lines, step)

@@ -41,11 +41,16 @@ class options:  # noqa: N801 (a context manager, named as a function)
         ``"native"`` uses the library's own convolution (``jax.lax``, ``torch.nn.functional``) where
         there is one that does exactly what is asked, and the portable code elsewhere.
     precision : {"default", "fast"}
-        ``"fast"`` allows strategies with more rounding error, which also spread NaN and inf further
-        than the windows that contain them. There is none so far: both give the same.
+        ``"fast"`` allows two more strategies where they are faster on a CPU: ``winograd`` for kernels
+        of 3 (in float32 two to eight times the rounding error) and ``fft`` for large ones (its error
+        is relative to the largest values around). Both spread NaN and inf from the windows that
+        contain them to all windows of a tile: 4 along each axis for ``winograd``, up to all for
+        ``fft``.
     strategy : str or None
         The name of one strategy (``arrayconv.engine.STRATEGIES``), to be used for every
-        convolution; ``None`` lets the plan choose.
+        convolution; ``None`` lets the plan choose. A strategy that cannot do exactly what is asked
+        declines with a ``ValueError``; ``"winograd"`` and ``"fft"`` do unless ``precision`` is
+        ``"fast"``.
     workspace : int
         Bytes that a convolution's temporary arrays may take beyond its input and output, where
         arrays can be written in place. One row of windows of one image is the least it works on.

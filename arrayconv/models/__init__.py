@@ -72,7 +72,8 @@ from arrayconv.models.metrics import (
 )
 from arrayconv.models.model import Model
 from arrayconv.models.normalizations import BatchNormalization, LayerNormalization
-from arrayconv.models.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from arrayconv.models.optimizer import Optimizer
+from arrayconv.models.optimizers import SGD, Adam, AdamW, RMSprop
 from arrayconv.models.picture import plot_model
 from arrayconv.models.pooling import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
 from arrayconv.models.reshaping import Flatten, UpSampling, ZeroPadding

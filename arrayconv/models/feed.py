@@ -68,7 +68,7 @@ class Feed:
             return
         if y is None:
             raise ValueError(
-                f"{label}: y is missing; x is an array, and only an iterable of batches (x, y) brings its own"
+                f"{label}: y is missing: x and y are two arguments; only an iterable of batches (x, y) brings its own y"
             )
         inputs = [_array(part) for part in x]
         targets = [_beside(part, inputs[0]) for part in self._targets(y)]
@@ -194,7 +194,8 @@ def inputs_alone(label: str, x: Any, inputs: int, batch_size: int | None) -> Ite
         names, x = tuple(x), list(x.values())
     elif is_rows(x):
         x = [x]
-    if isinstance(x, list | tuple) and x and all(is_rows(part) for part in x):
+    several = isinstance(x, list | tuple) and len(x) == inputs and all(map(is_rows, x))
+    if several or names is not None:
         size = 32 if batch_size is None else batch_size
         for part in Batches(tuple(map(_array, x)), batch_size=size, shuffle=False):
             yield part if names is None else dict(zip(names, part, strict=True))
@@ -249,6 +250,8 @@ def class_weights(label: str, y: Array, weights: Mapping[int, float]) -> Array:
 
 def _array(value: Any) -> Any:
     """Lists of numbers and tables as NumPy arrays; arrays and files as they are."""
+    if hasattr(value, "to_numpy"):
+        return value.to_numpy()
     return value if hasattr(value, "shape") and hasattr(value, "dtype") else np.asarray(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,23 @@ class History:
     """
 
     def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
-        self.epoch: list[int] = []
+        # one append per epoch, so that an interruption finds no half of one
+        self._epochs: list[tuple[int, dict[str, float]]] = []
 
-    def add(self, epoch: int, logs: dict[str, float]) -> None:
+    @property
+    def epoch(self) -> list[int]:
+        """The epochs' numbers."""
+        return [epoch for epoch, _ in self._epochs]
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The numbers by name."""
+        names = dict.fromkeys(name for _, logs in self._epochs for name in logs)
+        return {name: [logs[name] for _, logs in self._epochs if name in logs] for name in names}
+
+    def add(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Append the numbers of an epoch."""
-        self.epoch.append(epoch)
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
+        self._epochs.append((epoch, dict(logs)))
 
     def plot(self, path: str | Path | None = None) -> tuple[Any, ...]:
         """Draw the loss and each metric over the epochs, training and validation (needs matplotlib).
@@ -67,15 +77,16 @@ class History:
             raise ImportError(
                 'History.plot: needs matplotlib: pip install "arrayconv[plot]"'
             ) from error
-        names = [name for name in self.history if not name.startswith("val_")]
+        history = self.history
+        names = [name for name in history if not name.startswith("val_")]
         figure, grid = plt.subplots(
             1, len(names), figsize=(4.8 * len(names), 3.6), squeeze=False, layout="constrained"
         )
         epochs = [epoch + 1 for epoch in self.epoch]
         for axes, name in zip(grid[0], names, strict=True):
             for kind, key in (("training", name), ("validation", f"val_{name}")):
-                if key in self.history:
-                    values = self.history[key]
+                if key in history:
+                    values = history[key]
                     style = "o-" if kind == "training" else "s--"
                     axes.plot(
                         epochs[-len(values) :],

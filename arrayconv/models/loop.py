@@ -13,9 +13,10 @@ from arrayconv.models.arrays import beside, moved
 from arrayconv.models.callbacks import Callback
 from arrayconv.models.feed import Batch, Feed, carried
 from arrayconv.models.initializers import current_seed
-from arrayconv.models.optimizers import Optimizer, State
+from arrayconv.models.optimizer import Optimizer, State
 from arrayconv.models.plan import Plan
 from arrayconv.models.step import (
+    ADVICE,
     BAD_LABELS,
     Training,
     compiles,
@@ -26,7 +27,7 @@ from arrayconv.models.step import (
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, to_numpy
 
 if TYPE_CHECKING:
-    from arrayconv.models.training import Trainer
+    from arrayconv.models.compiling import Compiled
 
 # How many batches may follow one before it is asked how it went, so that a compiled step is never waited for.
 _AHEAD = 2
@@ -75,7 +76,7 @@ class Running(Mapping[str, float]):
 
 
 def train(
-    model: Trainer,
+    model: Compiled,
     feed: Feed,
     *,
     label: str = "fit",
@@ -85,23 +86,17 @@ def train(
 ) -> tuple[dict[str, float], Array]:
     """Train ``model`` on every batch once; the numbers, and an array like its inputs.
 
-    The model gets its new weights at the end, so that whatever goes wrong before leaves it as it was;
-    ``by_batch`` callbacks see, and may change, them after every batch.
+    The model gets its new weights at the end, so that whatever goes wrong before leaves it as it was, but
+    for ``by_batch`` callbacks, who see, and may change, them after every batch.
     """
-    before = model.weights if model.built else None
-    try:
-        # our own error says more than NumPy's warnings
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return _Epoch(model, label, epoch, by_batch).run(feed, advance)
-    except BaseException:
-        if by_batch and before is not None:
-            model.weights = before
-        raise
+    # our own error says more than NumPy's warnings
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _Epoch(model, label, epoch, by_batch).run(feed, advance)
 
 
 class _Epoch:
     def __init__(
-        self, model: Trainer, label: str, epoch: int | None, by_batch: Sequence[Callback]
+        self, model: Compiled, label: str, epoch: int | None, by_batch: Sequence[Callback]
     ) -> None:
         self.model, self.label, self.epoch, self.by_batch = model, label, epoch, by_batch
         self.plan = model._compiled(label)
@@ -177,30 +172,27 @@ class _Epoch:
         where = "" if self.epoch is None else f"{self.where()}, batch {old.number + 1}"
         if problem == BAD_LABELS:
             raise ValueError(f"{self.label}{where}: {bad_labels(self.plan, self.model, old.y)}")
-        culprit = first_not_finite(self.model.graph, state.weights, old.x, old.y, old.masks)
+        found = first_not_finite(self.model.graph, state.weights, old.x, old.y, old.masks)
         raise FloatingPointError(
-            f"{self.label}: the loss is not finite{where}. First not finite is {culprit}. "
-            f"{self.kept()} A smaller learning rate or clipnorm in the optimizer often helps"
+            f"{self.label}: the loss is not finite{where}. {found}. {self.kept()}"
         )
 
     def check_weights(self, xp: Namespace, state: Training) -> None:
-        finite = xp.stack([xp.all(xp.isfinite(w)) for w in state.weights.values()])
-        for name, fine in zip(state.weights, to_numpy(finite), strict=True):
+        finite = to_numpy(self.model._current_steps().finite(xp)(state.weights))
+        for name, fine in zip(sorted(state.weights), finite, strict=True):
             if not fine:
                 raise FloatingPointError(
                     f"{self.label}: the weight {name!r} of layer {name.rpartition('/')[0]!r} is not finite after the "
-                    f"last batch{self.where()}. {self.kept()} A smaller learning rate or clipnorm in the optimizer "
-                    "often helps"
+                    f"last batch{self.where()}. {ADVICE}. {self.kept()}"
                 )
 
     def kept(self) -> str:
-        return "The model keeps the weights it had before" + (
-            "." if self.epoch is None else " this epoch."
-        )
+        since = "before" if self.epoch is None else "before this epoch"
+        return f"The model keeps the weights it had {since}"
 
 
 def measured(
-    model: Trainer,
+    model: Compiled,
     feed: Feed,
     label: str,
     *,
@@ -234,12 +226,12 @@ def measured(
     return dict(running)
 
 
-def _check(label: str, plan: Plan, model: Trainer, batch: Batch, valid: Array) -> None:
+def _check(label: str, plan: Plan, model: Compiled, batch: Batch, valid: Array) -> None:
     if not bool(valid):
         raise ValueError(f"{label}: {bad_labels(plan, model, batch.y)}")
 
 
-def bad_labels(plan: Plan, model: Trainer, targets: Sequence[Array]) -> str:
+def bad_labels(plan: Plan, model: Compiled, targets: Sequence[Array]) -> str:
     """What is wrong with the targets of a batch."""
     try:
         dtype = next(iter(model.weights.values())).dtype

@@ -73,7 +73,15 @@ class Loss:
 
 
 class MeanSquaredError(Loss):
-    """The mean of ``(y_pred - y_true) ** 2`` over all axes but the first."""
+    """The mean of ``(y_pred - y_true) ** 2`` over all axes but the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.MeanSquaredError()(np.asarray([[1.0, 0.0]]), np.asarray([[0.0, 0.0]])))
+    0.5
+    """
 
     name = "mean_squared_error"
 
@@ -85,7 +93,15 @@ class MeanSquaredError(Loss):
 
 
 class MeanAbsoluteError(Loss):
-    """The mean of ``abs(y_pred - y_true)`` over all axes but the first."""
+    """The mean of ``abs(y_pred - y_true)`` over all axes but the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.MeanAbsoluteError()(np.asarray([[1.0, 0.0]]), np.asarray([[0.0, 0.0]])))
+    0.5
+    """
 
     name = "mean_absolute_error"
 
@@ -114,6 +130,13 @@ class BinaryCrossentropy(_CrossEntropy):
     from_logits : bool
         Whether ``y_pred`` holds logits, not probabilities. Probabilities are kept within 1e-7 and
         1 - 1e-7, as in Keras: past them the gradient is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.BinaryCrossentropy()(np.asarray([[1], [0]]), np.asarray([[0.5], [0.5]])).round(6))
+    0.693147
     """
 
     name = "binary_crossentropy"
@@ -172,6 +195,13 @@ class CategoricalCrossentropy(_Classes):
     from_logits : bool
         Whether ``y_pred`` holds logits, not probabilities. Probabilities are divided by their sum and
         kept within 1e-7 and 1 - 1e-7, as in Keras: past them the gradient is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.CategoricalCrossentropy()(np.asarray([[0, 1]]), np.asarray([[0.5, 0.5]])).round(6))
+    0.693147
     """
 
     name = "categorical_crossentropy"
@@ -202,6 +232,13 @@ class SparseCategoricalCrossentropy(_Classes):
     ----------
     from_logits : bool
         As for `CategoricalCrossentropy`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.SparseCategoricalCrossentropy()(np.asarray([1]), np.asarray([[0.5, 0.5]])).round(6))
+    0.693147
     """
 
     name = "sparse_categorical_crossentropy"

@@ -58,6 +58,13 @@ class Metric:
 class Accuracy(Metric):
     """`BinaryAccuracy` for outputs of one channel, else `SparseCategoricalAccuracy` for targets
     without the axis of classes, else `CategoricalAccuracy`: what the name ``"accuracy"`` means.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.Accuracy()(np.asarray([1, 0]), np.asarray([[0.2, 0.8], [0.3, 0.7]])))
+    0.5
     """
 
     name, best = "accuracy", "max"
@@ -78,6 +85,13 @@ class BinaryAccuracy(Metric):
     ----------
     name : str, optional
     threshold : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.BinaryAccuracy()(np.asarray([1, 0]), np.asarray([[0.9], [0.7]])))
+    0.5
     """
 
     name, best = "binary_accuracy", "max"
@@ -92,7 +106,15 @@ class BinaryAccuracy(Metric):
 
 
 class CategoricalAccuracy(Metric):
-    """The share of samples whose largest output is where the largest of the one-hot target is."""
+    """The share of samples whose largest output is where the largest of the one-hot target is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.CategoricalAccuracy()(np.eye(2), np.asarray([[0.2, 0.8], [0.3, 0.7]])))
+    0.5
+    """
 
     name, best = "categorical_accuracy", "max"
 
@@ -101,7 +123,15 @@ class CategoricalAccuracy(Metric):
 
 
 class SparseCategoricalAccuracy(Metric):
-    """The share of samples whose largest output is at the target, the number of a class."""
+    """The share of samples whose largest output is at the target, the number of a class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.SparseCategoricalAccuracy()(np.asarray([1, 0]), np.asarray([[0.2, 0.8], [0.3, 0.7]])))
+    0.5
+    """
 
     name, best = "sparse_categorical_accuracy", "max"
 
@@ -117,6 +147,13 @@ class SparseTopKCategoricalAccuracy(Metric):
     ----------
     name : str, optional
     k : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.SparseTopKCategoricalAccuracy(k=2)(np.asarray([0]), np.asarray([[0.2, 0.7, 0.1]])))
+    1.0
     """
 
     name, best = "sparse_top_k_categorical_accuracy", "max"
@@ -140,6 +177,13 @@ class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
     ----------
     name : str, optional
     k : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.TopKCategoricalAccuracy(k=2)(np.asarray([[0, 0, 1]]), np.asarray([[0.2, 0.7, 0.1]])))
+    0.0
     """
 
     name = "top_k_categorical_accuracy"
@@ -155,6 +199,13 @@ class Precision(Metric):
     ----------
     name : str, optional
     threshold : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.Precision()(np.asarray([1, 0, 1]), np.asarray([[0.9], [0.8], [0.1]])))
+    0.5
     """
 
     name, best = "precision", "max"
@@ -178,6 +229,13 @@ class Recall(Precision):
     ----------
     name : str, optional
     threshold : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> float(models.Recall()(np.asarray([1, 0, 1]), np.asarray([[0.9], [0.8], [0.1]])))
+    0.5
     """
 
     name = "recall"

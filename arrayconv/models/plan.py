@@ -7,8 +7,16 @@ from typing import Any, NamedTuple
 
 from arrayconv.models.losses import Loss, loss
 from arrayconv.models.metrics import Metric, metric
-from arrayconv.models.optimizers import Optimizer
-from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, placement
+from arrayconv.models.optimizer import Optimizer
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    is_real,
+    placement,
+)
 
 
 class Output(NamedTuple):
@@ -99,6 +107,7 @@ class Plan:
         means, ratios, dys = [], [], []
         for part, y_pred, y in zip(self.outputs, outputs, targets, strict=True):
             array_namespace("fit", x=y_pred, y=y)
+            _check_kind("fit", xp, y)
             y_true = part.loss.targets(xp, y, y_pred)
             inside = part.loss.valid(xp, y_true, y_pred)
             if inside is not None:
@@ -143,6 +152,7 @@ class Plan:
         """
         for part, shape, y in zip(self.outputs, shapes, targets, strict=True):
             xp = array_namespace(label, y=y)
+            _check_kind(label, xp, y)
             like = Like((int(y.shape[0]), *shape), dtype)
             y_true = part.loss.targets(xp, y, like)
             inside = part.loss.valid(xp, y_true, like)
@@ -180,6 +190,11 @@ def sample_weights(xp: Namespace, weight: Array, batch: int) -> Array:
             f"fit: sample_weight must have one number per sample, shape ({batch},), got {tuple(weight.shape)}"
         )
     return xp.reshape(weight, (batch,))
+
+
+def _check_kind(label: str, xp: Namespace, y: Array) -> None:
+    if not is_real(xp, y.dtype) and not xp.isdtype(y.dtype, "bool"):
+        raise TypeError(f"{label}: y must be real floating, integer or boolean, got {y.dtype}")
 
 
 def _number(xp: Namespace, value: Any, dtype: Any, like: Array) -> Array:

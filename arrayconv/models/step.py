@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from arrayconv.models.graph import Graph
-from arrayconv.models.optimizers import State
+from arrayconv.models.optimizer import State
 from arrayconv.models.plan import Plan
 from arrayconv.namespace import Array, Namespace, array_namespace, library, placement
 
@@ -83,6 +83,14 @@ class Steps:
 
         return self._compiled(xp, ("test",), step, False)
 
+    def finite(self, xp: Namespace) -> Callable[[Mapping[str, Array]], Array]:
+        """``weights -> array`` that says of each, in their names' order, whether it is finite."""
+
+        def check(weights: Mapping[str, Array]) -> Array:
+            return xp.stack([xp.all(xp.isfinite(weights[name])) for name in sorted(weights)])
+
+        return self._compiled(xp, ("finite",), check, False)
+
     def _compiled(
         self, xp: Namespace, key: tuple[Any, ...], step: Callable[..., Any], donate: bool
     ) -> Callable[..., Any]:
@@ -143,6 +151,9 @@ def _guarded(xp: Namespace, new: Training, old: Training, problem: Array) -> Tra
     return Training(either(new.weights, old.weights), slots, new.totals, sound)
 
 
+ADVICE = "A smaller learning rate, or clipnorm in the optimizer, often helps"
+
+
 def first_not_finite(
     graph: Graph,
     weights: Mapping[str, Array],
@@ -150,7 +161,7 @@ def first_not_finite(
     y: Sequence[Array],
     masks: Mapping[str, Array],
 ) -> str:
-    """Where a loss that is not finite comes from: the data, a weight, the first layer, or the loss itself."""
+    """Where a loss that is not finite comes from, in a sentence or two: the data, a weight, a layer or the loss."""
     xp = array_namespace("fit", x=x[0])
 
     def finite(a: Array) -> bool:
@@ -158,19 +169,24 @@ def first_not_finite(
 
     for node, part in zip(graph.inputs, x, strict=True):
         if not finite(part):
-            return f"the data: x of {node.layer.label} holds NaN or inf"
-    for part in y:
-        if not finite(part):
-            return "the data: y holds NaN or inf"
+            return f"The data are not: x of {node.layer.label} holds NaN or inf"
+    if not all(map(finite, y)):
+        return "The data are not: y holds NaN or inf"
     for name, w in weights.items():
         if not finite(w):
             layer = name.rpartition("/")[0]
-            return f"layer {layer!r}: its weight {name!r} is not finite since the batch before"
+            return f"The first layer that is not is {layer!r}: its weight {name!r} is not finite. {ADVICE}"
     nodes = [node for node in graph.nodes if node not in graph.inputs]
     outputs, _, _ = Graph(graph.inputs, nodes, graph.label).forward(
         weights, x, training=True, masks=masks, record=False
     )
-    for node, value in zip(nodes, outputs, strict=True):
+    values = dict(zip(nodes, outputs, strict=True))
+    for node, value in values.items():
         if not finite(value):
-            return f"the output of layer {node.layer.name!r} ({type(node.layer).__name__})"
-    return "the loss itself: the outputs of every layer are finite"
+            return f"The first layer whose output is not is {node.layer.name!r} ({type(node.layer).__name__}). {ADVICE}"
+    last = max(graph.outputs, key=lambda node: float(xp.max(xp.abs(values[node]))))
+    largest = float(xp.max(xp.abs(values[last])))
+    return (
+        f"Every layer is, but the loss overflows: the output of {last.layer.name!r} is as large as {largest:.3g}. "
+        f"{ADVICE}"
+    )

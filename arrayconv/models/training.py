@@ -1,108 +1,38 @@
-"""What a model does with data: `compile`, `fit`, `evaluate`, `predict`, and single batches."""
+"""What a model does with data: `fit`, `evaluate`, `predict`, and single batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from arrayconv.models.callbacks import Callback, works_by_batch
-from arrayconv.models.feed import Feed, inputs_alone, is_rows, split
+from arrayconv.models.compiling import Compiled
+from arrayconv.models.feed import inputs_alone, split
 from arrayconv.models.graph import Graph
 from arrayconv.models.history import History
-from arrayconv.models.initializers import current_seed
-from arrayconv.models.loop import Trained, measured, train
-from arrayconv.models.losses import loss as as_loss
-from arrayconv.models.metrics import metric as as_metric
-from arrayconv.models.optimizers import Optimizer
-from arrayconv.models.optimizers import optimizer as as_optimizer
-from arrayconv.models.plan import Plan
+from arrayconv.models.loop import measured, train
 from arrayconv.models.progress import Progress
-from arrayconv.models.step import Steps, compiled
+from arrayconv.models.step import compiled
 from arrayconv.namespace import Array, array_namespace
 
 
-class Trainer:
+class Trainer(Compiled):
     """The part of a model that trains it.
 
     Attributes
     ----------
-    optimizer : Optimizer or None
-        What `compile` was given; its ``learning_rate`` may be assigned between two calls of `fit`.
     history : History or None
         Of the last `fit`, up to an error or an interruption.
     stop_training : bool
         Set it in a callback to stop after the epoch.
     """
 
-    optimizer: Optimizer | None = None
     history: History | None = None
     stop_training: bool = False
-    _plan: Plan | None = None
-    _steps: Steps | None = None
-    _trained = Trained()
     _single_output: bool
     _predict: tuple[Graph, dict[Any, Callable[..., Any]]] | None = None
-
-    if TYPE_CHECKING:
-        # what a model gives
-        weights: Any
-        to: Any
-        masks: Any
-        prepare: Any
-
-        @property
-        def graph(self) -> Graph: ...
-
-        @property
-        def label(self) -> str: ...
-
-        @property
-        def built(self) -> bool: ...
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-    ) -> None:
-        """Choose how to train. A second call begins with a fresh optimizer and keeps the weights.
-
-        Parameters
-        ----------
-        optimizer : str or Optimizer
-            ``"sgd"``, ``"rmsprop"``, ``"adam"``, ``"adamw"``, or one made with arguments.
-        loss : str or Loss, or a list or dict of them by output
-            ``"mse"``, ``"mae"``, ``"binary_crossentropy"``, ``"categorical_crossentropy"``,
-            ``"sparse_categorical_crossentropy"``, or one made with arguments.
-        loss_weights : list or dict of float, optional
-            Of the outputs.
-        metrics : list of str, Metric or callable, or a list or dict of such lists by output
-            ``"accuracy"`` fits itself to the output; a function of ``(y_true, y_pred)`` is averaged.
-
-        Raises
-        ------
-        TypeError
-            A loss that is a plain function.
-        ValueError
-            No loss; an unknown name; lists or dicts that do not fit the outputs.
-        """
-        if loss is None:
-            raise ValueError(
-                "compile: loss is missing; for example loss='sparse_categorical_crossentropy'"
-            )
-        chosen = as_optimizer(optimizer)
-        plan = Plan(
-            chosen,
-            self._output_names(),
-            _each(as_loss, loss),
-            None if metrics is None else _each(as_metric, metrics),
-            loss_weights,
-        )
-        self.optimizer, self._plan, self._steps = chosen, plan, None
-        self._trained = Trained()
 
     def fit(
         self,
@@ -219,19 +149,28 @@ class Trainer:
         by_batch = [hook for hook in hooks if works_by_batch(hook)]
         try:
             for epoch in range(initial_epoch, epochs):
-                for hook in hooks:
-                    hook.on_epoch_begin(epoch, {})
-                progress.begin(f"Epoch {epoch + 1}/{epochs}", len(feed) or None)
-                logs, like = train(
-                    self, feed, epoch=epoch, by_batch=by_batch, advance=progress.step
-                )
-                if validation is not None:
-                    found = measured(self, validation, "fit: validation_data", like=like)
-                    logs |= {f"val_{name}": value for name, value in found.items()}
-                progress.end(logs)
-                self.history.add(epoch, logs)
-                for hook in hooks:
-                    hook.on_epoch_end(epoch, logs)
+                before = (self.weights, self._trained) if self.built else None
+                try:
+                    for hook in hooks:
+                        hook.on_epoch_begin(epoch, {})
+                    progress.begin(f"Epoch {epoch + 1}/{epochs}", len(feed) or None)
+                    logs, like = train(
+                        self, feed, epoch=epoch, by_batch=by_batch, advance=progress.step
+                    )
+                    if validation is not None:
+                        found = measured(self, validation, "fit: validation_data", like=like)
+                        logs |= {f"val_{name}": value for name, value in found.items()}
+                    progress.end(logs)
+                    try:
+                        for hook in hooks:
+                            hook.on_epoch_end(epoch, logs)
+                    finally:
+                        # what a callback adds to the numbers is kept too
+                        self.history.add(epoch, logs)
+                except BaseException:
+                    if epoch not in self.history.epoch and before is not None:
+                        self.weights, self._trained = before
+                    raise
                 if self.stop_training:
                     break
         finally:
@@ -266,6 +205,15 @@ class Trainer:
         ------
         TypeError, ValueError
             As in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from arrayconv import models
+        >>> model = models.Sequential([models.Dense(1, kernel_initializer="ones", input_shape=(2,))])
+        >>> model.compile("sgd", "mse", metrics=["mae"])
+        >>> model.evaluate(np.ones((4, 2)), np.zeros(4), verbose=0)
+        [4.0, 2.0]
         """
         self._compiled("evaluate")
         progress = Progress("evaluate", verbose)
@@ -298,6 +246,15 @@ class Trainer:
         ------
         TypeError, ValueError
             Data that does not fit the model, or no batches.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from arrayconv import models
+        >>> model = models.Sequential([models.Dense(1, kernel_initializer="ones", input_shape=(2,))])
+        >>> model.predict(np.asarray([[1.0, 2.0], [3.0, 4.0]]))
+        array([[3.],
+               [7.]])
         """
         progress = Progress("predict", verbose)
         progress.begin("predict", None)
@@ -365,29 +322,6 @@ class Trainer:
         feed = self._one("test_on_batch", x, y, sample_weight, None)
         return _results(measured(self, feed, "test_on_batch"), return_dict)
 
-    def _compiled(self, op: str) -> Plan:
-        if self._plan is None:
-            raise ValueError(
-                f"{op}: {self.label} is not compiled yet; call compile(optimizer='adam', loss=..., "
-                "metrics=['accuracy']) first"
-            )
-        return self._plan
-
-    def _output_names(self) -> tuple[str, ...]:
-        # a model without a graph yet has one output
-        return (
-            tuple(self.graph.keys[node] for node in self.graph.outputs)
-            if self.built
-            else ("output",)
-        )
-
-    def _current_steps(self) -> Steps:
-        """The compiled steps, made again where the graph has changed."""
-        assert self._plan is not None
-        if self._steps is None or self._steps.graph is not self.graph:
-            self._steps = Steps(self._plan, self.graph)
-        return self._steps
-
     def _predictor(self, xp: Any) -> Callable[..., tuple[Array, ...]]:
         if self._predict is None or self._predict[0] is not self.graph:
             self._predict = (self.graph, {})
@@ -395,59 +329,6 @@ class Trainer:
         if xp not in made:
             made[xp] = compiled(xp, lambda weights, x: graph.forward(weights, x)[0])
         return made[xp]
-
-    def _feed(self, label: str, x: Any, y: Any, sample_weight: Any, **how: Any) -> Feed:
-        names = [output.name for output in self._compiled(label).outputs]
-        seeds = np.random.SeedSequence((current_seed(), 2, self._trained.step))
-        seed = int(seeds.generate_state(1)[0])
-        return Feed(label, names, x, y, sample_weight, seed=seed, **how)
-
-    def _one(self, label: str, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Feed:
-        first = next(iter(x.values())) if isinstance(x, Mapping) else x
-        first = first[0] if isinstance(first, list | tuple) else first
-        if not is_rows(first):
-            raise TypeError(f"{label}: x must be an array, or a list or dict of arrays, got {x!r}")
-        size = max(1, int(first.shape[0]))
-        return self._feed(label, x, y, sample_weight, batch_size=size, class_weight=class_weight)
-
-    def _validation(self, data: Any, batch_size: int | None) -> Feed | None:
-        if data is None:
-            return None
-        label = "fit: validation_data"
-        pair = isinstance(data, tuple) or (isinstance(data, list) and all(map(is_rows, data)))
-        if not pair:
-            return self._feed(label, data, None, None)
-        if len(data) not in (2, 3):
-            raise ValueError(
-                f"{label} must be (x, y) or (x, y, sample_weight), or an iterable of batches; got {len(data)} parts"
-            )
-        return self._feed(label, *(*data, None)[:3], batch_size=batch_size)
-
-    def _look(self, label: str, feed: Feed, moving: bool = True) -> None:
-        """Check data that is all there before anything is trained."""
-        if feed.arrays is None:
-            return
-        x = feed.arrays.x
-        parts = x if isinstance(x, Mapping) else dict(enumerate(x))
-        first = {name: part[:1, ...] for name, part in parts.items()}
-        if moving:
-            inputs = self.prepare(first if isinstance(x, Mapping) else tuple(first.values()))
-            dtype = inputs[0].dtype
-        else:
-            if not isinstance(x, Mapping):
-                self.graph.check_inputs(tuple(first.values()))
-            dtype = array_namespace(label, x=next(iter(first.values()))).float32
-        shapes = [node.shape for node in self.graph.outputs]
-        self._compiled(label).check(label, shapes, dtype, feed.arrays.y)
-
-
-def _each(convert: Callable[[Any], Any], value: Any) -> Any:
-    """``value`` with every name in its lists and dicts looked up."""
-    if isinstance(value, Mapping):
-        return {name: _each(convert, part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_each(convert, part) for part in value]
-    return convert(value)
 
 
 def _count(op: str, name: str, value: Any) -> int:

@@ -1,4 +1,4 @@
-"""Models in files: one safetensors file with the weights, the structure as JSON, and what training needs to go on."""
+"""Models in files: one safetensors file with the weights, and the structure as JSON in its metadata."""
 
 from __future__ import annotations
 

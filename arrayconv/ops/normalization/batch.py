@@ -112,14 +112,13 @@ def batch_norm(
     eps = check_eps(op, eps)
     axes, full = _channels(op, x, data_format)
     check_axes(op, x.shape, axes)
-    size = (math.prod(full),)
     scale, shift = _given(op, xp, full, gamma=gamma, beta=beta)
     mean, var, centred = moments(xp, cast(xp, x, accumulator(xp, x.dtype)), axes)
     inverse = inverse_deviation(xp, var, eps)
     y = centred * (inverse if scale is None else inverse * scale)
     if shift is not None:
         y += shift
-    mean, var = (cast(xp, xp.reshape(part, size), x.dtype) for part in (mean, var))
+    mean, var = (cast(xp, xp.reshape(part, (-1,)), x.dtype) for part in (mean, var))
     return BatchNorm(cast(xp, y, x.dtype), mean, var)
 
 

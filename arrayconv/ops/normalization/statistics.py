@@ -78,7 +78,7 @@ def check_eps(op: str, eps: Any) -> float:
     """``eps`` as a Python float, which no dtype is widened by."""
     if isinstance(eps, bool) or not isinstance(eps, Real):
         raise TypeError(f"{op}: eps must be a number, got {eps!r}")
-    if not 0 <= eps < math.inf:
+    if not 0 <= float(eps) < math.inf:
         raise ValueError(f"{op}: eps must not be negative, nor infinite, got {eps!r}")
     return float(eps)
 

@@ -193,7 +193,7 @@ def _factors(op: str, scale: Any, ndim: int) -> tuple[float, ...]:
     for s in given:
         if isinstance(s, bool) or not isinstance(s, Real):
             raise TypeError(f"{op}: scale expects numbers, got {scale!r}")
-        if not 0 < s < math.inf:
+        if not 0 < float(s) < math.inf:
             raise ValueError(f"{op}: scale must be positive and finite, got {scale!r}")
     return tuple(float(s) for s in given)
 

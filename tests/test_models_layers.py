@@ -1,0 +1,574 @@
+"""Every layer against Keras 3 on JAX: outputs, gradients, parameters, moving averages and output shapes."""
+
+import numpy as np
+import pytest
+from reference_keras import keras_in_float64
+
+import arrayconv as ac
+from arrayconv import models
+
+IMAGE = (9, 8, 3)
+RANKS = {1: (9, 3), 2: IMAGE, 3: (6, 5, 7, 2)}
+# Our layer, Keras's class and arguments where they differ, and the shape of one sample.
+CASES = [
+    (models.Conv, "Conv{}D", {"filters": 4, "kernel_size": 3}, 1),
+    (models.Conv, "Conv{}D", {"filters": 4, "kernel_size": 3, "padding": "causal"}, 1),
+    (models.Conv, "Conv{}D", {"filters": 4, "kernel_size": (3, 2), "activation": "relu"}, 2),
+    (models.Conv, "Conv{}D", {"filters": 4, "kernel_size": 4, "strides": 3, "padding": "same"}, 2),
+    (models.Conv, "Conv{}D", {"filters": 6, "kernel_size": 2, "groups": 3, "use_bias": False}, 2),
+    (
+        models.Conv,
+        "Conv{}D",
+        {"filters": 2, "kernel_size": 3, "dilation_rate": 2, "activation": "gelu"},
+        2,
+    ),
+    (
+        models.Conv,
+        "Conv{}D",
+        {"filters": 3, "kernel_size": 2, "strides": (2, 1, 3), "activation": "tanh"},
+        3,
+    ),
+    (models.ConvTranspose, "Conv{}DTranspose", {"filters": 4, "kernel_size": 3, "strides": 2}, 1),
+    (models.ConvTranspose, "Conv{}DTranspose", {"filters": 4, "kernel_size": 2, "strides": 3}, 2),
+    (
+        models.ConvTranspose,
+        "Conv{}DTranspose",
+        {"filters": 4, "kernel_size": (3, 4), "strides": 2, "padding": "same"},
+        2,
+    ),
+    (
+        models.ConvTranspose,
+        "Conv{}DTranspose",
+        {"filters": 2, "kernel_size": (2, 1), "strides": (3, 4), "padding": "same"},
+        2,
+    ),
+    (
+        models.ConvTranspose,
+        "Conv{}DTranspose",
+        {"filters": 2, "kernel_size": (2, 5), "strides": 3, "output_padding": (1, 2)},
+        2,
+    ),
+    (
+        models.ConvTranspose,
+        "Conv{}DTranspose",
+        {
+            "filters": 2,
+            "kernel_size": (4, 5),
+            "strides": 3,
+            "padding": "same",
+            "output_padding": (0, 2),
+        },
+        2,
+    ),
+    (
+        models.ConvTranspose,
+        "Conv{}DTranspose",
+        {"filters": 2, "kernel_size": 3, "dilation_rate": 2, "padding": "same"},
+        2,
+    ),
+    (
+        models.ConvTranspose,
+        "Conv{}DTranspose",
+        {"filters": 2, "kernel_size": 3, "strides": 2, "activation": "sigmoid"},
+        3,
+    ),
+    (models.DepthwiseConv, "DepthwiseConv{}D", {"kernel_size": 3, "depth_multiplier": 2}, 1),
+    (
+        models.DepthwiseConv,
+        "DepthwiseConv{}D",
+        {"kernel_size": (3, 2), "depth_multiplier": 3, "padding": "same"},
+        2,
+    ),
+    (
+        models.DepthwiseConv,
+        "DepthwiseConv{}D",
+        {"kernel_size": 3, "strides": 2, "activation": "selu"},
+        2,
+    ),
+    (
+        models.SeparableConv,
+        "SeparableConv{}D",
+        {"filters": 5, "kernel_size": 3, "depth_multiplier": 2},
+        1,
+    ),
+    (
+        models.SeparableConv,
+        "SeparableConv{}D",
+        {"filters": 5, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "softplus"},
+        2,
+    ),
+    (models.MaxPool, "MaxPooling{}D", {}, 1),
+    (
+        models.MaxPool,
+        "MaxPooling{}D",
+        {"pool_size": (3, 2), "strides": (2, 1), "padding": "same"},
+        2,
+    ),
+    (models.MaxPool, "MaxPooling{}D", {"pool_size": 2, "padding": "same"}, 3),
+    (models.AveragePool, "AveragePooling{}D", {"pool_size": 2}, 1),
+    (models.AveragePool, "AveragePooling{}D", {"pool_size": 3, "strides": 2, "padding": "same"}, 2),
+    (models.AveragePool, "AveragePooling{}D", {"pool_size": 2, "padding": "same"}, 3),
+    (models.GlobalMaxPool, "GlobalMaxPooling{}D", {}, 1),
+    (models.GlobalMaxPool, "GlobalMaxPooling{}D", {"keepdims": True}, 2),
+    (models.GlobalAveragePool, "GlobalAveragePooling{}D", {}, 2),
+    (models.GlobalAveragePool, "GlobalAveragePooling{}D", {"keepdims": True}, 3),
+    (models.ZeroPadding, "ZeroPadding{}D", {"padding": 2}, 1),
+    (models.ZeroPadding, "ZeroPadding{}D", {"padding": (0, 3)}, 1),
+    (models.ZeroPadding, "ZeroPadding{}D", {}, 2),
+    (models.ZeroPadding, "ZeroPadding{}D", {"padding": (1, 2)}, 2),
+    (models.ZeroPadding, "ZeroPadding{}D", {"padding": ((1, 0), (2, 3))}, 2),
+    (models.ZeroPadding, "ZeroPadding{}D", {"padding": (1, 0, 2)}, 3),
+    (models.UpSampling, "UpSampling{}D", {"size": 3}, 1),
+    (models.UpSampling, "UpSampling{}D", {"size": (2, 3)}, 2),
+    (models.UpSampling, "UpSampling{}D", {"size": (2, 3), "interpolation": "bilinear"}, 2),
+    (models.UpSampling, "UpSampling{}D", {"size": (2, 1, 3)}, 3),
+    (models.BatchNormalization, "BatchNormalization", {}, 2),
+    (models.BatchNormalization, "BatchNormalization", {"momentum": 0.7, "scale": False}, 1),
+    (models.BatchNormalization, "BatchNormalization", {"axis": 1, "center": False}, 2),
+    (models.BatchNormalization, "BatchNormalization", {"epsilon": 0.1}, (5,)),
+    (models.LayerNormalization, "LayerNormalization", {}, 2),
+    (models.LayerNormalization, "LayerNormalization", {"axis": [1, 3], "epsilon": 0.1}, 2),
+    (models.LayerNormalization, "LayerNormalization", {"center": False, "scale": False}, (5,)),
+    (models.Dense, "Dense", {"units": 4, "activation": "softmax"}, (5,)),
+    (models.Dense, "Dense", {"units": 4, "use_bias": False}, 2),
+    (models.Flatten, "Flatten", {}, 2),
+    (models.ReLU, "ReLU", {}, 2),
+    (models.LeakyReLU, "LeakyReLU", {}, 2),
+    (models.LeakyReLU, "LeakyReLU", {"negative_slope": 0.5}, (5,)),
+    (models.ELU, "ELU", {"alpha": 0.5}, 2),
+    (models.PReLU, "PReLU", {}, 2),
+    (models.PReLU, "PReLU", {"shared_axes": [1, 2]}, 2),
+    (models.Softmax, "Softmax", {}, (5,)),
+    (models.Softmax, "Softmax", {"axis": 1}, 2),
+    *(
+        (models.Activation, "Activation", {"activation": name}, (5,))
+        for name in (
+            "elu",
+            "gelu",
+            "hard_sigmoid",
+            "hard_silu",
+            "hard_swish",
+            "leaky_relu",
+            "linear",
+            "log_softmax",
+            "relu",
+            "selu",
+            "sigmoid",
+            "silu",
+            "softmax",
+            "softplus",
+            "swish",
+            "tanh",
+        )
+    ),
+    (models.GELU, "Activation", {}, (5,), {"activation": "gelu"}),
+    (models.SELU, "Activation", {}, (5,), {"activation": "selu"}),
+    (models.SiLU, "Activation", {}, (5,), {"activation": "silu"}),
+    (models.Softplus, "Activation", {}, (5,), {"activation": "softplus"}),
+    (models.Sigmoid, "Activation", {}, (5,), {"activation": "sigmoid"}),
+    (models.HardSigmoid, "Activation", {}, (5,), {"activation": "hard_sigmoid"}),
+    (models.HardSwish, "Activation", {}, (5,), {"activation": "hard_swish"}),
+    (models.Tanh, "Activation", {}, (5,), {"activation": "tanh"}),
+    (models.Add, "Add", {}, [IMAGE, IMAGE, IMAGE]),
+    (models.Concatenate, "Concatenate", {}, [(4, 3), (4, 1), (4, 2)]),
+    (models.Concatenate, "Concatenate", {"axis": 1}, [(4, 3), (2, 3)]),
+]
+
+
+def case_id(case):
+    return (
+        f"{case[0].__name__}-{case[3]}-{'-'.join(f'{k}={v}' for k, v in case[2].items())}".replace(
+            " ", ""
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def keras():
+    with keras_in_float64() as keras:
+        yield keras
+
+
+def values(rng, shape):
+    """Distinct numbers on both sides of 0, none near a kink."""
+    steps = rng.permutation(np.prod(shape)).reshape(shape)
+    return (steps - steps.size // 2 + 0.37) * (4.0 / steps.size)
+
+
+def close(got, expected, what):
+    got, expected = ac.to_numpy(got), np.asarray(expected)
+    assert got.dtype == expected.dtype == np.float64, what
+    assert got.shape == expected.shape, what
+    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10, err_msg=what)
+
+
+@pytest.mark.parametrize(
+    "case, training",
+    [
+        pytest.param(case, training, id=f"{case_id(case)}{'' if training else '-inference'}")
+        for case in CASES
+        for training in ((False, True) if case[0] is models.BatchNormalization else (True,))
+    ],
+)
+def test_equals_keras(keras, case, training):
+    import jax
+
+    kind, name, arguments, shape, *other = case
+    rng = np.random.default_rng(3)
+    several = isinstance(shape, list)
+    shapes = shape if several else [RANKS.get(shape, shape) if isinstance(shape, int) else shape]
+    theirs = getattr(keras.layers, name.format(shape))(
+        **(other[0] if other else arguments), dtype="float64"
+    )
+    mine = kind(**arguments)
+    x = [values(rng, (4, *s)) for s in shapes]
+    output = mine.build(*shapes)
+    theirs.build([(None, *s) for s in shapes] if several else (None, *shapes[0]))
+
+    assert [s.shape for s in mine.specs.values()] == [tuple(v.shape) for v in theirs.weights]
+    assert mine.count_params() == theirs.count_params()
+    assert list(mine.specs) == [v.name for v in theirs.weights]
+    assert [n for n, s in mine.specs.items() if s.trainable] == [
+        v.name for v in theirs.trainable_variables
+    ]
+    weights = {n: np.abs(values(rng, s.shape)) + 0.1 for n, s in mine.specs.items()}
+    theirs.set_weights(list(weights.values()))
+
+    fixed = [v.value for v in theirs.non_trainable_variables]
+
+    def run(trained, *x):
+        y, moved = theirs.stateless_call(
+            trained,
+            fixed,
+            list(x) if several else x[0],
+            **({"training": training} if "Batch" in name else {}),
+        )
+        return y, moved
+
+    trained = [v.value for v in theirs.trainable_variables]
+    expected, pullback, moved = jax.vjp(run, trained, *x, has_aux=True)
+    y, updates = mine.forward(weights, *x, training=training)
+    close(y, expected, "output")
+    assert y.shape == (4, *output)
+    names = [v.name for v in theirs.non_trainable_variables]
+    for key, value in zip(names, moved, strict=True):
+        close(updates.get(key, weights[key]), value, key)
+
+    dy = values(rng, y.shape)
+    dw, *dx = pullback(jax.numpy.asarray(dy))
+    got_dx, got_dw = mine.backward(dy, weights, *x, y=y, training=training, need=True)
+    assert len(got_dx) == len(dx)
+    for i, (got, want) in enumerate(zip(got_dx, dx, strict=True)):
+        close(got, want, f"dx {i}")
+    wanted = dict(zip([v.name for v in theirs.trainable_variables], dw, strict=True))
+    assert set(got_dw) == set(wanted)
+    for key, value in wanted.items():
+        close(got_dw[key], value, f"d{key}")
+
+    # a stage that does not name x or y among its uses must work without it
+    if len(mine.stages) == 1:
+        (stage,) = mine.stages
+        spared = x if "x" in stage.uses else [None] * len(x)
+        out = y if "y" in stage.uses else None
+        again, _ = stage.backward(dy, weights, *spared, y=out, training=training, need=True)
+        for got, want in zip(again, dx, strict=True):
+            close(got, want, "dx from what uses names")
+    none, _ = mine.backward(dy, weights, *x, y=y, training=training, need=False)
+    assert all(g is None for g in none)
+
+
+def test_a_layer_that_is_not_trainable_gives_no_gradients_and_keeps_its_averages():
+    x = values(np.random.default_rng(0), (4, 5, 3))
+    for layer in (models.Conv(2, 3, trainable=False), models.Dense(2, trainable=False)):
+        layer.build((5, 3))
+        layer.draw(0)
+        y, _ = layer.forward(layer.weights, x)
+        (dx,), dw = layer.backward(np.ones_like(y), layer.weights, x, y=y)
+        assert dw == {}
+        assert np.abs(dx).max() > 0
+    norm = models.BatchNormalization(trainable=False)
+    norm.build((5, 3))
+    norm.draw(0)
+    y, updates = norm.forward(norm.weights, x, training=True)
+    assert updates == {}
+    np.testing.assert_allclose(y, x / np.sqrt(1.001), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [models.Conv, models.ConvTranspose, models.SeparableConv])
+@pytest.mark.parametrize("options", [{}, {"padding": "same", "strides": 2, "activation": "gelu"}])
+def test_channels_first_is_the_transpose(kind, options):
+    x = values(np.random.default_rng(1), (2, 7, 6, 3))
+    last = kind(4, (3, 2), **options)
+    first = kind(4, (3, 2), data_format="channels_first", **options)
+    assert first.build((3, 7, 6)) == (4, *last.build((7, 6, 3))[:-1])
+    last.draw(0)
+    first.draw(0)
+    y = first(np.moveaxis(x, -1, 1))
+    np.testing.assert_allclose(np.moveaxis(y, 1, -1), last(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "kind", [models.MaxPool, models.AveragePool, models.UpSampling, models.ZeroPadding]
+)
+def test_channels_first_without_weights(kind):
+    x = values(np.random.default_rng(1), (2, 7, 6, 3))
+    y = kind(data_format="channels_first")(np.moveaxis(x, -1, 1))
+    np.testing.assert_array_equal(np.moveaxis(y, 1, -1), kind()(x))
+
+
+def test_dropout_scales_what_its_mask_keeps():
+    layer = models.Dropout(0.25)
+    x = np.arange(1.0, 7.0).reshape(1, 6)
+    mask = np.asarray([[True, False, True, True, False, True]])
+    y, updates = layer.forward({}, x, training=True, mask=mask)
+    assert updates == {}
+    np.testing.assert_allclose(y, x * mask / 0.75)
+    (dx,), _ = layer.backward(np.ones_like(x), {}, None, y=None, training=True, mask=mask)
+    np.testing.assert_allclose(dx, mask / 0.75)
+    np.testing.assert_array_equal(layer(x), x)
+    assert layer.noise((6,)) == (6,)
+    assert models.Dropout(0).noise((6,)) is None
+    kept = models.Dropout(0.25)(np.ones((100, 100)), training=True)
+    assert abs((kept > 0).mean() - 0.75) < 0.02
+
+
+DTYPES = ("float16", "float32", "float64")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_layers_compute_in_the_dtype_of_their_input(xp, dtype):
+    if not hasattr(xp.namespace, dtype):
+        pytest.skip(f"{xp.name} has no {dtype}")
+    if xp.name == "dask" or (xp.name, dtype) == ("strict", "float16"):
+        pytest.skip("one library of each kind is enough")
+    x = xp.array(values(np.random.default_rng(2), (2, 6, 6, 3)).astype(dtype))
+    model = models.Sequential(
+        [
+            models.Conv(4, 3, padding="same", activation="relu"),
+            models.BatchNormalization(),
+            models.SeparableConv(4, 3),
+            models.LayerNormalization(),
+            models.PReLU(),
+            models.MaxPool(2),
+            models.Dropout(0.5),
+            models.Flatten(),
+            models.Dense(2, activation="softmax"),
+        ]
+    )
+    y = model(x, training=True)
+    assert y.dtype == x.dtype == model.weights["conv/kernel"].dtype
+    assert all(w.dtype == x.dtype for w in model.weights.values())
+    np.testing.assert_allclose(xp.to_numpy(y).sum(-1), 1, rtol=2e-3)
+
+
+ERRORS = [
+    (lambda: models.Conv(0, 3), ValueError, "Conv: filters must be an int of at least 1, got 0"),
+    (lambda: models.Conv(8), TypeError, "kernel_size"),
+    (
+        lambda: models.Conv(8, 3, stride=2),
+        TypeError,
+        "Conv: unknown argument 'stride'; did you mean 'strides'?",
+    ),
+    (lambda: models.Dense("8"), ValueError, "Dense: units must be an int"),
+    (lambda: models.Dense(8, activation="rellu"), ValueError, "did you mean 'relu'?"),
+    (
+        lambda: models.Dense(8, activation=ac.relu),
+        ValueError,
+        "Dense: activation must be one of elu, gelu",
+    ),
+    (
+        lambda: models.Dense(8, kernel_initializer="glorot"),
+        ValueError,
+        "kernel_initializer must be one of glorot_normal",
+    ),
+    (lambda: models.Dense(8, name="a/b"), ValueError, "name must be a string without '/'"),
+    (lambda: models.Dense(8, input_shape=784), ValueError, "such as (28, 28, 1); got 784"),
+    (lambda: models.Dense(8, input_shape=(None, 784)), ValueError, "without the batch axis"),
+    (lambda: models.Dropout(1), ValueError, "rate must lie in [0, 1), got 1"),
+    (lambda: models.LeakyReLU("a"), ValueError, "negative_slope must be a finite number"),
+    (
+        lambda: models.BatchNormalization(momentum=2),
+        ValueError,
+        "momentum must lie in [0, 1], got 2",
+    ),
+    (lambda: models.BatchNormalization(epsilon=0), ValueError, "epsilon must be greater than 0"),
+    (lambda: models.BatchNormalization(axis=2).build((3, 4, 5)), ValueError, "axis must be -1"),
+    (lambda: models.Softmax(axis=3).build((3,)), ValueError, "axis must lie in 1..1"),
+    (
+        lambda: models.ConvTranspose(2, 3, padding="causal"),
+        ValueError,
+        "padding must be 'valid' or 'same'",
+    ),
+    (
+        lambda: models.ConvTranspose(2, 3, output_padding=1).build((5, 1)),
+        ValueError,
+        "smaller than strides",
+    ),
+    (
+        lambda: models.UpSampling(2, interpolation="cubic"),
+        ValueError,
+        "interpolation must be one of bilinear, nearest",
+    ),
+    (lambda: models.Conv(2, 3, data_format="NHWC"), ValueError, "data_format must be"),
+    (
+        lambda: models.Conv(2, 3, name="stem").build((10,)),
+        ValueError,
+        "Conv 'stem': expects an input with one or more spatial axes",
+    ),
+    (
+        lambda: models.Conv(2, (3, 3), name="stem").build((28, 28)),
+        ValueError,
+        "Conv 'stem': kernel_size expects an int or 1 ints",
+    ),
+    (
+        lambda: models.Conv(2, 5, name="stem").build((4, 4, 1)),
+        ValueError,
+        "Conv 'stem': the window is larger than the padded input on spatial axis 0",
+    ),
+    (
+        lambda: models.Conv(2, 3, groups=2, name="g").build((4, 4, 3)),
+        ValueError,
+        "Conv 'g': groups must divide",
+    ),
+    (
+        lambda: models.MaxPool(5, name="p").build((4, 4, 1)),
+        ValueError,
+        "MaxPool 'p': the window is larger",
+    ),
+    (
+        lambda: models.Dense(3, name="d").build(()),
+        ValueError,
+        "Dense 'd': expects an input (N, ..., features)",
+    ),
+    (
+        lambda: models.Add(name="sum")([models.Input((2,)), models.Input((3,))]),
+        ValueError,
+        "Add 'sum': needs inputs of one shape, got (2,), (3,)",
+    ),
+    (
+        lambda: models.Add()(models.Input((2,))),
+        ValueError,
+        "Add: needs a list of two or more inputs, got 1",
+    ),
+    (
+        lambda: models.Concatenate()([models.Input((2, 3)), models.Input((3, 3))]),
+        ValueError,
+        "differ along axis -1 alone",
+    ),
+    (
+        lambda: models.Dense(2)([models.Input((2,)), models.Input((2,))]),
+        ValueError,
+        "Dense: takes 1 input, got 2",
+    ),
+    (lambda: models.Dense(2)(models.Dense(3)), TypeError, "got the Dense itself"),
+    (lambda: models.Dense(2)([[1.0, 2.0]]), TypeError, "must be called on an array"),
+    (
+        lambda: models.Dense(2).get_weights(),
+        ValueError,
+        "Dense: get_weights needs weights, and it has none yet",
+    ),
+    (lambda: models.Dense(2).count_params(), ValueError, "count_params needs an input shape"),
+    (lambda: models.Conv2D, AttributeError, "here it is Conv, for 1-D to 3-D"),
+    (lambda: models.MaxPooling2D, AttributeError, "here it is MaxPool"),
+    (lambda: models.Input(784), ValueError, "Input: a shape is a tuple of positive ints"),
+    (lambda: models.set_seed(-1), ValueError, "seed must be an int of at least 0, got -1"),
+]
+
+
+@pytest.mark.parametrize("make, kind, message", ERRORS, ids=[m for *_, m in ERRORS])
+def test_errors(make, kind, message):
+    with pytest.raises(kind) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+def test_a_shared_layer_keeps_its_weights_shapes():
+    layer = models.Dense(2, name="shared")
+    layer.build((3,))
+    with pytest.raises(
+        ValueError, match=r"Dense 'shared': was built with weights .*\(3, 2\).* \(4,\) needs"
+    ):
+        layer.build((4,))
+
+
+def test_set_weights_checks_and_then_replaces():
+    layer = models.Dense(2, name="d")
+    layer(np.ones((1, 3), dtype=np.float32))
+    before = layer.get_weights()
+    for bad, message in (
+        ([before[0]], "expects 2 arrays (kernel (3, 2), bias (2,)), got 1"),
+        ([before[0].T, before[1]], "Dense 'd': kernel has the shape (3, 2), got (2, 3)"),
+        ([before[0] * 0, np.zeros(3)], "bias has the shape (2,), got (3,)"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            layer.set_weights(bad)
+        assert message in str(caught.value)
+        np.testing.assert_array_equal(layer.get_weights()[0], before[0])
+    layer.set_weights([np.ones((3, 2)), [5.0, 6.0]])
+    assert layer.weights["kernel"].dtype == np.float32
+    np.testing.assert_array_equal(layer(np.ones((1, 3), dtype=np.float32)), [[8, 9]])
+    layer.get_weights()[0][:] = 7
+    np.testing.assert_array_equal(layer.get_weights()[0], np.ones((3, 2)))
+
+
+INITIALIZERS = [
+    ("glorot_uniform", 2 / (18 + 36), False),
+    ("glorot_normal", 2 / (18 + 36), True),
+    ("he_uniform", 2 / 18, False),
+    ("he_normal", 2 / 18, True),
+    ("lecun_uniform", 1 / 18, False),
+    ("lecun_normal", 1 / 18, True),
+]
+
+
+@pytest.mark.parametrize("name, variance, normal", INITIALIZERS)
+def test_initializers_have_their_variance(name, variance, normal):
+    drawn = models.Conv(4000, 3, kernel_initializer=name)
+    drawn.build((8, 8, 2))
+    drawn.draw(0)
+    w = drawn.get_weights()[0]
+    fan_in, fan_out = 9 * 2, 9 * 4000
+    scale = variance if "glorot" not in name else 2 / (fan_in + fan_out)
+    assert abs(w.mean()) < 4 * np.sqrt(scale / w.size)
+    assert abs(w.var() / scale - 1) < 0.02
+    limit = np.sqrt(3 * scale) if not normal else 2 * np.sqrt(scale) / 0.87962566103423978
+    assert 0.99 * limit < np.abs(w).max() <= limit
+    # a uniform's fourth moment is 9/5 of its variance's square, that of a cut normal is above 2
+    assert (np.mean(w**4) / scale**2 > 2) == normal
+
+
+def test_the_seed_and_the_position_alone_choose_the_weights():
+    def drawn(seed=0, position=1, **arguments):
+        models.set_seed(seed)
+        layer = models.Dense(3, **arguments)
+        layer.build((4,))
+        layer.draw(position)
+        return layer.get_weights()[0]
+
+    first = drawn()
+    np.random.default_rng().random(3)
+    np.testing.assert_array_equal(drawn(), first)
+    assert (drawn(seed=1) != first).all()
+    models.set_seed(0)
+    assert (drawn(position=2) != first).all()
+    own = models.GlorotUniform(seed=1)
+    np.testing.assert_array_equal(drawn(kernel_initializer=own), drawn(seed=1))
+    models.set_seed(0)
+    np.testing.assert_array_equal(drawn(kernel_initializer="Zeros"), np.zeros((4, 3)))
+    np.testing.assert_array_equal(
+        drawn(kernel_initializer=models.Constant(2)), np.full((4, 3), 2.0)
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=case_id)
+def test_config_makes_the_same_layer(case):
+    import json
+
+    kind, _, arguments, *_ = case
+    layer = kind(**arguments, name="mine", trainable=False)
+    config = json.loads(json.dumps(layer.config()))
+    again = kind(**config)
+    assert again.config() == layer.config()
+    assert (again.name, again.trainable) == ("mine", False)
+    assert set(layer.fields) <= set(config)
+    assert repr(layer).startswith(kind.__name__)

@@ -1,0 +1,502 @@
+"""What `fit`, `evaluate` and `predict` do with data, libraries, and things that go wrong."""
+
+import numpy as np
+import pytest
+
+from arrayconv import models
+from arrayconv.data import Batches
+
+RNG = np.random.default_rng(2)
+X = RNG.standard_normal((40, 6, 6, 1))
+LABELS = (X.mean((1, 2, 3)) > 0).astype(np.int64) + 2 * (X[:, 0, 0, 0] > 0)
+
+
+def network(dropout=0.3):
+    return models.Sequential(
+        [
+            models.Input((6, 6, 1)),
+            models.Conv(4, 3, activation="relu"),
+            models.BatchNormalization(),
+            models.MaxPool(2),
+            models.Dropout(dropout),
+            models.Flatten(),
+            models.Dense(4, activation="softmax"),
+        ]
+    )
+
+
+def dense_network(dropout=0.3):
+    """Quickly compiled by JAX."""
+    return models.Sequential(
+        [
+            models.Input((6, 6, 1), name="images"),
+            models.Flatten(),
+            models.Dense(5),
+            models.BatchNormalization(),
+            models.Dropout(dropout),
+            models.Dense(4, activation="softmax", name="last"),
+        ]
+    )
+
+
+def compiled(optimizer="adam", make=dense_network, **kwargs):
+    model = make(**kwargs)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+class Losses(models.Callback):
+    """The loss of every batch."""
+
+    def on_epoch_begin(self, epoch, logs):
+        self.sums = [0.0]
+
+    def on_train_batch_end(self, batch, logs):
+        self.sums.append(logs["loss"] * (batch + 1))
+        self.found.append(self.sums[-1] - self.sums[-2])
+
+    def on_train_begin(self, logs):
+        self.found = []
+
+
+def twenty_steps(x):
+    losses = Losses()
+    history = compiled(make=network).fit(
+        x, LABELS, batch_size=8, epochs=4, verbose=0, callbacks=[losses]
+    )
+    return losses.found, history.history
+
+
+@pytest.mark.backends("numpy", "strict", "jax", "torch")
+def test_every_library_gives_the_same_losses(xp):
+    found, history = twenty_steps(xp.array(X))
+    expected, reference = twenty_steps(X)
+    assert len(found) == 20
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+    # without a callback by batch, JAX gives its buffers away and looks at results later
+    again = compiled(make=network)
+    quiet = again.fit(xp.array(X), LABELS, batch_size=8, epochs=4, verbose=0).history
+    for name, values in reference.items():
+        np.testing.assert_allclose(history[name], values, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(quiet[name], values, rtol=0, atol=1e-9)
+
+
+@pytest.mark.backends("numpy", "strict", "jax", "torch")
+def test_evaluate_and_predict(xp):
+    model = compiled()
+    x = xp.array(X)
+    model.fit(x, LABELS, epochs=2, batch_size=16, verbose=0)
+    loss, accuracy = model.evaluate(x, LABELS, batch_size=16, verbose=0)
+    p = model.predict(x, batch_size=16)
+    assert type(p) is type(x)
+    p = xp.to_numpy(p)
+    assert p.shape == (40, 4)
+    assert loss == pytest.approx(-np.log(p[np.arange(40), LABELS]).mean(), rel=1e-9)
+    assert accuracy == pytest.approx((p.argmax(1) == LABELS).mean())
+    named = model.evaluate(x, LABELS, batch_size=40, verbose=0, return_dict=True)
+    assert named["loss"] == pytest.approx(loss, rel=1e-9)
+    assert model.test_on_batch(x, LABELS, return_dict=True) == pytest.approx(named)
+
+
+def test_iterables_of_batches():
+    expected = compiled().fit(X, LABELS, batch_size=16, epochs=2, verbose=0, shuffle=False)
+    batches = [(X[i : i + 16], LABELS[i : i + 16]) for i in range(0, 40, 16)]
+    endless = (batches[i % 3] for i in range(1000))
+    for x, steps in (
+        (batches, None),
+        (Batches(X, LABELS, batch_size=16, shuffle=False), None),
+        (endless, 3),
+    ):
+        model = compiled()
+        history = model.fit(x, epochs=2, verbose=0, steps_per_epoch=steps)
+        assert history.history == expected.history
+        np.testing.assert_array_equal(
+            model.predict([x for x, _ in batches]), model.predict(X, batch_size=16)
+        )
+    model = compiled()
+    with pytest.raises(ValueError, match="no batches in epoch 2: an iterator is used up"):
+        model.fit(iter(batches), epochs=2, verbose=0)
+    assert len(model.history.epoch) == 1
+
+
+def test_validation():
+    split = compiled().fit(X, LABELS, epochs=2, verbose=0, validation_split=0.25)
+    model = compiled()
+    given = model.fit(
+        X[:30], LABELS[:30], epochs=2, verbose=0, validation_data=(X[30:], LABELS[30:])
+    )
+    assert split.history == given.history
+    assert list(given.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    last = model.evaluate(X[30:], LABELS[30:], verbose=0)
+    assert [given.history["val_loss"][-1], given.history["val_accuracy"][-1]] == last
+    batches = compiled().fit(
+        X[:30],
+        LABELS[:30],
+        epochs=2,
+        verbose=0,
+        validation_data=Batches(X[30:], LABELS[30:], batch_size=10, shuffle=False),
+    )
+    np.testing.assert_allclose(batches.history["val_loss"], given.history["val_loss"])
+
+
+def test_validation_data_of_numpy_beside_jax():
+    jnp = pytest.importorskip("jax.numpy")
+    model = compiled()
+    x = jnp.asarray(X.astype(np.float32))
+    history = model.fit(x, LABELS, epochs=1, verbose=0, validation_data=(X, LABELS))
+    assert history.history["val_loss"][0] > 0
+    assert {str(w.dtype) for w in model.weights.values()} == {"float32"}
+    assert {type(w) for w in model.weights.values()} == {type(x)}
+
+
+def test_images_of_bytes_and_labels_of_floats():
+    images = RNG.integers(0, 256, (20, 6, 6, 1), dtype=np.uint8)
+    model = compiled()
+    model.fit(images, LABELS[:20].astype(np.float64), verbose=0)
+    assert {w.dtype for w in model.weights.values()} == {np.dtype("float32")}
+    plain = compiled()
+    plain.fit(images.astype(np.float32), LABELS[:20].tolist(), verbose=0)
+    np.testing.assert_array_equal(model.predict(images), plain.predict(images))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_seeds_of_the_order_and_of_dropout(dropout):
+    def history(seed):
+        model = compiled(dropout=dropout)
+        models.set_seed(seed)
+        try:
+            # with dropout the order stays
+            return model.fit(X, LABELS, verbose=0, shuffle=not dropout).history
+        finally:
+            models.set_seed(0)
+
+    assert history(0) == history(0) != history(1)
+
+
+def test_fit_goes_on_where_it_stopped():
+    model = compiled(dropout=0.0)
+    model.fit(X, LABELS, epochs=2, verbose=0, batch_size=40)
+    again = model.fit(X, LABELS, epochs=3, initial_epoch=2, verbose=0, batch_size=40)
+    whole = compiled(dropout=0.0).fit(X, LABELS, epochs=3, verbose=0, batch_size=40)
+    assert again.epoch == [2]
+    assert again.history["loss"][0] == pytest.approx(whole.history["loss"][2], rel=1e-10)
+
+
+def test_schedule_counts_steps():
+    seen = []
+
+    class Seen(models.LearningRateSchedule):
+        def __call__(self, step):
+            seen.append(step)
+            return 0.01
+
+    model = compiled(models.SGD(Seen()))
+    model.fit(X, LABELS, epochs=2, batch_size=20, verbose=0)
+    model.optimizer.learning_rate = Seen()
+    model.train_on_batch(X, LABELS)
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_frozen_layers_stay():
+    model = compiled()
+    model.layers[1].trainable = False
+    before = model.get_weights()
+    model.fit(X, LABELS, verbose=0)
+    after = model.get_weights()
+    same = [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert same[:2] == [True, True]
+    assert not any(same[2:])
+
+
+def stop(at):
+    def hook(batch, logs):
+        if hook.left == 0:
+            raise KeyboardInterrupt
+        hook.left -= 1
+
+    hook.left = at
+    return hook
+
+
+@pytest.mark.backends("numpy", "jax")
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_train_batch_end"])
+def test_interruption_leaves_the_epochs_done(xp, hook):
+    x = xp.array(X)
+    expected = compiled()
+    expected.fit(x, LABELS, epochs=2, batch_size=8, verbose=0)
+    model = compiled()
+    callback = models.LambdaCallback(**{hook: stop(2 if "epoch" in hook else 13)})
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, LABELS, epochs=5, batch_size=8, verbose=0, callbacks=[callback])
+    assert len(model.history.history["loss"]) == 2
+    for w, v in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(w, v)
+    model.fit(x, LABELS, verbose=0)
+
+
+def test_interruption_while_validating():
+    model, kept = compiled(), []
+
+    class Keep(models.Callback):
+        def on_epoch_begin(self, epoch, logs):
+            kept.append(self.model.get_weights())
+
+    class Batches:
+        def __iter__(self):
+            if len(kept) == 2:
+                raise KeyboardInterrupt
+            yield X, LABELS
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, LABELS, epochs=3, verbose=0, callbacks=[Keep()], validation_data=Batches())
+    assert model.history.epoch == [0]
+    for w, v in zip(model.get_weights(), kept[1], strict=True):
+        np.testing.assert_array_equal(w, v)
+    # the optimizer is back there too
+    assert model._trained.step == 2
+
+
+def test_interruption_amid_a_step_of_jax(monkeypatch):
+    jnp = pytest.importorskip("jax.numpy")
+    x = jnp.asarray(X.astype(np.float32))
+    model = compiled()
+    model.fit(x, LABELS, batch_size=8, verbose=0)
+    before = model.get_weights()
+    count = iter(range(100))
+
+    def masks(rng, batch):
+        if next(count) == 3:
+            raise KeyboardInterrupt
+        return type(model).masks(model, rng, batch)
+
+    monkeypatch.setattr(model, "masks", masks)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, LABELS, batch_size=8, verbose=0)
+    for w, v in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(w, v)
+
+
+@pytest.mark.backends("numpy", "jax", "torch")
+@pytest.mark.parametrize(
+    ("spoilt", "culprit"),
+    [
+        ("x", "The data are not: x of Input 'images' holds NaN or inf"),
+        ("weight", "first layer that is not is 'last': its weight 'last/kernel' is not finite"),
+        ("output", r"output is not is 'batch_normalization' \(BatchNormalization\)"),
+    ],
+)
+def test_a_loss_that_is_not_finite(xp, spoilt, culprit):
+    x = X.copy()
+    model = compiled()
+    model.fit(xp.array(X), LABELS, verbose=0)
+    if spoilt == "x":
+        x[25] = np.nan
+    elif spoilt == "weight":
+        model.weights = {**model.weights, "last/kernel": model.weights["last/kernel"] * np.inf}
+    else:
+        gamma = model.weights["batch_normalization/gamma"]
+        model.weights = {**model.weights, "batch_normalization/gamma": gamma * 1e308}
+        x = x * 1e10
+    before = model.get_weights()
+    number = 4 if spoilt == "x" else 1
+    with pytest.raises(
+        FloatingPointError, match=f"not finite in epoch 1, batch {number}. .*{culprit}"
+    ):
+        model.fit(xp.array(x), LABELS, batch_size=8, epochs=3, verbose=0, shuffle=False)
+    for w, v in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(w, v)
+    assert model.history.epoch == []
+
+
+@pytest.mark.parametrize("library", ["numpy", "jax.numpy"])
+def test_a_learning_rate_that_explodes(library):
+    namespace = pytest.importorskip(library)
+    model = models.Sequential([models.Dense(1, input_shape=(1,))])
+    model.compile(models.SGD(1e30), "mse")
+    x = namespace.asarray(np.ones((8, 1), np.float32))
+    with pytest.raises(FloatingPointError, match="'dense'.*learning rate, or clipnorm"):
+        model.fit(x, 3 * x, epochs=30, batch_size=8, verbose=0)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+LOSS = "sparse_categorical_crossentropy"
+WRONG = [
+    (LOSS, LABELS + 1, "y holds values from 1 to 4, and sparse_.* expects whole numbers from 0"),
+    (LOSS, LABELS - 1, "y holds values from -1 to 2"),
+    (LOSS, LABELS + 0.5, "whole numbers"),
+    (LOSS, np.eye(4)[LABELS], "for one-hot labels use loss='categorical_crossentropy'"),
+    (LOSS, LABELS[:39], "numbers of rows differ"),
+    ("categorical_crossentropy", LABELS, "use loss='sparse_categorical_crossentropy'"),
+    ("categorical_crossentropy", 2 * np.eye(4)[LABELS], "probabilities between 0 and 1"),
+    ("binary_crossentropy", LABELS, r"Dense\(1, activation='sigmoid'\)"),
+    (
+        "mse",
+        np.zeros((40, 3)),
+        "mean_squared_error: y must have the shape of the model's output",
+    ),
+]
+
+
+@pytest.mark.parametrize(("loss", "y", "message"), WRONG)
+@pytest.mark.parametrize("library", ["numpy", "jax.numpy"])
+def test_wrong_labels_change_nothing(loss, y, message, library):
+    namespace = pytest.importorskip(library)
+    model = dense_network()
+    model.compile("adam", loss)
+    before = model.get_weights()
+    x = namespace.asarray(X.astype(np.float32))
+    with pytest.raises(ValueError, match=message):
+        model.fit(x, y, verbose=0)
+    if len(y) == 40:
+        with pytest.raises(ValueError, match=message):
+            model.fit([(x[:20], y[:20]), (x[20:], y[20:])], verbose=0)
+        with pytest.raises(ValueError, match=message):
+            model.evaluate([(x, y)], verbose=0)
+        good = LABELS if loss == LOSS else np.eye(4)[LABELS]
+        with pytest.raises(ValueError, match=message):
+            model.fit(x, good, validation_data=(x, y), verbose=0)
+    for w, v in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_allclose(w, v, rtol=1e-6)
+
+
+def bare():
+    return dense_network()
+
+
+CALLS = [
+    (lambda: bare().fit(X, LABELS), ValueError, "fit: Sequential 'sequential' is not compiled yet"),
+    (lambda: bare().evaluate(X, LABELS), ValueError, "evaluate: .* call compile"),
+    (lambda: bare().compile("adam"), ValueError, "compile: loss is missing"),
+    (lambda: bare().compile("adma", "mse"), ValueError, "optimizer .*did you mean 'adam'"),
+    (lambda: bare().compile("adam", "cross"), ValueError, "compile: loss must be one of"),
+    (lambda: bare().compile("adam", "mse", metrics=["accurcy"]), ValueError, "mean 'accuracy'"),
+    (
+        lambda: bare().compile("adam", "mse", metrics=["mse", "mse"]),
+        ValueError,
+        "two metrics are called 'mse'",
+    ),
+    (lambda: bare().compile("adam", lambda a, b: a), TypeError, "nothing differentiates"),
+    (lambda: bare().compile("adam", ["mse", "mse"]), ValueError, "must have 1 entries"),
+    (lambda: compiled().fit(X), ValueError, "fit: y is missing"),
+    (lambda: compiled().fit((X, LABELS)), ValueError, "x and y are two arguments"),
+    (lambda: compiled().fit(X, LABELS.astype("U")), TypeError, "fit: y must be real floating, int"),
+    (lambda: compiled().fit(3), TypeError, "x must be an array"),
+    (lambda: compiled().fit([X[:3]], LABELS), ValueError, "numbers of rows differ"),
+    (lambda: compiled().fit(X[..., 0], LABELS), ValueError, r"x\[..., None\] adds"),
+    (lambda: compiled().fit([(X, LABELS)], LABELS), ValueError, "y goes with arrays"),
+    (lambda: compiled().fit([(X,)]), ValueError, r"each batch of x must be \(x, y\)"),
+    (lambda: compiled().fit([]), ValueError, "x gave no batches"),
+    (lambda: compiled().fit(X, LABELS, epochs=1.5), ValueError, "epochs must be an int"),
+    (lambda: compiled().fit(X, LABELS, verbose=3), ValueError, "verbose must be"),
+    (lambda: compiled().fit(X, LABELS, batch_size=0), ValueError, "batch_size must be positive"),
+    (lambda: compiled().fit(X, LABELS, validation_split=1.0), ValueError, "validation_split must"),
+    (lambda: compiled().fit(X[:1], LABELS[:1], validation_split=0.1), ValueError, "both need some"),
+    (
+        lambda: compiled().fit(X, LABELS, callbacks=[models.EarlyStopping]),
+        TypeError,
+        r"EarlyStopping\(\) makes one",
+    ),
+    (
+        lambda: compiled().fit(X, LABELS, validation_data=(X,)),
+        ValueError,
+        "validation_data must be",
+    ),
+    (
+        lambda: compiled().fit(X, LABELS, sample_weight=np.ones((40, 2))),
+        ValueError,
+        "one number per sample",
+    ),
+    (lambda: compiled().predict(5), TypeError, "predict: x must be an array"),
+    (lambda: compiled().predict([]), ValueError, "predict: x has no batches"),
+    (
+        lambda: compiled().train_on_batch([[1, 2]], [1]),
+        TypeError,
+        "train_on_batch: x must be an array",
+    ),
+    (lambda: models.SGD(-1), ValueError, "SGD: learning_rate must be a number"),
+    (lambda: models.SGD(clipnorm=1, clipvalue=1), ValueError, "give one of clipnorm"),
+    (lambda: models.SGD(momentum=1.0), ValueError, r"momentum must be in \[0, 1\)"),
+    (lambda: models.Adam(lr=0.1), TypeError, "lr"),
+    (lambda: models.PiecewiseConstantDecay([1], [1]), ValueError, "one number more"),
+    (lambda: models.CosineDecay(0.1, 0), ValueError, "decay_steps must be positive"),
+]
+
+
+@pytest.mark.parametrize("call", range(len(CALLS)))
+def test_errors(call):
+    function, kind, message = CALLS[call]
+    with pytest.raises(kind, match=message):
+        function()
+
+
+def test_several_inputs_and_outputs():
+    a, b = models.Input((3,), name="a"), models.Input((3,), name="b")
+    h = models.Add()([models.Dense(3)(a), b])
+    model = models.Model([a, b], [models.Dense(1, name="p")(h), models.Dense(2, name="q")(h)])
+    model.compile("sgd", ["mse", "mae"], metrics={"q": "mse"})
+    x = RNG.standard_normal((2, 10, 3))
+    y = [x[0, :, :1], x[1, :, :2]]
+    history = model.fit([x[0], x[1]], y, verbose=0, batch_size=4, validation_split=0.2)
+    names = ["loss", "p_loss", "q_loss", "q_mse"]
+    assert list(history.history) == [*names, *(f"val_{name}" for name in names)]
+    by_name = {"a": x[0], "b": x[1]}
+    found = model.evaluate(by_name, {"p": y[0], "q": y[1]}, verbose=0)
+    assert found == model.evaluate([x[0], x[1]], y, verbose=0)
+    assert found[0] == pytest.approx(found[1] + found[2])
+    assert [p.shape for p in model.predict(by_name)] == [(10, 1), (10, 2)]
+    assert model.fit([((x[0], x[1]), y)], verbose=0).epoch == [0]
+
+
+def test_own_loss_and_metric():
+    class Quartic(models.Loss):
+        name = "quartic"
+
+        def values(self, y_true, y_pred):
+            return np.mean((y_pred - y_true) ** 4, axis=-1)
+
+        def gradient(self, dy, y_true, y_pred):
+            return dy[:, None] * 4 * (y_pred - y_true) ** 3 / y_pred.shape[-1]
+
+    def largest(y_true, y_pred):
+        return np.max(np.abs(y_true - y_pred), axis=-1)
+
+    x = np.linspace(-1, 1, 50)[:, None]
+    model = models.Sequential([models.Dense(1)])
+    model.compile(models.Adam(0.1), Quartic(), metrics=[largest, models.MeanAbsoluteError()])
+    history = model.fit(x, 2 * x, epochs=60, verbose=0).history
+    assert history["loss"][-1] < 1e-4 * history["loss"][0]
+    assert history["largest"][-1] == pytest.approx(history["mean_absolute_error"][-1])
+
+
+def test_step_is_compiled_once_per_shape(monkeypatch):
+    jnp = pytest.importorskip("jax.numpy")
+    model = compiled()
+    traces = []
+    forward = model.graph.forward
+    monkeypatch.setattr(
+        model.graph, "forward", lambda *a, **k: traces.append(1) or forward(*a, **k)
+    )
+    x = jnp.asarray(X.astype(np.float32))
+    model.fit(x, LABELS, epochs=3, batch_size=16, verbose=0)
+    model.optimizer.learning_rate = 0.5
+    model.fit(x, LABELS, epochs=2, batch_size=16, verbose=0)
+    # batches of 16 and of 8
+    assert len(traces) == 2
+
+
+def test_a_compiled_epoch_gives_its_buffers_away():
+    jnp = pytest.importorskip("jax.numpy")
+    from arrayconv.models.loop import _Epoch
+    from arrayconv.models.step import copied
+
+    model = compiled()
+    x, y = jnp.asarray(X.astype(np.float32)), jnp.asarray(LABELS)
+    model.fit(x, LABELS, batch_size=40, verbose=0)
+    state = copied(jnp, _Epoch(model, "fit", 0, ()).begin(jnp, x))
+    own = model.weights
+    masks = {key: jnp.asarray(m) for key, m in model.masks(np.random.default_rng(), 40).items()}
+    rates = model.optimizer.coefficients(0)
+    function = model._current_steps().train(jnp, True)
+    function(state, (x,), (y,), None, masks, rates)
+    assert all(w.is_deleted() for w in state.weights.values())
+    assert not any(w.is_deleted() for w in own.values())
