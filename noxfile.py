@@ -98,6 +98,21 @@ def doctest(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def notebooks(session: nox.Session) -> None:
+    """The notebooks, executed: nothing fails, and nothing printed has changed."""
+    env = {"JAX_PLATFORMS": "cpu"}
+    session.run(cpu(session), "notebooks/build.py", "--check", *session.posargs, env=env)
+
+
+@nox.session(venv_backend="none")
+def docs(session: nox.Session) -> None:
+    """The documentation, warnings as errors, and the examples in it."""
+    python, site = cpu(session), "docs/_build/html"
+    session.run(python, "-m", "sphinx", "-q", "-E", "-W", "--keep-going", "docs", site)
+    session.run(python, "-m", "pytest", "--doctest-glob=*.md", "docs")
+
+
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Style, and who may import whom."""
     python = cpu(session)

@@ -140,6 +140,16 @@ def test_fast_leaves_small_and_other_kernels_alone():
         assert not FAST & set(plans(ac.conv, *CHOSEN["fft"], dilation=2))
 
 
+def test_a_traced_depthwise_kernel_takes_fft_only_where_it_is_larger():
+    jax = pytest.importorskip("jax")
+    x = jax.numpy.ones((4, 32, 32, 32))
+    small, large = (jax.numpy.ones((k, k, 1, 32)) for k in (11, 15))
+    with ac.options(precision="fast"):
+        assert plans(ac.conv, x, small, groups=32) == ["depthwise"]
+        assert plans(ac.conv, x, large, groups=32) == ["fft"]
+        assert plans(ac.conv, x.shape, small.shape, groups=32) == ["fft"]
+
+
 def test_a_prepared_kernel_that_fills_the_workspace_is_not_chosen():
     x, w = (8, 14, 14, 512), (3, 3, 512, 512)
     with ac.options(precision="fast"):

@@ -312,6 +312,7 @@ def test_running_numbers_are_fetched_seldom(monkeypatch):
 
 
 def test_a_notebook_gets_one_line_that_is_replaced():
+    pytest.importorskip("ipykernel")
     pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")
     from nbclient import NotebookClient

@@ -241,6 +241,9 @@ def _choose_fast(problem: Problem, workspace: int) -> tuple[str, str] | None:
         return None
     wide = max(channels, features)
     large = LARGE_ALONE if wide == 1 else LARGE_FEW if wide <= FEW_CHANNELS else LARGE_KERNEL
+    if problem.kind == "correlate" and problem.groups > 1 and channels == 1:
+        # a compiler fuses the multiply-adds
+        large = LARGE_ALONE if problem.traits.mutable else LARGE_KERNEL
     if math.prod(window.kernel) < large or not _has_room(problem, "fft", workspace):
         return None
     return "fft", "a large kernel: products of frequencies"

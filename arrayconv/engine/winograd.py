@@ -5,8 +5,8 @@ An output tile and a kernel are polynomials, multiplied by their values at the p
 few sums of slices, made for all tiles of a block at once, and one batched product over the channels
 joins them.
 
-The transforms round, so this is for ``options(precision="fast")``: in float32 the error is about
-two to three times that of columns. A tile mixes all the cells it reads, so NaN and inf reach every
+The transforms round, so this is for ``options(precision="fast")``: in float32 the error is two
+to eight times that of columns. A tile mixes all the cells it reads, so NaN and inf reach every
 output of the tile (4 along each axis) of which one window contains them.
 
 A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, with

@@ -1,0 +1,167 @@
+"""The documentation: ``sphinx-build -W docs docs/_build/html``, or ``nox -s docs``."""
+
+import importlib
+import inspect
+import re
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import arrayconv as ac
+
+HERE = Path(__file__).parent
+
+project = "arrayconv"
+author = "the arrayconv authors"
+copyright = author
+version = release = ac.__version__
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+# The committed outputs are shown; ``nox -s notebooks`` keeps them true.
+nb_execution_mode = "off"
+numpydoc_show_class_members = False
+autosummary_generate = True
+autodoc_typehints = "none"
+
+html_theme = "pydata_sphinx_theme"
+html_title = "arrayconv"
+html_static_path = ["_static"]
+html_css_files = ["phone.css"]
+html_show_sourcelink = False
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}
+html_theme_options = {"show_prev_next": True, "navigation_with_keys": False}
+
+# MathJax comes with the pages, so that they can be read without a network.
+html_static_path.append(str(files("sphinx-mathjax-offline") / "static"))
+mathjax_path = "mathjax/tex-chtml.js"
+
+# The operations' families in the order of a network; what is not here follows.
+ORDER = (
+    "padding",
+    "convolution",
+    "pooling",
+    "columns",
+    "activation",
+    "dense",
+    "normalization",
+    "resize",
+    "loss",
+)
+# One page of the reference for each room; the operations are split into families.
+MODULES = {
+    "filters": "filters",
+    "verify": "verify",
+    "autodiff": "autodiff",
+    "models": "models",
+    "networks": "models.networks",
+    "data": "data",
+    "backends": "backends",
+    "cases": "cases",
+    "demo": "demo",
+}
+
+
+def families():
+    """Return the public functions by the first line of the docstring of the file or folder they are in."""
+    found = {}
+    for name in sorted(ac.__all__, key=place):
+        parts = getattr(ac, name).__module__.split(".")
+        module = importlib.import_module(".".join(parts[:3] if parts[1] == "ops" else parts[:2]))
+        settings = parts[1] in ("engine", "namespace")
+        heading = "Settings, plans and conversion" if settings else first_line(module)
+        found.setdefault(heading, []).append(f"arrayconv.{name}")
+    return found
+
+
+def place(name):
+    """Return where a function stands in the reference: its family's place, then its own name."""
+    family = getattr(ac, name).__module__.split(".")[2:3]
+    return (ORDER.index(family[0]) if family and family[0] in ORDER else len(ORDER), name)
+
+
+def first_line(module):
+    return inspect.getdoc(module).partition("\n")[0].rstrip(".:")
+
+
+def names(module):
+    """Return the public functions and classes of a module."""
+    own = [
+        name
+        for name in vars(module)
+        if getattr(vars(module)[name], "__module__", "") == module.__name__
+    ]
+    listed = getattr(module, "__all__", [name for name in own if not name.startswith("_")])
+    return [
+        name
+        for name in listed
+        if inspect.isroutine(getattr(module, name)) or inspect.isclass(getattr(module, name))
+    ]
+
+
+def page(title, groups):
+    """Return a page with a table of links for each group of names."""
+    lines = [f"# {title}", ""]
+    for heading, names in groups.items():
+        lines += [f"## {heading}", ""] if heading else []
+        lines += ["```{eval-rst}", ".. autosummary::", "   :toctree: api", ""]
+        lines += [f"   {name}" for name in names] + ["```", ""]
+    return "\n".join(lines)
+
+
+def write(path, text):
+    # an unchanged file keeps its time, and Sphinx need not read it again
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+def write_reference():
+    # the page of a function that is gone would be in no table
+    shutil.rmtree(HERE / "reference" / "api", ignore_errors=True)
+    pages = {"operations": page("Operations", families())}
+    for name, path in MODULES.items():
+        try:
+            module = importlib.import_module(f"arrayconv.{path}")
+        except ModuleNotFoundError:
+            continue
+        public = [f"arrayconv.{path}.{item}" for item in names(module)]
+        title = f"`arrayconv.{path}`: {first_line(module)}"
+        pages[name] = page(title, {"": public})
+    listed = "\n".join(pages)
+    pages["index"] = (
+        "# Reference\n\nEvery public function and class: shapes, the size formula, every error, the source, and an "
+        f"example that the tests run.\n\n```{{toctree}}\n:maxdepth: 2\n\n{listed}\n```\n"
+    )
+    for name, text in pages.items():
+        write(HERE / "reference" / f"{name}.md", text)
+
+
+def copy_notebooks():
+    for notebook in (HERE.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"):
+        shutil.copy2(notebook, HERE / "tutorial" / notebook.name)
+
+
+def escape_stars(app, what, name, obj, options, lines):
+    """Keep ``(N, *S, C)`` from being read as emphasis; code stays as it is."""
+    star = re.compile(r"(`+)[^`]*\1|(?<![\w*\\])\*(?=[A-Za-z])")
+    for i, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            lines[i] = star.sub(lambda found: found[0] if found[1] else r"\*", line)
+
+
+def setup(app):
+    write_reference()
+    copy_notebooks()
+    # before numpydoc, which makes its own emphasis
+    app.connect("autodoc-process-docstring", escape_stars, priority=1)

@@ -1,0 +1,116 @@
+"""Execute the notebooks: ``python notebooks/build.py [--check] [01 ...]``.
+
+Each ``NN_name.py`` is the source of ``NN_name.ipynb``. Without ``--check`` the executed notebooks are
+written; with it nothing is written, and a committed notebook that differs from its source, fails, or
+prints something else is an error. Cells tagged ``varies`` (times, versions) may print anything.
+"""
+
+import argparse
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import numpy as np
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+FOLDER = Path(__file__).parent
+NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
+
+
+def execute(source):
+    """Return the notebook of a source, executed, with nothing in it that depends on the machine."""
+    notebook = jupytext.read(source)
+    resources = {"metadata": {"path": str(FOLDER)}}
+    settings = {"timeout": 600, "kernel_name": "python3", "coalesce_streams": True}
+    NotebookClient(notebook, resources=resources, **settings).execute()
+    language = {"name": "python", "pygments_lexer": "ipython3"}
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = {"kernelspec": kernel, "language_info": language}
+    notebook.metadata["jupytext"] = {"formats": "ipynb,py:percent"}
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k == "tags"}
+    return nbformat.from_dict(notebook)
+
+
+def printed(cell):
+    """Return the text of a cell's outputs."""
+    parts = []
+    for output in cell.get("outputs", ()):
+        if output.output_type == "stream":
+            parts.append(output.text)
+        elif "image/png" not in output.get("data", {}):
+            parts.append(output.get("data", {}).get("text/plain", ""))
+    return "".join(parts)
+
+
+def same(one, other):
+    """Whether two texts agree, their numbers up to rounding."""
+    if "".join(NUMBER.sub("#", one).split()) != "".join(NUMBER.sub("#", other).split()):
+        return False
+    pairs = zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)
+    return all(np.isclose(float(a), float(b), rtol=1e-5, atol=1e-8) for a, b in pairs)
+
+
+def differences(new, old):
+    """Yield a line for every cell that is not what was committed."""
+    if [c.source for c in new.cells] != [c.source for c in old.cells]:
+        yield "the source has changed: run notebooks/build.py and commit both files"
+        return
+    for fresh, kept in zip(new.cells, old.cells, strict=True):
+        first = fresh.source.partition("\n")[0]
+        if "varies" in fresh.metadata.get("tags", ()):
+            continue
+        if not same(printed(fresh), printed(kept)):
+            yield f"{first!r} printed\n{printed(fresh)}\nand was committed with\n{printed(kept)}"
+        pictures = [
+            sum("image/png" in output.get("data", {}) for output in cell.get("outputs", ()))
+            for cell in (fresh, kept)
+        ]
+        if pictures[0] != pictures[1]:
+            yield f"{first!r} drew {pictures[0]} pictures and was committed with {pictures[1]}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare, and write nothing")
+    parser.add_argument("numbers", nargs="*", help="only these, such as 01 05")
+    options = parser.parse_args()
+    # the kernel must write no colours into a traceback, and no progress bars of a terminal
+    os.environ["NO_COLOR"] = "1"
+    wrong = 0
+    sources = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
+    chosen = [s for s in sources if not options.numbers or s.name[:2] in options.numbers]
+    if not chosen:
+        parser.error(f"no notebook is called {' '.join(options.numbers)}")
+    for source in chosen:
+        target, start = source.with_suffix(".ipynb"), time.perf_counter()
+        try:
+            notebook = execute(source)
+        except CellExecutionError as error:
+            print(f"{source.name}: {error}", file=sys.stderr)
+            wrong += 1
+            continue
+        took = f"{source.stem}: {time.perf_counter() - start:.0f} s"
+        if not options.check:
+            nbformat.write(notebook, target)
+            print(f"{took}, {target.stat().st_size // 1000} kB")
+            continue
+        if not target.exists():
+            found = ["it was never executed: run notebooks/build.py and commit the result"]
+        else:
+            found = list(differences(notebook, nbformat.read(target, as_version=4)))
+        for line in found:
+            print(f"{source.name}: {line}", file=sys.stderr)
+        print(f"{took}, {'as committed' if not found else f'{len(found)} differences'}")
+        wrong += len(found)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
