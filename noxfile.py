@@ -57,7 +57,7 @@ def on_cpu(session: nox.Session, backend: str, module: str) -> None:
     # one process a core, and in each one thread: pools of threads that wait for each other are slower
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     xla = "--xla_cpu_multi_thread_eigen=false"
-    spread = ("-n", "auto", "--maxprocesses", "8")
+    spread = ("-n", "auto", "--maxprocesses", "4")
     test(session, python, backend, *spread, JAX_PLATFORMS="cpu", XLA_FLAGS=xla, **one)
 
 

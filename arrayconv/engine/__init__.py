@@ -137,7 +137,8 @@ def _correlate(
         weights = strategy.prepare(xp, weights, window)
 
     def compute(block: Block) -> Array:
-        part = _grouped(xp, x[block.images, block.cells, ...], groups)
+        part = x if block is plan.only else x[block.images, block.cells, ...]
+        part = _grouped(xp, part, groups)
         y = strategy.correlate(xp, part, weights, block.window, mutable)
         return cast(xp, _merged(xp, y), x.dtype)
 
@@ -225,8 +226,8 @@ def _assemble(
     *,
     whole_rows: bool = False,
 ) -> Array:
-    if len(plan.blocks) == 1:
-        return compute(*plan.blocks)
+    if plan.only is not None:
+        return compute(plan.only)
     if not plan.problem.traits.mutable:
         images = [[compute(block) for block in row] for row in plan.blocks.by_images()]
         rows = [row[0] if len(row) == 1 else xp.concat(row, axis=1) for row in images]

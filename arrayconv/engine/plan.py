@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import NamedTuple
 
 from arrayconv.engine import columns, depthwise, fft, planes, rows, stacked, taps, winograd
-from arrayconv.engine.blocks import Blocks, fit, grid
+from arrayconv.engine.blocks import Block, Blocks, fit, grid
 from arrayconv.engine.settings import Settings
 from arrayconv.namespace import Traits
 from arrayconv.window import Window
@@ -100,6 +100,11 @@ class Plan:
     memory: int
     flops: int
     bytes: int
+
+    @cached_property
+    def only(self) -> Block | None:
+        """The block, where there is one."""
+        return next(iter(self.blocks)) if len(self.blocks) == 1 else None
 
     def __str__(self) -> str:
         p = self.problem
