@@ -19,6 +19,7 @@ SECTIONS = (
     "tiny",
     "memory",
     "scaling",
+    "train",
     "gpu",
 )
 
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Run the sections asked for and return their rows with the machine's facts."""
-    from benchmarks import extras, sections
+    from benchmarks import extras, sections, train
     from benchmarks.cases import CONVS, POOLS
 
     _limit_threads(options.threads)
@@ -69,6 +70,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
             extras.memory(results, [] if options.quick else convs, pools)
         if "scaling" in chosen:
             extras.scaling(results, options.quick, **few)
+        if "train" in chosen:
+            train.train(results, **timing)
     facts |= {"others": watch.others, "load after": machine.load()}
     run: dict[str, Any] = {"facts": facts, "rows": results.rows, "failures": results.failures}
     if "gpu" in chosen:

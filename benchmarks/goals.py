@@ -195,4 +195,6 @@ GOALS = (
     Goal("JAX pools forward / lax", _POOL, "arrayconv jax", "lax", 0.6, _POOLS),
     Goal("JAX max pools backward / lax", _POOL_BACK, "arrayconv jax", "lax", 0.1, _MAX_POOLS),
     Goal("tiny call / textbook im2col", "tiny call", "arrayconv numpy", "im2col", 1.3, ("tiny",)),
+    Goal("NumPy epoch / Keras 3", "train", "arrayconv numpy", "keras", 1.5, ("mnist5k",)),
+    Goal("JAX epoch / Keras 3", "train", "arrayconv jax", "keras", 1.0, ("mnist5k",)),
 )

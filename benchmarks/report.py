@@ -10,7 +10,7 @@ from benchmarks.cases import CONVS, POOLS
 from benchmarks.goals import Rows, Times, geometric_mean, judge, ratios, times_of
 from benchmarks.machine import BUSY
 
-LABELS = {case.name: case.label for case in (*CONVS, *POOLS)}
+LABELS = {case.name: case.label for case in (*CONVS, *POOLS)} | {"mnist5k": "an epoch of MNIST-5k"}
 
 # contender, peer; a column of a section's table each
 CONV_COLUMNS = (
@@ -47,6 +47,11 @@ COLUMNS = {
         ("arrayconv jax", "lax"),
         ("im2col", "torch"),
     ),
+    "train": (
+        ("arrayconv numpy", "keras"),
+        ("arrayconv jax", "keras"),
+        ("arrayconv numpy", "arrayconv jax"),
+    ),
 }
 
 
@@ -70,7 +75,7 @@ def markdown(run: dict[str, Any]) -> str:
         table = _ratio_table([row for row in rows if row["section"] == section], columns)
         if table:
             parts.append(f"## {section.capitalize()}\n\n{table}")
-    parts += filter(None, (_accuracy(rows), _memory(rows), _scaling(rows)))
+    parts += filter(None, (_accuracy(rows), _memory(rows), _training_memory(rows), _scaling(rows)))
     if run.get("gpu"):
         from benchmarks.gpu import page
 
@@ -191,6 +196,26 @@ def _memory(rows: Rows) -> str:
         "`batchN` is N x 56x56, 64 -> 64, 3x3."
     )
     return f"## Memory\n\n{text}\n\n{table(('case', *names), lines)}"
+
+
+def _training_memory(rows: Rows) -> str:
+    lines = [
+        (row["contender"], *(_mib(row[name]) for name in ("MiB", "step MiB")))
+        for row in rows
+        if row["section"] == "train memory"
+    ]
+    if not lines:
+        return ""
+    text = (
+        "MiB. Epoch: what a process holds at the peak of an epoch, beyond what it holds between two. "
+        "Step: the NumPy arrays of one training step at their peak, beyond the weights and the batch, "
+        "by tracemalloc."
+    )
+    return f"## Memory of training\n\n{text}\n\n{table(('contender', 'epoch', 'step'), lines)}"
+
+
+def _mib(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
 
 
 def _scaling(rows: Rows) -> str:
