@@ -227,6 +227,12 @@ def cast(xp: Namespace, x: Array, dtype: DType) -> Array:
     return x if x.dtype == dtype else xp.astype(x, dtype)
 
 
+def copied(xp: Namespace, x: Array) -> Array:
+    """A new array of the values of ``x``."""
+    # asarray(copy=True) would warn, and older torch lose the gradient, where a tensor requires one
+    return xp.astype(x, x.dtype, copy=True)
+
+
 def placement(x: Array) -> dict[str, Any]:
     """Keyword arguments that put a new array beside ``x``; none where the library places arrays itself."""
     return {} if places_itself(x) else {"device": array_api_compat.device(x)}

@@ -163,3 +163,20 @@ def test_sharded_jax_arrays_with_plain_weights():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "all right"
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: ac.pad(x, 0),
+        lambda x: ac.max_pool(x, 1),
+        lambda x: ac.adaptive_max_pool(x, 4),
+        lambda x: ac.im2col(x, 1),
+        lambda x: ac.resize(x, scale=1),
+        lambda x: ac.conv(x, x[0, :2, :2, :, None]),
+    ],
+)
+def test_torch_differentiates_through_copies(f):
+    torch = pytest.importorskip("torch")
+    x = torch.rand(1, 4, 4, 1, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(f, x)

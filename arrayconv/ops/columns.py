@@ -11,6 +11,7 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
+    copied,
     is_lazy,
     promoted,
 )
@@ -212,7 +213,7 @@ def _gathered(xp: Namespace, x: Array, window: Window) -> Array:
     columns = windows.gather(xp, x, window, lead=1, mutable=not is_lazy(x))
     if len(window.taps) == 1:
         # one cell is a view of the caller's array
-        columns = xp.asarray(columns, copy=True)
+        columns = copied(xp, columns)
     return xp.reshape(columns, _columns_shape(x.shape[0], x.shape[-1], window))
 
 

@@ -9,6 +9,7 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
+    copied,
     is_floating,
     is_lazy,
     promoted,
@@ -82,7 +83,7 @@ def pad(
         raise TypeError(f"pad: value must be an integer for x of dtype {x.dtype}, got {value!r}")
     y = to_last(xp, x, data_format)
     if all(width == (0, 0) for width in widths):
-        return xp.asarray(x, copy=True)
+        return copied(xp, x)
     if mode == "constant":
         fill = value if is_floating(xp, x.dtype) else int(value)
         y = windows.pad(xp, y, widths, lead=1, mutable=not is_lazy(x), value=fill)
@@ -121,7 +122,7 @@ def pad_vjp(
     check_gradient("pad_vjp", dy, shape)
     dx = to_last(xp, dy, data_format)
     if mode == "constant" or all(width == (0, 0) for width in widths):
-        return from_last(xp, xp.asarray(windows.crop(dx, widths, lead=1), copy=True), data_format)
+        return from_last(xp, copied(xp, windows.crop(dx, widths, lead=1)), data_format)
     dx = cast(xp, dx, accumulator(xp, dtype))
     for axis in range(len(size), 0, -1):
         dx = _folded(xp, dx, size[axis - 1], widths[axis - 1], mode, axis)
@@ -140,7 +141,7 @@ def _folded(
     mutable = not is_lazy(dy)
     dx = dy[_at(axis, slice(before, before + n))]
     if mutable:
-        dx = xp.asarray(dx, copy=True)
+        dx = copied(xp, dx)
     for run in extension(n, before, after, mode):
         if run.target.start == before:
             continue

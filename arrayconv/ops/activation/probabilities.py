@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 import operator
 
-from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, promoted
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    copied,
+    promoted,
+)
 from arrayconv.ops.activation.elementwise import scalar
 from arrayconv.ops.layout import check_gradient
 
@@ -121,7 +129,7 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     (x,) = promoted("log_softmax", xp, x=x)
     axis = _check_axis("log_softmax", x, axis)
     if x.shape[axis] == 0:
-        return xp.asarray(x, copy=True)
+        return copied(xp, x)
     wide = _shifted(xp, cast(xp, x, accumulator(xp, x.dtype)), axis)
     total = xp.sum(xp.exp(wide), axis=axis, keepdims=True)
     return cast(xp, wide - xp.log(total), x.dtype)
@@ -149,7 +157,7 @@ log_softmax_vjp.__doc__ = log_softmax.__doc__
 
 def _softmax(xp: Namespace, x: Array, axis: int) -> Array:
     if x.shape[axis] == 0:
-        return xp.asarray(x, copy=True)
+        return copied(xp, x)
     y = xp.exp(_shifted(xp, x, axis))
     return y / xp.sum(y, axis=axis, keepdims=True)
 

@@ -12,6 +12,7 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
+    copied,
     is_floating,
     placement,
     promoted,
@@ -74,7 +75,7 @@ def adaptive_max_pool(x: Array, output_size: Ints, *, data_format: str = "channe
         y = _over_ranges(xp, y, _bins(n, o), axis, xp.maximum)
     if all(n == o for n, o in sizes):
         # bins of one cell are a view of the caller's array
-        y = xp.asarray(y, copy=True)
+        y = copied(xp, y)
     return from_last(xp, y, data_format)
 
 

@@ -7,7 +7,15 @@ from collections.abc import Callable
 
 from arrayconv.engine.blocks import Block, Blocks, fit, grid, whole
 from arrayconv.engine.settings import current
-from arrayconv.namespace import Array, Namespace, is_lazy, itemsize, placement, traits
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    copied,
+    is_lazy,
+    itemsize,
+    placement,
+    traits,
+)
 from arrayconv.window import Window
 
 # Input of a block on a CPU; its passes are many and cheap, so they should find it in the second-level cache.
@@ -20,7 +28,7 @@ def pooled(xp: Namespace, x: Array, window: Window, compute: Callable[[Block], A
     if len(blocks) <= 1:
         y = compute(whole(window, x.shape[0]))
         # a window of one cell would hand out a view of the caller's array
-        return xp.asarray(y, copy=True) if len(window.taps) == 1 else y
+        return copied(xp, y) if len(window.taps) == 1 else y
     y = xp.empty((x.shape[0], *window.output, x.shape[-1]), dtype=x.dtype, **placement(x))
     for block in blocks:
         y[block.images, block.rows, ...] = compute(block)

@@ -14,6 +14,7 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
+    copied,
     is_floating,
     is_lazy,
     placement,
@@ -214,7 +215,7 @@ def _hits(
     for cells, outputs in window.tap_inside:
         at = (slice(None), *cells, ...)
         # two comparisons of a copy cost a CPU less than two of every second cell
-        cell = xp.asarray(x[at], copy=True) if host else x[at]
+        cell = copied(xp, x[at]) if host else x[at]
         # NaN wins, and equals nothing, itself included
         hit = (cell == y[(slice(None), *outputs, ...)]) | (cell != cell)
         if valid is not None:

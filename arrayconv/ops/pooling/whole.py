@@ -9,6 +9,7 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
+    copied,
     is_floating,
     placement,
     promoted,
@@ -167,7 +168,7 @@ def global_avg_pool_vjp(
     check_gradient(op, dy, _result_shape(x, keepdims, data_format))
     dy = xp.reshape(dy, _result_shape(x, True, data_format))
     share = dy / math.prod(spatial(x.shape, data_format))
-    return xp.asarray(xp.broadcast_to(share, x.shape), copy=True)
+    return copied(xp, xp.broadcast_to(share, x.shape))
 
 
 global_avg_pool_vjp.__doc__ = global_avg_pool.__doc__

@@ -14,6 +14,7 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     constant_pad,
+    copied,
     placement,
     promoted,
 )
@@ -227,7 +228,7 @@ def _copied(xp: Namespace, x: Array, first: int, axes: Sequence[Axis]) -> Array:
     y = xp.reshape(xp.broadcast_to(xp.reshape(x, (*inner, *rest)), (*wide, *rest)), shape)
     # such a reshape copies, unless what is repeated are axes of one cell
     written = any(axis.copies not in (None, 1) and axis.n > 1 for axis in axes)
-    return y if written else xp.asarray(y, copy=True)
+    return y if written else copied(xp, y)
 
 
 def _copied_vjp(xp: Namespace, g: Array, first: int, axes: Sequence[Axis]) -> Array:
