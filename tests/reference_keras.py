@@ -21,9 +21,9 @@ def keras_in_float64():
 
         # Off TensorFlow, Keras computes means, tanh and normalizations of float64 in float32.
         stack.enter_context(patch.dict(dtypes.BIT64_TO_BIT32_DTYPE, {"float64": "float64"}))
+        # Keras keeps the first policy that anybody asked for
+        stack.callback(keras.config.set_dtype_policy, keras.config.dtype_policy())
         stack.callback(keras.config.set_floatx, keras.config.floatx())
         keras.config.set_floatx("float64")
-        # Keras keeps the first policy that a layer asked for
-        stack.callback(keras.config.set_dtype_policy, keras.config.dtype_policy())
         keras.config.set_dtype_policy("float64")
         yield keras
