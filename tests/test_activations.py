@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import strict_jax
 
 import arrayconv as ac
 from arrayconv.ops.activation.elementwise import BLOCK
@@ -408,3 +409,105 @@ def test_a_number_in_an_array(xp, op):
     want = f(op, np.asarray([0.5])), vjp(op, np.asarray([2.0]), np.asarray([0.5]))
     np.testing.assert_allclose([xp.to_numpy(y)], want[0], rtol=1e-15)
     np.testing.assert_allclose([xp.to_numpy(dx)], want[1], rtol=1e-15)
+
+
+@pytest.mark.parametrize("at", [0.0, 1e-3, -1.0, 30.0, -30.0, 1e4, -1e4])
+@pytest.mark.parametrize("op", ["sigmoid", "softplus", "silu", "gelu", "tanh", "erf"])
+def test_what_is_smooth_has_no_kink_at_zero(op, at):
+    jax = pytest.importorskip("jax")
+    plain = {
+        "sigmoid": jax.nn.sigmoid,
+        "softplus": jax.nn.softplus,
+        "silu": jax.nn.silu,
+        "gelu": lambda x: jax.nn.gelu(x, approximate=True),
+        "tanh": jax.numpy.tanh,
+        "erf": jax.scipy.special.erf,
+    }[op]
+    config = {"approximate": True} if op == "gelu" else {}
+    with strict_jax():
+        functions = [
+            lambda x: f(op, x, **config),
+            lambda x: ac.autodiff.to_jax(getattr(ac, op))(x, **config),
+        ]
+        for order in (1, 2, 3):
+            plain, *functions = (jax.grad(g) for g in (plain, *functions))
+            want = float(plain(at))
+            for g in functions:
+                assert float(g(at)) == pytest.approx(want, rel=1e-6, abs=1e-12), order
+
+
+@pytest.mark.parametrize("op", ["sigmoid", "softplus", "silu", "tanh"])
+def test_torch_finds_two_derivatives_at_zero(op):
+    torch = pytest.importorskip("torch")
+    reference = {"softplus": torch.nn.functional.softplus, "silu": torch.nn.functional.silu}
+    x = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    found = []
+    for g in (
+        getattr(ac, op),
+        ac.autodiff.to_torch(getattr(ac, op)),
+        reference.get(op, getattr(torch, op, None)),
+    ):
+        (slope,) = torch.autograd.grad(g(x).sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad(slope.sum(), x)
+        found.append([slope.detach().numpy(), second.numpy()])
+    np.testing.assert_allclose(found[0], found[2], rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(found[1], found[2], rtol=1e-14, atol=1e-15)
+
+
+def test_check_vjp_agrees_at_zero():
+    pytest.importorskip("jax")
+    for op in ("sigmoid", "softplus", "silu"):
+        ac.verify.check_vjp(getattr(ac, op), np.zeros(3))
+
+
+def test_an_infinite_gradient_stops_where_the_slope_is_zero(xp):
+    dy, x = (xp.array(np.asarray(a)) for a in ([INF, -INF, NAN, 1.0], [5.0, 4.0, 6.0, -1.0]))
+    dx, dalpha = ac.prelu_vjp(dy, x, xp.array(np.asarray([0.0])))
+    np.testing.assert_array_equal(xp.to_numpy(dx), [INF, -INF, NAN, 0.0])
+    assert float(xp.to_numpy(dalpha)[0]) == -1.0
+    np.testing.assert_allclose(xp.to_numpy(ac.hard_sigmoid_vjp(dy, x)), [0, 0, 0, 1 / 6])
+    got = xp.to_numpy(ac.hard_swish_vjp(dy, xp.array(np.asarray([-10.0, 4.0, -3.0, 3.0]))))
+    np.testing.assert_array_equal(got, [0.0, -INF, 0.0, 1.0])
+
+
+def test_leaky_relu_multiplies_what_is_negative_alone(xp):
+    big = xp.array(np.asarray([3e38, -1.0], np.float32))
+    np.testing.assert_allclose(xp.to_numpy(ac.leaky_relu(big, negative_slope=2.0)), [3e38, -2.0])
+    y = ac.leaky_relu(xp.array(np.asarray([INF, -1.0])), negative_slope=0.0)
+    np.testing.assert_array_equal(xp.to_numpy(y), [INF, 0.0])
+
+
+@pytest.mark.parametrize("value", ["a", None, True, np.ones(3), [0.1], 1j])
+@pytest.mark.parametrize(
+    ("op", "name"),
+    [
+        ("leaky_relu", "negative_slope"),
+        ("elu", "alpha"),
+        ("hard_sigmoid", "slope"),
+        ("hard_sigmoid", "offset"),
+    ],
+)
+def test_numbers_that_are_none(op, name, value):
+    x = np.ones(3)
+    with pytest.raises(TypeError, match=f"^{op}: {name} must be a number, got "):
+        f(op, x, **{name: value})
+    with pytest.raises(TypeError, match=f"^{op}_vjp: {name} must be a number, got "):
+        vjp(op, x, x, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("op", "name"), [("leaky_relu", "negative_slope"), ("elu", "alpha"), ("hard_sigmoid", "slope")]
+)
+def test_numbers_of_numpy_widen_nothing(op, name):
+    x = np.ones(3, np.float32)
+    assert f(op, x, **{name: np.float64(0.5)}).dtype == np.float32
+    assert vjp(op, x, x, **{name: np.float64(0.5)}).dtype == np.float32
+
+
+@pytest.mark.parametrize("value", ["none", "tanh", None, 1])
+def test_the_form_of_gelu_is_a_bool(value):
+    x = np.ones(3)
+    with pytest.raises(TypeError, match="^gelu: approximate must be True or False, got "):
+        ac.gelu(x, approximate=value)
+    with pytest.raises(TypeError, match="^gelu_vjp: approximate must be True or False, got "):
+        ac.gelu_vjp(x, x, approximate=value)

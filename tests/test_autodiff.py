@@ -467,3 +467,41 @@ def test_a_vjp_that_owes_a_gradient(jax, torch, found, error, message):
     # torch does not need what nobody asks for
     y(t, torch.ones(2)).sum().backward()
     close(t.grad, np.ones(2, np.float32))
+
+
+def test_arrays_without_axes(jax, torch):
+    x, alpha = jax.numpy.asarray([[-2.0, 3.0]]), np.asarray(0.25)
+    prelu = to_jax(ac.prelu)
+    for given in (alpha, np.float64(0.25), jax.numpy.asarray(0.25)):
+        close(prelu(x, given), np.asarray([[-0.5, 3.0]]))
+        assert float(jax.grad(lambda a: prelu(x, a).sum())(jax.numpy.asarray(given))) == -2.0
+    assert isinstance(to_jax(ac.relu)(np.asarray(1.0)), jax.Array)
+    # NumPy's scalars are numbers too, where numbers are asked for
+    y = to_jax(ac.leaky_relu)(x, negative_slope=np.float64(0.5))
+    close(y, np.asarray([[-1.0, 3.0]]))
+    assert to_jax(ac.max_pool)(jax.numpy.ones((1, 4, 1)), np.int64(2)).shape == (1, 2, 1)
+    with pytest.raises(TypeError, match="negative_slope is configuration"):
+        to_jax(ac.leaky_relu)(x, negative_slope=np.asarray(0.5))
+    with pytest.raises(TypeError, match=r"alpha must be a tensor, .* torch.asarray\(alpha\)"):
+        to_torch(ac.prelu)(torch.ones(1, 2), alpha)
+
+
+def test_vmap_in_torch_over_an_empty_batch(torch):
+    softmax, conv, w = to_torch(ac.softmax), to_torch(ac.conv), torch.ones(2, 2, 3)
+    assert torch.func.vmap(softmax)(torch.ones(0, 3)).shape == (0, 3)
+    found = torch.func.vmap(softmax, in_dims=1, out_dims=1)(torch.ones(3, 0, dtype=torch.float64))
+    assert found.shape == (3, 0)
+    assert found.dtype == torch.float64
+    each = torch.func.grad(lambda x: conv(x, w).sum())
+    assert torch.func.vmap(each)(torch.ones(0, 1, 4, 2)).shape == (0, 1, 4, 2)
+    y, total = torch.func.vmap(to_torch(scaled))(torch.ones(0, 2))
+    assert (y.shape, total.shape) == ((0, 2), (0,))
+
+
+@pytest.mark.parametrize("adapter", [to_jax, to_torch])
+def test_what_is_no_function(adapter, jax, torch):
+    name = adapter.__name__
+    with pytest.raises(TypeError, match=f"^{name}: f must be a function, got 3"):
+        adapter(3)
+    with pytest.raises(TypeError, match=rf"^{name}\(relu\): vjp must be a function, got 3"):
+        adapter(ac.relu, vjp=3)

@@ -212,3 +212,34 @@ def test_masks_that_do_not_fit():
         ac.dropout(np.ones((2, 3), int), np.ones((2, 3), bool), rate=0.5)
     with pytest.raises(TypeError, match=r"^dropout: mask must be an array .* got None"):
         ac.dropout(X, None, rate=0.5)
+
+
+@pytest.mark.parametrize("rate", ["a", None, True, np.ones(2), [0.5]])
+def test_rates_that_are_no_numbers(rate):
+    with pytest.raises(TypeError, match="^dropout: rate must be a number, got "):
+        ac.dropout(X, X > 0, rate=rate)
+    with pytest.raises(TypeError, match="^dropout_vjp: rate must be a number, got "):
+        ac.dropout_vjp(X, X, X > 0, rate=rate)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_rate_of_numpy_widens_nothing(dtype):
+    x = X.astype(dtype)
+    assert ac.dropout(x, x > 0, rate=np.float64(0.5)).dtype == dtype
+    assert ac.dropout_vjp(x, x, x > 0, rate=np.float64(0.5)).dx.dtype == dtype
+
+
+@pytest.mark.parametrize("wrt", [None, 3])
+def test_gradients_asked_for_by_what_is_no_collection(wrt):
+    with pytest.raises(TypeError, match="^dense_vjp: wrt must be a collection of names out of "):
+        ac.dense_vjp(DY, X, W, wrt=wrt)
+
+
+@pytest.mark.parametrize("rows", [1, 255, 256, 257, 5000, 100_003])
+@pytest.mark.backends("numpy", "torch", "strict")
+def test_a_bias_gradient_over_many_rows(xp, rows):
+    dy = np.random.default_rng(0).uniform(0, 1, (rows, 3)).astype(np.float32)
+    x, w, b = (np.ones(shape, np.float32) for shape in ((rows, 1), (1, 3), 3))
+    db = ac.dense_vjp(*(xp.array(a) for a in (dy, x, w, b)), wrt=("b",)).db
+    # added one after the other, a hundred thousand are off by 4e-6
+    np.testing.assert_allclose(xp.to_numpy(db), dy.sum(0, dtype=np.float64), rtol=5e-7)

@@ -317,3 +317,47 @@ def test_a_gradient_of_another_shape(op):
         getattr(ac, f"{op}_vjp")(np.ones(4), *arrays)
     with pytest.raises(ValueError, match=rf"^{op}_vjp: dy must have .* \(4,\), got \(\)"):
         getattr(ac, f"{op}_vjp")(np.ones(()), *arrays, reduction="none")
+
+
+@pytest.mark.parametrize("logit", [0.0, -0.0, 1e-3, 5.0, -5.0, 1e4, -1e4])
+def test_binary_logits_are_smooth_at_zero(logit):
+    jax = pytest.importorskip("jax")
+    with strict_jax():
+        t = jax.numpy.asarray([0.25])
+
+        def loss(z):
+            z = jax.numpy.reshape(z, (1,))
+            return ac.binary_cross_entropy(z, t, from_logits=True)
+
+        y = 1 / (1 + math.exp(-logit)) if logit > -100 else 0.0
+        assert float(jax.grad(loss)(logit)) == pytest.approx(y - 0.25, rel=1e-12)
+        second = float(jax.grad(jax.grad(loss))(logit))
+        assert second == pytest.approx(y * (1 - y), rel=1e-10, abs=1e-300)
+    torch = pytest.importorskip("torch")
+    z = torch.tensor([logit], dtype=torch.float64, requires_grad=True)
+    value = ac.binary_cross_entropy(z, torch.tensor([0.25], dtype=z.dtype), from_logits=True)
+    (slope,) = torch.autograd.grad(value, z, create_graph=True)
+    (second,) = torch.autograd.grad(slope, z)
+    assert float(slope.detach()[0]) == pytest.approx(y - 0.25, rel=1e-12)
+    assert float(second[0]) == pytest.approx(y * (1 - y), rel=1e-10, abs=1e-300)
+
+
+@pytest.mark.parametrize("value", ["none", None, 1])
+@pytest.mark.parametrize("op", LOSSES[2:])
+def test_from_logits_is_a_bool(op, value):
+    arrays = (P, L if op == SPARSE else P)
+    with pytest.raises(TypeError, match=f"^{op}: from_logits must be True or False, got "):
+        getattr(ac, op)(*arrays, from_logits=value)
+    with pytest.raises(TypeError, match=f"^{op}_vjp: from_logits must be True or False, got "):
+        getattr(ac, f"{op}_vjp")(np.ones(()), *arrays, from_logits=value)
+
+
+def test_a_class_left_out_by_its_logit(xp):
+    logits = np.asarray([[-np.inf, 1.0, 2.0], [-np.inf, 1.0, 2.0], [np.nan, 0.0, 1.0]])
+    labels = np.asarray([1, 0, 1])
+    config = {"from_logits": True}
+    rows = both(xp, "categorical_cross_entropy", logits, np.eye(3)[labels], **config)
+    sparse = both(xp, "sparse_categorical_cross_entropy", logits, labels, **config)
+    np.testing.assert_allclose(rows[0], [math.log(1 + math.e), np.inf, np.nan])
+    for ours, want in zip(rows, sparse, strict=True):
+        np.testing.assert_allclose(ours, want, rtol=1e-14)

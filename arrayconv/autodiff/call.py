@@ -35,7 +35,7 @@ class Pair:
             raise TypeError(f"{self.title}: {error}") from None
         keywords = {k: v for k, v in bound.kwargs.items() if self._is_keyword(k)}
         for name, value in keywords.items():
-            if convert(name, value) is not None:
+            if not is_scalar(value) and convert(name, value) is not None:
                 raise TypeError(
                     f"{self.title}: {name} is configuration and must be a plain Python value, got an array; under "
                     f"jax.jit bind it beforehand or name it in static_argnames"
@@ -137,6 +137,10 @@ class Call:
 def make_pair(caller: str, f: Callable[..., Any], vjp: Callable[..., Any] | None) -> Pair:
     name = getattr(f, "__name__", type(f).__name__)
     title = f"{caller}({name})"
+    if not callable(f):
+        raise TypeError(f"{caller}: f must be a function, got {f!r}")
+    if vjp is not None and not callable(vjp):
+        raise TypeError(f"{title}: vjp must be a function, got {vjp!r}")
     if vjp is None:
         vjp = getattr(sys.modules.get(getattr(f, "__module__", "")), f"{name}_vjp", None)
     if vjp is None:
@@ -156,4 +160,13 @@ def library(value: Any) -> str:
 
 
 def is_array(value: Any) -> bool:
-    return hasattr(value, "dtype") and getattr(value, "ndim", 0) > 0 and hasattr(value, "shape")
+    # a class like numpy.float32 has these attributes too
+    known = hasattr(value, "dtype") and hasattr(value, "ndim") and hasattr(value, "shape")
+    return known and not isinstance(value, type) and not is_scalar(value)
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether ``value`` is one of NumPy's scalars, which are numbers as well as arrays without axes."""
+    return (
+        library(value) == "numpy" and hasattr(value, "dtype") and not hasattr(value, "__setitem__")
+    )

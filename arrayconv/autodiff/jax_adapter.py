@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from numbers import Integral
 from typing import Any
 
-from arrayconv.autodiff.call import Call, first, is_array, library, make_pair
+from arrayconv.autodiff.call import Call, first, is_array, is_scalar, library, make_pair
 from arrayconv.namespace import Array
 
 
@@ -31,17 +32,18 @@ def to_jax(f: Callable[..., Any], vjp: Callable[..., Any] | None = None) -> Call
     callable
         Called like `f`. Arrays given by position, or by the name of a positional argument, are
         differentiable where they are floating; labels, masks and None are passed through, and
-        NumPy arrays become JAX's. Everything else is static: under ``jax.jit`` bind it, or name it
-        in ``static_argnames``. Works under ``jit``, ``grad``, ``vjp`` and ``vmap``, and more than
-        once (the code of the vjp is differentiated then); not in forward mode (``jax.jvp``).
+        NumPy arrays and its floating scalars become JAX's. Everything else is static: under
+        ``jax.jit`` bind it, or name it in ``static_argnames``. Works under ``jit``, ``grad``,
+        ``vjp`` and ``vmap``, and more than once (the code of the vjp is differentiated then); not in
+        forward mode (``jax.jvp``).
 
     Raises
     ------
     ImportError
         JAX is not installed.
     TypeError
-        When called: an array in a keyword-only argument, an array of another library, arguments
-        that `f` does not take; no gradient for a floating array.
+        An `f` or a `vjp` that is no function. When called: an array in a keyword-only argument, an
+        array of another library, arguments that `f` does not take; no gradient for a floating array.
     ValueError
         `f` has no vjp beside it; a gradient of another shape than its array.
 
@@ -91,7 +93,8 @@ def to_jax(f: Callable[..., Any], vjp: Callable[..., Any] | None = None) -> Call
         # a tracer of any transformation is a jax.Array too
         if isinstance(value, jax.Array):
             return value
-        if not is_array(value):
+        # NumPy's integers are configuration, such as a window, and its floats are data
+        if not is_array(value) and (not is_scalar(value) or isinstance(value, Integral)):
             return None
         if library(value) not in ("numpy", "jax"):
             raise TypeError(

@@ -33,8 +33,9 @@ def to_torch(f: Callable[..., Any], vjp: Callable[..., Any] | None = None) -> Ca
     ImportError
         PyTorch is not installed.
     TypeError
-        When called: a tensor in a keyword-only argument, arguments that `f` does not take; in the
-        backward pass, no gradient for a tensor that needs one.
+        An `f` or a `vjp` that is no function. When called: a tensor in a keyword-only argument,
+        arguments that `f` does not take; in the backward pass, no gradient for a tensor that needs
+        one.
     ValueError
         `f` has no vjp beside it; a gradient of another shape than its tensor.
 
@@ -88,19 +89,28 @@ def _function() -> Any:
         @classmethod
         def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> Any:
             # operations write into buffers of their own, which vmap cannot follow
+            def entry(value: Any, dim: int | None, i: int) -> Any:
+                if dim is None:
+                    return value
+                if info.batch_size == 0:
+                    return value.new_zeros(value.movedim(dim, 0).shape[1:])
+                return value.select(dim, i)
+
+            # a batch of nothing is run once, on zeros, for what only a result shows: its shape
             runs = [
                 cls.apply(
-                    *(
-                        value if dim is None else value.select(dim, i)
-                        for value, dim in zip(inputs, in_dims, strict=True)
-                    )
+                    *(entry(value, dim, i) for value, dim in zip(inputs, in_dims, strict=True))
                 )
-                for i in range(info.batch_size)
+                for i in range(max(info.batch_size, 1))
             ]
+
+            def stack(entries: Any) -> Any:
+                return torch.stack(tuple(entries))[: info.batch_size]
+
             if not isinstance(runs[0], tuple):
-                return torch.stack(runs), 0
+                return stack(runs), 0
             stacked = tuple(
-                None if run[0] is None else torch.stack(run) for run in zip(*runs, strict=True)
+                None if run[0] is None else stack(run) for run in zip(*runs, strict=True)
             )
             return stacked, tuple(None if out is None else 0 for out in stacked)
 

@@ -14,6 +14,7 @@ from arrayconv.ops.layout import (
     check_wrt,
     from_last,
     spatial,
+    summed,
     to_last,
 )
 from arrayconv.window import Ints, Padding, Window, per_axis, sliding, transposed
@@ -373,5 +374,7 @@ def _with_bias(xp: Namespace, y: Array, b: Array | None) -> Array:
 
 
 def _bias_gradient(xp: Namespace, dy: Array, b: Array) -> Array:
-    total = xp.sum(cast(xp, dy, accumulator(xp, dy.dtype)), axis=tuple(range(dy.ndim - 1)))
+    total = cast(xp, dy, accumulator(xp, dy.dtype))
+    for axis in reversed(range(dy.ndim - 1)):
+        total = summed(xp, total, axis)
     return xp.reshape(cast(xp, total, dy.dtype), b.shape)

@@ -17,7 +17,7 @@ from arrayconv.namespace import (
     promoted,
     real,
 )
-from arrayconv.ops.layout import check_gradient, check_wrt
+from arrayconv.ops.layout import check_gradient, check_wrt, number, summed
 
 ARGUMENTS = ("x", "w", "b")
 
@@ -64,7 +64,8 @@ def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     Raises
     ------
     TypeError
-        Arrays of two libraries or devices; a dtype that is not real floating.
+        Arrays of two libraries or devices; a dtype that is not real floating; a ``wrt`` that is no
+        collection.
     ValueError
         A ``w`` that is no matrix or does not fit ``x``, a bias of another length, ``dy`` of the
         wrong shape, an unknown name in ``wrt``.
@@ -118,7 +119,7 @@ def dense_vjp(
     if "w" in wrt:
         dw = cast(xp, xp.matmul(_rows(xp, x).T, dy), dtype)
     if b is not None and "b" in wrt:
-        db = cast(xp, xp.reshape(xp.sum(dy, axis=0), b.shape), dtype)
+        db = cast(xp, xp.reshape(summed(xp, dy, 0), b.shape), dtype)
     return DenseGradients(dx, dw, db)
 
 
@@ -229,7 +230,7 @@ def dropout(x: Array, mask: Array, *, rate: float) -> Array:
     Raises
     ------
     TypeError
-        A mask that is not boolean, an ``x`` that is not real floating.
+        A mask that is not boolean, an ``x`` that is not real floating, a rate that is no number.
     ValueError
         A mask that does not fit ``x``, a rate outside ``[0, 1)``, ``dy`` of the wrong shape.
 
@@ -247,14 +248,14 @@ def dropout(x: Array, mask: Array, *, rate: float) -> Array:
     """
     xp = array_namespace("dropout", x=x, mask=mask)
     (x,) = promoted("dropout", xp, x=x)
-    _check_dropout("dropout", xp, x, mask, rate)
+    rate = _check_dropout("dropout", xp, x, mask, rate)
     return _dropped(xp, x, mask, rate)
 
 
 def dropout_vjp(dy: Array, x: Array, mask: Array, *, rate: float) -> DropoutGradients:
     xp = array_namespace("dropout_vjp", dy=dy, x=x, mask=mask)
     dy, x = promoted("dropout_vjp", xp, dy=dy, x=x)
-    _check_dropout("dropout_vjp", xp, x, mask, rate)
+    rate = _check_dropout("dropout_vjp", xp, x, mask, rate)
     check_gradient("dropout_vjp", dy, x.shape)
     return DropoutGradients(_dropped(xp, dy, mask, rate), None)
 
@@ -267,7 +268,7 @@ def _dropped(xp: Namespace, x: Array, mask: Array, rate: float) -> Array:
     return xp.where(mask, x * (1 / (1 - rate)), zero)
 
 
-def _check_dropout(op: str, xp: Namespace, x: Array, mask: Array, rate: float) -> None:
+def _check_dropout(op: str, xp: Namespace, x: Array, mask: Array, rate: float) -> float:
     if not xp.isdtype(mask.dtype, "bool"):
         raise TypeError(
             f"{op}: mask must be boolean (True keeps), got {mask.dtype}; write mask != 0"
@@ -280,5 +281,7 @@ def _check_dropout(op: str, xp: Namespace, x: Array, mask: Array, rate: float) -
             f"{op}: mask must have the shape of x, {tuple(x.shape)}, or length 1 along some of its axes, got "
             f"{tuple(mask.shape)}"
         )
-    if not 0 <= rate < 1:
+    share = number(op, "rate", rate)
+    if not 0 <= share < 1:
         raise ValueError(f"{op}: rate must be at least 0 and less than 1, got {rate!r}")
+    return share

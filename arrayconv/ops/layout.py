@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from numbers import Real
+from typing import Any
 
-from arrayconv.namespace import Array, Namespace
+from arrayconv.namespace import Array, Namespace, is_lazy
+
+# Cells of a long sum that are added one after the other.
+PIECE = 128
 
 DATA_FORMATS = ("channels_last", "channels_first")
 
@@ -51,7 +56,41 @@ def check_gradient(op: str, dy: Array, expected: tuple[int, ...], *, name: str =
 
 
 def check_wrt(op: str, wrt: Collection[str], names: tuple[str, ...]) -> None:
-    """Raise ``ValueError`` for a ``wrt`` that names no argument."""
+    """Raise ``ValueError`` for a ``wrt`` that names no argument, ``TypeError`` for no collection."""
+    if not isinstance(wrt, Collection):
+        raise TypeError(f"{op}: wrt must be a collection of names out of {names}, got {wrt!r}")
     for name in wrt:
         if name not in names:
             raise ValueError(f"{op}: wrt names the array arguments {names}, got {wrt!r}")
+
+
+def summed(xp: Namespace, x: Array, axis: int) -> Array:
+    """The sum over ``axis``, which keeps length 1, a long one in pieces.
+
+    NumPy adds the cells of an axis that is not the last one after the other, and every addition
+    rounds; sums of short pieces, themselves summed so, do that far less often in a row.
+    """
+    n = x.shape[axis]
+    if n < 2 * PIECE or axis == x.ndim - 1 or is_lazy(x):
+        return xp.sum(x, axis=axis, keepdims=True)
+    whole = n // PIECE * PIECE
+    before = (slice(None),) * axis
+    split = (*x.shape[:axis], n // PIECE, PIECE, *x.shape[axis + 1 :])
+    parts = xp.sum(xp.reshape(x[(*before, slice(whole), ...)], split), axis=axis + 1)
+    total = summed(xp, parts, axis)
+    if whole == n:
+        return total
+    return total + xp.sum(x[(*before, slice(whole, n), ...)], axis=axis, keepdims=True)
+
+
+def number(op: str, name: str, value: Any) -> float:
+    """``value`` as a Python float, which no dtype is widened by."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
+    return float(value)
+
+
+def check_flag(op: str, name: str, value: Any) -> None:
+    """Raise ``TypeError`` unless ``value`` is a bool: the string ``"none"`` is true to Python."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be True or False, got {value!r}")

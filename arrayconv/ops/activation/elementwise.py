@@ -52,6 +52,16 @@ def step(xp: Namespace, mask: Array, like: Array) -> Array:
     return xp.astype(mask, like.dtype)
 
 
+def kept(xp: Namespace, on: Array, dy: Array) -> Array:
+    """``dy`` where ``on`` is True and 0 elsewhere, whatever ``dy`` is there."""
+    zero = scalar(xp, 0, dy)
+    if is_lazy(dy):
+        return xp.where(on, dy, zero)
+    # by a product, but for what is not finite, which a product would turn into NaN
+    finite = xp.isfinite(dy)
+    return xp.where(on & ~finite, dy, xp.where(finite, dy, zero) * step(xp, on, dy))
+
+
 def clipped(xp: Namespace, x: Array, low: float, high: float) -> Array:
     """``x`` cut off at two numbers; NaN stays NaN."""
     return xp.minimum(xp.maximum(x, scalar(xp, low, x)), scalar(xp, high, x))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arrayconv.namespace import Array, Namespace, array_namespace, promoted
 from arrayconv.ops.activation.elementwise import elementwise, scalar, step
-from arrayconv.ops.layout import check_gradient
+from arrayconv.ops.layout import check_gradient, number
 
 # Klambauer et al., equation 14, to the digits of a float64
 SELU_ALPHA = 1.6732632423543772
@@ -34,7 +34,7 @@ def elu(x: Array, *, alpha: float = 1.0) -> Array:
     Raises
     ------
     TypeError
-        If ``x`` is not real floating.
+        If ``x`` is not real floating, or ``alpha`` is no number.
     ValueError
         If ``dy`` has another shape than ``x``.
 
@@ -52,12 +52,13 @@ def elu(x: Array, *, alpha: float = 1.0) -> Array:
     """
     xp = array_namespace("elu", x=x)
     (x,) = promoted("elu", xp, x=x)
-    return _forward(xp, x, alpha, 1.0)
+    return _forward(xp, x, number("elu", "alpha", alpha), 1.0)
 
 
 def elu_vjp(dy: Array, x: Array, *, alpha: float = 1.0) -> Array:
     xp = array_namespace("elu_vjp", dy=dy, x=x)
     dy, x = promoted("elu_vjp", xp, dy=dy, x=x)
+    alpha = number("elu_vjp", "alpha", alpha)
     check_gradient("elu_vjp", dy, x.shape)
     return _backward(xp, dy, x, alpha, 1.0)
 

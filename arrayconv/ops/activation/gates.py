@@ -8,7 +8,7 @@ from arrayconv.namespace import Array, array_namespace, promoted
 from arrayconv.ops.activation.elementwise import clipped, elementwise, scalar
 from arrayconv.ops.activation.error_function import normal
 from arrayconv.ops.activation.sigmoids import logistic
-from arrayconv.ops.layout import check_gradient
+from arrayconv.ops.layout import check_flag, check_gradient
 
 # Beyond this the gates are 0 and 1 in every dtype; a gate's own argument stops there, so that neither its square
 # nor its cube overflows and infinity meets no zero.
@@ -103,7 +103,7 @@ def gelu(x: Array, *, approximate: bool = False) -> Array:
     Raises
     ------
     TypeError
-        If ``x`` is not real floating.
+        If ``x`` is not real floating, or ``approximate`` is no bool.
     ValueError
         If ``dy`` has another shape than ``x``.
 
@@ -122,6 +122,7 @@ def gelu(x: Array, *, approximate: bool = False) -> Array:
     """
     xp = array_namespace("gelu", x=x)
     (x,) = promoted("gelu", xp, x=x)
+    check_flag("gelu", "approximate", approximate)
 
     def forward(x: Array) -> Array:
         x = xp.maximum(x, scalar(xp, -FAR, x))
@@ -134,6 +135,7 @@ def gelu(x: Array, *, approximate: bool = False) -> Array:
 def gelu_vjp(dy: Array, x: Array, *, approximate: bool = False) -> Array:
     xp = array_namespace("gelu_vjp", dy=dy, x=x)
     dy, x = promoted("gelu_vjp", xp, dy=dy, x=x)
+    check_flag("gelu_vjp", "approximate", approximate)
     check_gradient("gelu_vjp", dy, x.shape)
 
     def exact(dy: Array, x: Array) -> Array:

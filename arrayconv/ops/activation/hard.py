@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arrayconv.namespace import Array, array_namespace, promoted
-from arrayconv.ops.activation.elementwise import clipped, elementwise, scalar, step
-from arrayconv.ops.layout import check_gradient
+from arrayconv.ops.activation.elementwise import clipped, elementwise, kept, scalar, step
+from arrayconv.ops.layout import check_gradient, number
 
 
 def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Array:
@@ -30,7 +30,7 @@ def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Arra
     Raises
     ------
     TypeError
-        If ``x`` is not real floating.
+        If ``x`` is not real floating, or ``slope`` or ``offset`` is no number.
     ValueError
         If ``dy`` has another shape than ``x``.
 
@@ -48,17 +48,21 @@ def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Arra
     """
     xp = array_namespace("hard_sigmoid", x=x)
     (x,) = promoted("hard_sigmoid", xp, x=x)
+    slope = number("hard_sigmoid", "slope", slope)
+    offset = number("hard_sigmoid", "offset", offset)
     return elementwise(xp, lambda x: clipped(xp, x * slope + offset, 0, 1), x)
 
 
 def hard_sigmoid_vjp(dy: Array, x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Array:
     xp = array_namespace("hard_sigmoid_vjp", dy=dy, x=x)
     dy, x = promoted("hard_sigmoid_vjp", xp, dy=dy, x=x)
+    slope = number("hard_sigmoid_vjp", "slope", slope)
+    offset = number("hard_sigmoid_vjp", "offset", offset)
     check_gradient("hard_sigmoid_vjp", dy, x.shape)
 
     def backward(dy: Array, x: Array) -> Array:
         y = x * slope + offset
-        return dy * (step(xp, (y > 0) & (y < 1), x) * slope)
+        return kept(xp, (y > 0) & (y < 1), dy) * slope
 
     return elementwise(xp, backward, dy, x)
 
@@ -121,7 +125,7 @@ def hard_swish_vjp(dy: Array, x: Array) -> Array:
     def backward(dy: Array, x: Array) -> Array:
         line = clipped(xp, x, -3, 3) * (1 / 3) + 0.5
         between = step(xp, (x > -3) & (x < 3), x)
-        return dy * (line * between + step(xp, x >= 3, x))
+        return kept(xp, ~(x <= -3), dy) * (line * between + step(xp, x >= 3, x))
 
     return elementwise(xp, backward, dy, x)
 

@@ -11,13 +11,12 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     is_floating,
-    is_lazy,
     placement,
     promoted,
     real,
 )
-from arrayconv.ops.activation.elementwise import elementwise, scalar, step
-from arrayconv.ops.layout import check_gradient
+from arrayconv.ops.activation.elementwise import elementwise, kept, scalar, step
+from arrayconv.ops.layout import check_gradient, number
 
 
 class PReluGradients(NamedTuple):
@@ -77,17 +76,7 @@ def relu_vjp(dy: Array, x: Array) -> Array | None:
         return None
     dy, x = promoted("relu_vjp", xp, dy=dy, x=x)
     check_gradient("relu_vjp", dy, x.shape)
-
-    def kept(dy: Array, x: Array) -> Array:
-        zero = scalar(xp, 0, dy)
-        if is_lazy(dy):
-            return xp.where(x <= 0, zero, dy)
-        # by a product, but for what is not finite, which a product would turn into NaN
-        on, finite = ~(x <= 0), xp.isfinite(dy)
-        tame = xp.where(finite, dy, zero)
-        return xp.where(on & ~finite, dy, tame * step(xp, on, dy))
-
-    return elementwise(xp, kept, dy, x)
+    return elementwise(xp, lambda dy, x: kept(xp, ~(x <= 0), dy), dy, x)
 
 
 relu_vjp.__doc__ = relu.__doc__
@@ -116,7 +105,7 @@ def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     Raises
     ------
     TypeError
-        If ``x`` is not real floating.
+        If ``x`` is not real floating, or ``negative_slope`` is no number.
     ValueError
         If ``dy`` has another shape than ``x``.
 
@@ -134,19 +123,27 @@ def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     """
     xp = array_namespace("leaky_relu", x=x)
     (x,) = promoted("leaky_relu", xp, x=x)
-    # of x and slope * x the larger one is right up to a slope of 1, and the smaller one beyond
-    pick = xp.maximum if negative_slope <= 1 else xp.minimum
-    return elementwise(xp, lambda x: pick(x, x * negative_slope), x)
+    slope = number("leaky_relu", "negative_slope", negative_slope)
+
+    def forward(x: Array) -> Array:
+        if 0 < abs(slope) <= 1:
+            return xp.maximum(x, x * slope)
+        zero = scalar(xp, 0, x)
+        # no positive x meets the slope, which might overflow it, or make NaN of infinity
+        return xp.maximum(x, zero) + xp.minimum(x, zero) * slope
+
+    return elementwise(xp, forward, x)
 
 
 def leaky_relu_vjp(dy: Array, x: Array, *, negative_slope: float = 0.01) -> Array:
     xp = array_namespace("leaky_relu_vjp", dy=dy, x=x)
     dy, x = promoted("leaky_relu_vjp", xp, dy=dy, x=x)
+    slope = number("leaky_relu_vjp", "negative_slope", negative_slope)
     check_gradient("leaky_relu_vjp", dy, x.shape)
 
     def backward(dy: Array, x: Array) -> Array:
         above = step(xp, x > 0, x)
-        return dy * (above + (1 - above) * negative_slope)
+        return dy * (above + (1 - above) * slope)
 
     return elementwise(xp, backward, dy, x)
 
@@ -210,9 +207,11 @@ def prelu_vjp(dy: Array, x: Array, alpha: Array) -> PReluGradients:
     dy, x, alpha = promoted("prelu_vjp", xp, dy=dy, x=x, alpha=alpha)
     slopes = _slopes("prelu_vjp", xp, x, alpha)
     check_gradient("prelu_vjp", dy, x.shape)
-    dx = xp.where(x > 0, dy, slopes * dy)
+    # the slope meets nothing of the positive cells, where an infinite dy would make NaN of a zero
+    below = xp.where(x > 0, scalar(xp, 0, dy), dy)
+    dx = xp.where(x > 0, dy, slopes * below)
     wide = accumulator(xp, x.dtype)
-    part = cast(xp, dy, wide) * cast(xp, xp.minimum(x, scalar(xp, 0, x)), wide)
+    part = cast(xp, below, wide) * cast(xp, xp.minimum(x, scalar(xp, 0, x)), wide)
     shared = tuple(i for i, n in enumerate(slopes.shape) if n == 1)
     total = xp.sum(part, axis=shared) if shared else part
     return PReluGradients(dx, cast(xp, xp.reshape(total, alpha.shape), x.dtype))

@@ -35,7 +35,8 @@ def sigmoid(x: Array) -> Array:
 
     Notes
     -----
-    Computed from ``exp(-|x|)``, which cannot overflow.
+    Computed from ``exp(-|x|)``, which cannot overflow, and without the kink of ``|x|`` at 0, so that
+    the code may be differentiated too.
 
     Examples
     --------
@@ -60,7 +61,7 @@ def sigmoid_vjp(dy: Array, x: Array, *, y: Array | None = None) -> Array:
 
     def backward(dy: Array, x: Array) -> Array:
         # y * (1 - y), without the difference
-        z = xp.exp(-xp.abs(x))
+        z = xp.exp(negated_size(xp, x))
         return dy * (z / ((z + 1) * (z + 1)))
 
     return elementwise(xp, backward, dy, x)
@@ -71,9 +72,15 @@ sigmoid_vjp.__doc__ = sigmoid.__doc__
 
 def logistic(xp: Namespace, x: Array) -> Array:
     """The sigmoid of an array that is not half."""
-    z = xp.exp(-xp.abs(x))
-    # z below zero and 1 above, since z is at most 1
-    return xp.maximum(z, step(xp, x >= 0, x)) / (z + 1)
+    on = step(xp, x >= 0, x)
+    z = xp.exp(x * (1 - 2 * on))
+    # 1 above zero and z below, which is the same function to all derivatives
+    return (on + z * (1 - on)) / (z + 1)
+
+
+def negated_size(xp: Namespace, x: Array) -> Array:
+    """``-|x|``, with the slope of one side at 0 instead of none."""
+    return x * (1 - 2 * step(xp, x >= 0, x))
 
 
 def tanh(x: Array) -> Array:
@@ -125,7 +132,7 @@ def tanh_vjp(dy: Array, x: Array, *, y: Array | None = None) -> Array:
 
     def backward(dy: Array, x: Array) -> Array:
         # four times the slope of the sigmoid at 2x: 1 - y * y without the difference
-        z = xp.exp(-xp.abs(x))
+        z = xp.exp(negated_size(xp, x))
         z = z * z
         return dy * (z * 4 / ((z + 1) * (z + 1)))
 
@@ -163,7 +170,8 @@ def softplus(x: Array) -> Array:
     Notes
     -----
     C. Dugas et al., "Incorporating second-order functional knowledge for better option pricing",
-    NIPS 2000. Computed as ``max(x, 0) + log1p(exp(-|x|))``, which cannot overflow.
+    NIPS 2000. Computed as ``max(x, 0) + log1p(exp(-|x|))``, which cannot overflow, both
+    halves with their slopes from the right at 0.
 
     Examples
     --------
@@ -176,7 +184,10 @@ def softplus(x: Array) -> Array:
     (x,) = promoted("softplus", xp, x=x)
 
     def forward(x: Array) -> Array:
-        return xp.log1p(xp.exp(-xp.abs(x))) + xp.maximum(x, scalar(xp, 0, x))
+        on = step(xp, x >= 0, x)
+        # the product with what infinity cannot reach, as inf * 0 is NaN
+        above = xp.maximum(x, scalar(xp, -1, x)) * on
+        return xp.log1p(xp.exp(x * (1 - 2 * on))) + above
 
     return elementwise(xp, forward, x)
 

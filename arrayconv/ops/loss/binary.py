@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from arrayconv.namespace import Array, placement
 from arrayconv.ops.activation import sigmoid
+from arrayconv.ops.activation.sigmoids import negated_size
+from arrayconv.ops.layout import check_flag
 from arrayconv.ops.loss.reduction import (
     LossGradients,
     arguments,
@@ -48,7 +50,8 @@ def binary_cross_entropy(
     Raises
     ------
     TypeError
-        A ``y_pred`` that is not real floating, a complex ``y_true``, arrays of two libraries.
+        A ``y_pred`` that is not real floating, a complex ``y_true``, arrays of two libraries, a
+        ``from_logits`` that is no bool.
     ValueError
         Two shapes that differ, an empty ``y_pred``, ``dy`` of the wrong shape, an unknown reduction.
 
@@ -71,12 +74,14 @@ def binary_cross_entropy(
     >>> ac.binary_cross_entropy_vjp(np.ones(()), logits, labels, from_logits=True).dy_pred
     array([ 0. , -0.16666667, 0. ])
     """
+    check_flag("binary_cross_entropy", "from_logits", from_logits)
     a = arguments("binary_cross_entropy", y_pred, y_true, reduction, "labels")
     xp, p, t = a.xp, a.pred, a.true
     if from_logits:
         zero = xp.zeros((), dtype=p.dtype, **placement(p))
-        # in this order the large terms cancel before the small one is added
-        loss = (1.0 - t) * p + xp.maximum(-p, zero) + xp.log1p(xp.exp(-xp.abs(p)))
+        # both halves take the side of a logit of 0 that is above it, and so have one slope there; in this order
+        # the large terms cancel before the small one is added
+        loss = (1.0 - t) * p + xp.where(p >= 0, zero, -p) + xp.log1p(xp.exp(negated_size(xp, p)))
     else:
         loss = (t - 1.0) * complement_logarithm(xp, p) - t * logarithm(xp, p)
     return reduced(a, loss, reduction)
@@ -90,6 +95,7 @@ def binary_cross_entropy_vjp(
     reduction: str = "mean",
     from_logits: bool = False,
 ) -> LossGradients:
+    check_flag("binary_cross_entropy_vjp", "from_logits", from_logits)
     a = arguments("binary_cross_entropy_vjp", y_pred, y_true, reduction, "labels", dy)
     xp, p, t = a.xp, a.pred, a.true
     if from_logits:

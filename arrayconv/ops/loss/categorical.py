@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from arrayconv.namespace import Array
+import math
+
+from arrayconv.namespace import Array, placement
 from arrayconv.ops.activation import log_softmax
+from arrayconv.ops.layout import check_flag
 from arrayconv.ops.loss.reduction import (
     LossGradients,
     arguments,
@@ -47,7 +50,8 @@ def categorical_cross_entropy(
     Raises
     ------
     TypeError
-        A ``y_pred`` that is not real floating, a complex ``y_true``, arrays of two libraries.
+        A ``y_pred`` that is not real floating, a complex ``y_true``, arrays of two libraries, a
+        ``from_logits`` that is no bool.
     ValueError
         Two shapes that differ, a ``y_pred`` that is empty or has no class axis, ``dy`` of the wrong
         shape, an unknown reduction.
@@ -56,7 +60,8 @@ def categorical_cross_entropy(
     -----
     Probabilities are taken as they are (Keras divides them by their sum first). Exactly 0, they
     count as in PyTorch's binary cross-entropy: no logarithm is less than -100, and the gradient
-    divides by at least 1e-12 (Keras clips them to 1e-7 from either end).
+    divides by at least 1e-12 (Keras clips them to 1e-7 from either end). A logit of minus infinity
+    leaves its class out: it costs nothing where ``t`` is 0 (PyTorch gives NaN).
 
     Examples
     --------
@@ -70,8 +75,13 @@ def categorical_cross_entropy(
     array([[-0.25, 0.25],
            [ 0. , 0. ]])
     """
+    check_flag("categorical_cross_entropy", "from_logits", from_logits)
     a = arguments("categorical_cross_entropy", y_pred, y_true, reduction, "rows")
     logs = log_softmax(a.pred) if from_logits else logarithm(a.xp, a.pred)
+    if from_logits:
+        # a class whose logit is minus infinity costs nothing where it is not the one
+        zero = a.xp.zeros((), dtype=logs.dtype, **placement(logs))
+        logs = a.xp.where((a.true == 0) & (logs == -math.inf), zero, logs)
     return reduced(a, -a.xp.sum(a.true * logs, axis=-1), reduction)
 
 
@@ -83,6 +93,7 @@ def categorical_cross_entropy_vjp(
     reduction: str = "mean",
     from_logits: bool = False,
 ) -> LossGradients:
+    check_flag("categorical_cross_entropy_vjp", "from_logits", from_logits)
     a = arguments("categorical_cross_entropy_vjp", y_pred, y_true, reduction, "rows", dy)
     if from_logits:
         logs = log_softmax(a.pred)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from arrayconv.namespace import Array, cast, placement
 from arrayconv.ops.activation import log_softmax, softmax
+from arrayconv.ops.layout import check_flag
 from arrayconv.ops.loss.reduction import (
     Arguments,
     LossGradients,
@@ -51,7 +52,8 @@ def sparse_categorical_cross_entropy(
     Raises
     ------
     TypeError
-        A ``y_pred`` that is not real floating, labels that are not integer, arrays of two libraries.
+        A ``y_pred`` that is not real floating, labels that are not integer, arrays of two libraries, a
+        ``from_logits`` that is no bool.
     ValueError
         Labels of another shape than ``y_pred``'s without its last axis, an empty ``y_pred``, ``dy``
         of the wrong shape, an unknown reduction.
@@ -78,6 +80,7 @@ def sparse_categorical_cross_entropy(
     array([[-0.25, 0.25],
            [ 0.5 , -0.5 ]])
     """
+    check_flag("sparse_categorical_cross_entropy", "from_logits", from_logits)
     a = arguments("sparse_categorical_cross_entropy", y_pred, y_true, reduction, "classes")
     xp = a.xp
     hit, valid = _hits(a)
@@ -96,6 +99,7 @@ def sparse_categorical_cross_entropy_vjp(
     from_logits: bool = False,
 ) -> LossGradients:
     op = "sparse_categorical_cross_entropy_vjp"
+    check_flag(op, "from_logits", from_logits)
     a = arguments(op, y_pred, y_true, reduction, "classes", dy)
     xp = a.xp
     hit, valid = _hits(a)

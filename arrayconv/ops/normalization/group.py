@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+from typing import Any
+
 from arrayconv.namespace import Array, accumulator, array_namespace, cast, promoted
 from arrayconv.ops.layout import check_gradient, check_layout
 from arrayconv.ops.normalization.statistics import (
@@ -16,7 +19,6 @@ from arrayconv.ops.normalization.statistics import (
     shaped,
     total,
 )
-from arrayconv.window import per_axis
 
 
 def group_norm(
@@ -79,7 +81,8 @@ def group_norm(
     >>> ac.group_norm_vjp(np.ones((1, 1, 4)), x, groups=2).dx[0, 0, :]
     array([0., 0., 0., 0.])
     """
-    return _group_norm("group_norm", x, gamma, beta, groups, eps, data_format)
+    count = _count("group_norm", groups)
+    return _group_norm("group_norm", x, gamma, beta, count, eps, data_format)
 
 
 def group_norm_vjp(
@@ -92,7 +95,8 @@ def group_norm_vjp(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> NormGradients:
-    return _group_norm_vjp("group_norm_vjp", dy, x, gamma, beta, groups, eps, data_format)
+    count = _count("group_norm_vjp", groups)
+    return _group_norm_vjp("group_norm_vjp", dy, x, gamma, beta, count, eps, data_format)
 
 
 group_norm_vjp.__doc__ = group_norm.__doc__
@@ -233,6 +237,18 @@ def _group_norm_vjp(
     return NormGradients(cast(xp, xp.reshape(dx, x.shape), x.dtype), dgamma, dbeta)
 
 
+def _count(op: str, groups: Any) -> int:
+    try:
+        count = None if isinstance(groups, bool) else operator.index(groups)
+    except TypeError:
+        count = None
+    if count is None:
+        raise TypeError(f"{op}: groups expects an int, got {groups!r}")
+    if count < 1:
+        raise ValueError(f"{op}: groups must be at least 1, got {groups!r}")
+    return count
+
+
 def _groups(
     op: str, x: Array, groups: int | None, data_format: str
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
@@ -241,10 +257,12 @@ def _groups(
         check_layout(op, x.shape, data_format)
     at = channel_axis(op, x.shape, data_format)
     channels = x.shape[at]
-    (count,) = (channels,) if groups is None else per_axis(op, "groups", groups, 1)
-    if count == 0 or channels % count:
+    count = channels if groups is None else groups
+    if channels % (count or 1):
         raise ValueError(f"{op}: groups must divide the {channels} channels of x, got {count}")
-    split = (*x.shape[:at], count, channels // count, *x.shape[at + 1 :])
+    # instances of no channels are as many as their channels: none, and none is empty
+    split = (*x.shape[:at], count, channels // count if count else 1, *x.shape[at + 1 :])
     axes = tuple(axis for axis in range(1, len(split)) if axis != at)
-    check_axes(op, x.shape, [axis for axis in range(1, x.ndim) if axis != at])
+    if 0 in (split[axis] for axis in axes):
+        check_axes(op, x.shape, range(1, x.ndim))
     return split, axes, (channels,), tuple(n if a == at else 1 for a, n in enumerate(x.shape))

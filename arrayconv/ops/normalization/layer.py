@@ -140,7 +140,7 @@ def _features(op: str, x: Array, axes: Any) -> tuple[tuple[int, ...], ...]:
         raise ValueError(f"{op}: axes expects axes of x, which has {x.ndim}, got {axes!r}")
     ordered = tuple(sorted({axis % x.ndim for axis in chosen}))
     if len(ordered) < len(chosen):
-        raise ValueError(f"{op}: axes names an axis twice: {axes!r}")
+        raise ValueError(f"{op}: axes expects every axis once, got {axes!r}")
     check_axes(op, x.shape, ordered)
     full = tuple(n if axis in ordered else 1 for axis, n in enumerate(x.shape))
     return ordered, tuple(x.shape[axis] for axis in ordered), full

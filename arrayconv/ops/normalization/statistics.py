@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any, NamedTuple
 
 from arrayconv.namespace import Array, Namespace, accumulator, cast
-from arrayconv.ops.layout import DATA_FORMATS
+from arrayconv.ops.layout import DATA_FORMATS, number, summed
 
 
 class NormGradients(NamedTuple):
@@ -34,7 +33,7 @@ def total(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
     one long sum and reads channels-last memory in order.
     """
     for axis in sorted(axes):
-        x = xp.sum(x, axis=axis, keepdims=True)
+        x = summed(xp, x, axis)
     return x
 
 
@@ -75,12 +74,11 @@ def inverse_deviation(xp: Namespace, var: Array, eps: float) -> Array:
 
 
 def check_eps(op: str, eps: Any) -> float:
-    """``eps`` as a Python float, which no dtype is widened by."""
-    if isinstance(eps, bool) or not isinstance(eps, Real):
-        raise TypeError(f"{op}: eps must be a number, got {eps!r}")
-    if not 0 <= float(eps) < math.inf:
+    """``eps`` as a Python float; raise ``ValueError`` for one that is negative or infinite."""
+    value = number(op, "eps", eps)
+    if not 0 <= value < math.inf:
         raise ValueError(f"{op}: eps must not be negative, nor infinite, got {eps!r}")
-    return float(eps)
+    return value
 
 
 def parameter(

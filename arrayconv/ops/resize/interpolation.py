@@ -84,7 +84,8 @@ def resize(
     -----
     PyTorch's ``nearest`` is ``coordinates="asymmetric"``, its ``nearest-exact``, ``jax.image`` and
     Keras the default; ONNX rounds ``"half_down"`` by default, and the coordinates have its names
-    (ONNX operator ``Resize``).
+    (ONNX operator ``Resize``). PyTorch's own ``nearest`` of images, though not of sequences,
+    doubles every cell where an explicit scale gives exactly twice the cells, as 2.3 does for 3.
 
     Examples
     --------
