@@ -221,7 +221,8 @@ def _choose(problem: Problem, settings: Settings) -> tuple[str, str]:
         if problem.traits.mutable and channels <= FEW_RESULTS:
             return "planes", "few channels: whole image rows are added"
         return "columns", "one product, then an overlap-add"
-    if wide and problem.kind == "correlate" and channels <= stacked.FEW_CHANNELS:
+    flat = len(window.size) == 2 or not problem.traits.mutable
+    if wide and flat and problem.kind == "correlate" and channels <= stacked.FEW_CHANNELS:
         return "stacked", "few channels and features: one product for all kernel rows"
     if wide and problem.traits.mutable:
         return "rows", "few features: columns along the last axis only"
