@@ -207,6 +207,11 @@ def test_h5_without_names_and_with_labels_in_a_column(tmp_path):
         ({"test_set_y": np.ones(4) / 2}, "test_set_y must hold class numbers from 0"),
         ({"test_set_y": -np.arange(4)}, "test_set_y must hold class numbers from 0"),
         ({"test_set_y": np.full(4, 2)}, "label 2 has no name, list_classes has 2"),
+        ({"train_set_y": np.zeros(10), "test_set_y": np.zeros(4)}, "two or more classes, every label is 0"),
+        (
+            {"train_set_y": np.arange(10) % 2 * 10**9, "drop": ("list_classes",)},
+            "label 1000000000 occurs and label 2 does not",
+        ),
         ({"test_set_x": np.ones((4, 5, 5, 3))}, r"\(4, 4, 3\) and those of test_set_x \(5, 5, 3\)"),
         ({"train_set_x": np.ones((0, 4, 4, 3))}, "train_set_x must have shape .N, ...."),
         ({"train_set_x": np.asarray([b"a"] * 10).reshape(10, 1)}, "must hold real numbers"),
@@ -483,3 +488,11 @@ def test_load_of_something_else(tmp_path):
     (tmp_path / "data.csv").touch()
     with pytest.raises(DataError, match=r"or an h5 file \(.h5\)$"):
         data.load(tmp_path / "data.csv")
+
+
+def test_integers_of_numpy_are_integers():
+    labels = np.asarray([0, 1])
+    assert data.one_hot(labels, labels.max() + 1).shape == (2, 2)
+    assert len(data.Batches(labels, batch_size=np.int64(1))) == 2
+    with pytest.raises(TypeError, match=r"batch_size must be an int, got 2\.0"):
+        data.Batches(labels, batch_size=2.0)

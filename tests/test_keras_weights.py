@@ -203,3 +203,16 @@ def test_keras_weights_of_a_half_type(keras, tmp_path):
         ours.load_weights(path)
         want = np.asarray(theirs.get_weights()[0], dtype=np.float64)
         np.testing.assert_array_equal(ours.get_weights()[0], want)
+
+
+@pytest.mark.parametrize(
+    "key", ["layers", "layers/dense/vars", "layers/dense/vars/kernel", "layers/dense/vars/0/a"]
+)
+def test_h5_files_of_another_layout(tmp_path, key):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "strange.weights.h5"
+    with h5py.File(path, "w") as file:
+        file[key] = np.ones(3)
+    ours = models.Sequential([models.Dense(3, input_shape=(3,))])
+    with pytest.raises(ValueError, match=r"strange.weights.h5: this is no weights file of Keras 3"):
+        ours.load_weights(path)

@@ -1,7 +1,9 @@
 """Models as graphs: order, weights, shared layers, several inputs and outputs, memory, pictures and errors."""
 
+import copy
 import gc
 import json
+import pickle
 import weakref
 
 import numpy as np
@@ -602,3 +604,57 @@ def test_a_layer_of_ones_own():
     again = models.from_config(json.loads(json.dumps(model.config())))
     np.testing.assert_array_equal(again(np.ones((1, 3))), [[3, 3, 3]])
     assert repr(again.layers[0]) == "Scale(name='scale', start=3.0)"
+
+
+def test_models_of_unnamed_layers_are_put_together(tmp_path):
+    encoder = models.Sequential([models.Dense(3, input_shape=(4,))])
+    decoder = models.Sequential([models.Dense(4)])
+    start = models.Input((4,))
+    shared = encoder.layers[0]
+    together = [
+        models.Sequential([encoder, decoder]),
+        models.Model(start, decoder(encoder(start))),
+        models.Sequential([models.Input((4,)), models.Dense(3), models.Dense(4, name="dense")]),
+    ]
+    x = np.ones((2, 4))
+    for model in together:
+        assert model.count_params() == 31
+        assert set(model.weights) == {
+            f"{n}/{w}" for n in ("dense", "dense_1") for w in ("kernel", "bias")
+        }
+        model.compile("sgd", "mse")
+        model.fit(x, 2 * x, verbose=0)
+        model.save(tmp_path / "both.safetensors")
+        again = models.load(tmp_path / "both.safetensors")
+        assert list(again.weights) == list(model.weights)
+        np.testing.assert_array_equal(again(x), model(x))
+    # the models inside keep their names, and share the weights
+    assert list(encoder.weights) == list(decoder.weights) == ["dense/kernel", "dense/bias"]
+    assert together[0].get_layer("dense_1") is decoder.layers[0]
+    np.testing.assert_array_equal(together[0](x), decoder(encoder(x)))
+    second = models.Sequential([models.Input((4,)), models.Dense(4), shared, models.Dense(2)])
+    assert [name for name in second.weights if "kernel" in name] == [
+        "dense/kernel", "dense_1/kernel", "dense_2/kernel"
+    ]  # fmt: skip
+    assert second.layers[1] is shared
+    # a file's models, whose names came from classes too
+    models.Sequential([models.load(tmp_path / "both.safetensors"), models.Dense(1)])
+
+
+def test_two_given_names_that_are_the_same_are_an_error():
+    with pytest.raises(ValueError, match="two layers are called 'a'"):
+        models.Sequential([models.Dense(3, name="a", input_shape=(4,)), models.Dense(3, name="a")])
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_model_that_was_used_is_copied(twin):
+    x = np.ones((4, 2), dtype=np.float32)
+    model = models.Sequential([models.Dense(2, input_shape=(2,))])
+    model.compile("adam", "mse")
+    model.fit(x, x, verbose=0)
+    before = model.predict(x)
+    other = twin(model)
+    other.fit(x, x, verbose=0)
+    np.testing.assert_array_equal(model.predict(x), before)
+    model.fit(x, x, verbose=0)
+    np.testing.assert_array_equal(model.predict(x), other.predict(x))

@@ -468,8 +468,11 @@ ERRORS = [
         "Dense: get_weights needs weights, and it has none yet",
     ),
     (lambda: models.Dense(2).count_params(), ValueError, "count_params needs an input shape"),
-    (lambda: models.Conv2D, AttributeError, "here it is Conv, for 1-D to 3-D"),
-    (lambda: models.MaxPooling2D, AttributeError, "here it is MaxPool"),
+    (lambda: models.Conv2D, ImportError, "here it is Conv, for 1-D to 3-D"),
+    (lambda: models.load_model, ImportError, "here it is load"),
+    (lambda: models.layers, ImportError, "are in arrayconv.models itself"),
+    (lambda: models.Conve, AttributeError, "no attribute 'Conve'"),
+    (lambda: models.MaxPooling2D, ImportError, "here it is MaxPool"),
     (lambda: models.Input(784), ValueError, "Input: a shape is a tuple of positive ints"),
     (lambda: models.set_seed(-1), ValueError, "seed must be an int of at least 0, got -1"),
 ]

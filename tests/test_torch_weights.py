@@ -241,3 +241,10 @@ def test_torch_weights_of_a_half_type(torch, tmp_path):
     ours.load_weights(path)
     want = net[0].weight.detach().float().numpy().T
     np.testing.assert_array_equal(ours.get_weights()[0], want)
+
+
+def test_a_module_in_place_of_its_state_dict():
+    torch = pytest.importorskip("torch")
+    model = models.Sequential([models.Dense(2, input_shape=(3,))])
+    with pytest.raises(TypeError, match=r"give module.state_dict\(\)"):
+        models.load_torch_weights(model, torch.nn.Linear(3, 2))

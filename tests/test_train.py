@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -208,6 +209,7 @@ def test_bytes_are_scaled_and_other_numbers_kept():
     y = np.asarray([1, 0])
     x, labels = place(np.asarray([[0], [255]], dtype=np.uint8), y)
     assert (x.dtype, x.tolist(), labels.tolist()) == (np.float32, [[0.0], [1.0]], [1, 0])
+    assert place(np.asarray([[65535]], dtype=np.uint16), y)[0].tolist() == [[1.0]]
     x, _ = place(np.asarray([[-3.0], [700.0]]), y)
     assert (x.dtype, x.tolist()) == (np.float32, [[-3.0], [700.0]])
 
@@ -252,11 +254,26 @@ def test_ctrl_c_leaves_the_epochs_done(capsys, tmp_path, course_file, monkeypatc
         (("--data", "digits", "--seed", "-1"), "--seed: expected at least 0, got -1"),
         (("--data", "{h5}", "--out", "{h5}"), "--out .*happy.h5: it cannot be made a folder"),
         (("--data", "{h5}x.h5"), "happy.h5x.h5: there is no such file"),
+        (("--data", "{nan}"), "x of .* holds NaN or inf"),
+        (("--data", "{grey}"), r"images must have shape \(N, H, W, C\), got \(24, 8, 8\); x\[..., None\]"),
+        (("--data", "{wide}"), "uint8 or uint16, which are scaled to 1, or floating, got int64"),
     ],
 )  # fmt: skip
 def test_one_line_says_what_is_wrong(capsys, tmp_path, course_file, monkeypatch, argv, message):
+    h5py = pytest.importorskip("h5py")
     monkeypatch.chdir(tmp_path)
-    assert train(*(part.format(h5=course_file) for part in argv)) == 2
+    images = {
+        "nan": np.full((24, 8, 8, 3), np.nan),
+        "grey": np.zeros((24, 8, 8), dtype=np.uint8),
+        "wide": np.zeros((24, 8, 8, 3), dtype=np.int64),
+    }
+    files = {"h5": course_file}
+    for name, values in images.items():
+        files[name] = shutil.copy(course_file, tmp_path / f"{name}.h5")
+        with h5py.File(files[name], "a") as file:
+            del file["train_set_x"], file["test_set_x"]
+            file["train_set_x"], file["test_set_x"] = values, values[:8]
+    assert train(*(part.format(**files) for part in argv)) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert re.search(message, captured.err)

@@ -49,7 +49,8 @@ def run(values, *callbacks, name="val_loss", model=None):
         ([3, 2, 2, 2, 2], {"patience": 2}, 4),
         ([1, 2, 3, 2, 1], {"patience": 1, "mode": "max"}, 4),
         ([3, 4, 5, 6, 7], {"patience": 1, "start_from_epoch": 3}, 5),
-        ([3, 2, 1, 0.5, 0.1], {"patience": 2, "baseline": 0.6}, 2),
+        ([3, 2, 1, 0.5, 0.1], {"patience": 2, "baseline": 0.6}, 5),
+        ([3, 2, 2.5, 0.5, 0.1], {"patience": 1, "baseline": 0.01}, 3),
         ([3, np.nan, np.nan, 1, 0], {"patience": 2}, 3),
     ],
 )
@@ -348,3 +349,11 @@ def test_a_killed_fit_leaves_the_lines_of_its_epochs():
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=buffered)
     assert done.returncode == 9
     assert [text[:9] for text in done.stdout.splitlines()] == ["Epoch 1/5", "Epoch 2/5"]
+
+
+def test_checkpoint_in_a_file_of_keras():
+    checkpoint = models.ModelCheckpoint("b.keras", save_weights_only=True)
+    with pytest.raises(
+        ValueError, match="ModelCheckpoint: path must end in .safetensors, got b.keras"
+    ):
+        run([1], checkpoint)

@@ -387,6 +387,32 @@ CALLS = [
     (lambda: compiled().fit([(X,)]), ValueError, r"each batch of x must be \(x, y\)"),
     (lambda: compiled().fit([]), ValueError, "x gave no batches"),
     (lambda: compiled().fit(X, LABELS, epochs=1.5), ValueError, "epochs must be an int"),
+    (
+        lambda: compiled().fit(X, LABELS, initial_epoch=-1),
+        ValueError,
+        "initial_epoch must be an int",
+    ),
+    (
+        lambda: compiled().fit(X, LABELS, initial_epoch="0"),
+        ValueError,
+        "initial_epoch must be an int",
+    ),
+    (
+        lambda: compiled().fit([(X, LABELS)], steps_per_epoch=0),
+        ValueError,
+        "int of at least 1, got 0",
+    ),
+    (
+        lambda: compiled().fit(X, LABELS, validation_split="0.2"),
+        ValueError,
+        "validation_split must",
+    ),
+    (
+        lambda: compiled().fit(X, LABELS, class_weight=[1, 2]),
+        TypeError,
+        "class_weight must be a dict",
+    ),
+    (lambda: compiled().fit(X, LABELS, class_weight={0: None}), TypeError, "got 0: None"),
     (lambda: compiled().fit(X, LABELS, verbose=3), ValueError, "verbose must be"),
     (lambda: compiled().fit(X, LABELS, batch_size=0), ValueError, "batch_size must be positive"),
     (lambda: compiled().fit(X, LABELS, validation_split=1.0), ValueError, "validation_split must"),
@@ -416,7 +442,24 @@ CALLS = [
     (lambda: models.SGD(-1), ValueError, "SGD: learning_rate must be a number"),
     (lambda: models.SGD(clipnorm=1, clipvalue=1), ValueError, "give one of clipnorm"),
     (lambda: models.SGD(momentum=1.0), ValueError, r"momentum must be in \[0, 1\)"),
-    (lambda: models.Adam(lr=0.1), TypeError, "lr"),
+    (
+        lambda: models.Adam(lr=0.1),
+        TypeError,
+        "Adam: unknown argument 'lr'; did you mean 'learning_rate'",
+    ),
+    (
+        lambda: models.AdamW(beta1=0.1),
+        TypeError,
+        "AdamW: unknown argument 'beta1'; did you mean 'beta_1'",
+    ),
+    (lambda: compiled().fit(X, LABELS + 9), ValueError, "from 0 to 3, the output having 4 classes"),
+    (lambda: compiled().fit(X, LABELS[None]), ValueError, r"fit: .* y has 1; y\.T turns"),
+    (
+        lambda: compiled().fit(X, LABELS, sample_weight=np.ones(7)),
+        ValueError,
+        "fit: .* x has 40, sample_weight has 7",
+    ),
+    (lambda: compiled().predict(X, steps=0), ValueError, "predict: steps must be an int"),
     (lambda: models.PiecewiseConstantDecay([1], [1]), ValueError, "one number more"),
     (lambda: models.CosineDecay(0.1, 0), ValueError, "decay_steps must be positive"),
 ]
@@ -500,3 +543,95 @@ def test_a_compiled_epoch_gives_its_buffers_away():
     function(state, (x,), (y,), None, masks, rates)
     assert all(w.is_deleted() for w in state.weights.values())
     assert not any(w.is_deleted() for w in own.values())
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+@pytest.mark.parametrize("library", ["numpy", "jax.numpy", "torch"])
+def test_wide_labels_do_not_wrap_round(library, dtype):
+    namespace = pytest.importorskip(library)
+    x = namespace.asarray(X.astype(np.float32))
+    compiled().fit(x, LABELS.astype(dtype), verbose=0)
+    with pytest.raises(ValueError, match="expects whole numbers from 0"):
+        compiled().fit(x, LABELS.astype(dtype) + dtype(2**32), verbose=0)
+
+
+@pytest.mark.parametrize("endless", [False, True])
+def test_a_model_built_by_its_data_goes_back_to_its_first_weights(endless):
+    def made():
+        models.set_seed(3)
+        model = models.Sequential([models.Dense(4, activation="softmax")])
+        model.compile("adam", LOSS)
+        return model
+
+    first = made()
+    first.build((5,))
+    x = np.random.default_rng(0).normal(size=(20, 5))
+    y = np.arange(20) % 4
+    batches = [(x[:10], y[:10]), (x[10:], y[10:])]
+    model = made()
+    with pytest.raises(ValueError, match="expects whole numbers"):
+        model.fit(
+            iter(batches) if endless else batches,
+            steps_per_epoch=2 if endless else None,
+            validation_data=[(x, y + 9)],
+            verbose=0,
+        )
+    for got, want in zip(model.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, want)
+    # the batch that was looked at is not lost
+    model.fit(iter(batches), verbose=0)
+    assert model._trained.step == 2
+
+
+def test_integers_of_numpy_are_integers():
+    compiled().fit(X, LABELS, batch_size=np.int64(4), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "metric", "message"),
+    [
+        (LOSS, "categorical_accuracy", "use 'sparse_categorical_accuracy'"),
+        (LOSS, "top_k_categorical_accuracy", "use 'sparse_top_k_categorical_accuracy'"),
+        ("mse", "sparse_categorical_accuracy", "use 'categorical_accuracy'"),
+        ("mse", "sparse_top_k_categorical_accuracy", "use 'top_k_categorical_accuracy'"),
+    ],
+)
+def test_metrics_of_targets_of_another_kind(loss, metric, message):
+    model = dense_network()
+    model.compile("adam", loss, metrics=[metric])
+    y = LABELS if loss == LOSS else np.eye(4)[LABELS]
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y, verbose=0)
+
+
+def test_labels_of_two_classes_for_one_output():
+    model = models.Sequential([models.Dense(1, activation="sigmoid", input_shape=(2,))])
+    model.compile("adam", LOSS)
+    with pytest.raises(ValueError, match="use loss='binary_crossentropy'"):
+        model.fit(np.ones((2, 2)), np.asarray([0, 1]), verbose=0)
+
+
+def test_steps_and_the_size_of_batches_of_validation():
+    model = compiled()
+    assert model.predict(X, batch_size=8, steps=2).shape[0] == 16
+    np.testing.assert_array_equal(model.predict_on_batch(X), model.predict(X, batch_size=40))
+    first = model.evaluate(X[:8], LABELS[:8], verbose=0)
+    np.testing.assert_allclose(model.evaluate(X, LABELS, 8, 0, steps=1), first, rtol=1e-6)
+    seen = []
+    validation = model._validation
+    model._validation = lambda data, size: seen.append(size) or validation(data, size)
+    model.fit(X, LABELS, 8, verbose=0, validation_split=0.5, validation_batch_size=5)
+    assert seen == [5]
+
+
+def test_validation_steps():
+    def endless():
+        while True:
+            yield X[:8], LABELS[:8]
+
+    whole = compiled().fit(X, LABELS, validation_data=(X[:8], LABELS[:8]), epochs=2, verbose=0)
+    for data in (endless(), [(X[:8], LABELS[:8]), (X[8:], LABELS[8:])]):
+        history = compiled().fit(
+            X, LABELS, validation_data=data, validation_steps=1, epochs=2, verbose=0
+        )
+        np.testing.assert_allclose(history.history["val_loss"], whole.history["val_loss"])

@@ -73,8 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
-    except ValueError as error:
-        # a wrong argument or file; anything else is a fault of the program and keeps its traceback
+    except (ValueError, FloatingPointError) as error:
+        # a wrong argument, file or number in it; anything else is a fault of the program and keeps its traceback
         print(f"arrayconv: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -110,6 +110,7 @@ def train(args: argparse.Namespace) -> int:
     # of a library's devices, the last is the accelerator
     backend = _chosen([args.backend])[-1]
     found = data.load(args.data)
+    _check_images(args.data, found.x_train)
     folder = _folder(args.out)
     models.set_seed(args.seed)
     model = _network(args.model, found)
@@ -172,6 +173,19 @@ def train(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_images(name: str, x: Any) -> None:
+    if len(x.shape) != 4:
+        raise ValueError(
+            f"--data {name}: images must have shape (N, H, W, C), got {tuple(x.shape)}; x[..., None] adds the axis of "
+            "one channel"
+        )
+    if x.dtype.kind not in "f" and x.dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            f"--data {name}: images must be uint8 or uint16, which are scaled to 1, or floating, got {x.dtype}: "
+            "what white is there cannot be known"
+        )
+
+
 def _folder(path: str) -> Path:
     folder = Path(path)
     try:
@@ -200,7 +214,7 @@ def _placed(backend: Backend, dtype: str) -> Callable[[Any, Any], tuple[Any, Any
     """Return a function that scales a batch of NumPy arrays and moves it to the library."""
 
     def place(x: NDArray[Any], y: NDArray[np.int64]) -> tuple[Any, Any]:
-        scale = 255 if x.dtype == np.uint8 else 1
+        scale = np.iinfo(x.dtype).max if x.dtype.kind == "u" else 1
         return backend.asarray(x.astype(dtype) / np.dtype(dtype).type(scale)), backend.asarray(y)
 
     return place

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arrayconv.data.h5 import H5Rows
-from arrayconv.data.rows import Rows
+from arrayconv.data.rows import Rows, whole
 from arrayconv.namespace import Array, array_namespace, placement
 
 
@@ -72,8 +72,7 @@ class Batches:
         seed: int = 0,
         transform: Callable[..., Any] | None = None,
     ) -> None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int):
-            raise TypeError(f"Batches: batch_size must be an int, got {batch_size!r}")
+        batch_size = whole("Batches", "batch_size", batch_size)
         if batch_size < 1:
             raise ValueError(f"Batches: batch_size must be positive, got {batch_size}")
         self._x = _sources("x", x)

@@ -64,7 +64,8 @@ def open_h5(path: str | os.PathLike[str]) -> DataSet:
     ------
     DataError
         If the file is missing, truncated, no h5 file, lacks a key (the message lists those it
-        has), or its shapes or labels disagree.
+        has), its shapes or labels disagree, it has a single class, or, without ``list_classes``,
+        labels that leave out a number.
 
     Examples
     --------
@@ -130,9 +131,18 @@ def _data_set(h5py: Any, path: Path, file: Any) -> DataSet:
             f"{path}: rows of train_set_x have shape {x_train.shape[1:]} and those of test_set_x "
             f"{x_test.shape[1:]}"
         )
-    count = int(max(y_train.max(), y_test.max())) + 1
+    labels = np.unique(np.concatenate((y_train, y_test)))
+    count = int(labels[-1]) + 1
+    if len(labels) < 2:
+        raise DataError(f"{path}: expected two or more classes, every label is {labels[0]}")
     if names and count > len(names):
         raise DataError(f"{path}: label {count - 1} has no name, list_classes has {len(names)}")
+    if not names and count > len(labels):
+        unused = int(np.flatnonzero(labels != np.arange(len(labels)))[0])
+        raise DataError(
+            f"{path}: label {count - 1} occurs and label {unused} does not: class numbers must count from 0 "
+            "without gaps, or list_classes name every class"
+        )
     return DataSet(x_train, y_train, x_test, y_test, names or tuple(map(str, range(count))))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from arrayconv.data.rows import whole
 from arrayconv.namespace import Array, DType, array_namespace, placement
 
 
@@ -38,8 +39,7 @@ def one_hot(labels: Array, classes: int, *, dtype: DType = None) -> Array:
            [0., 0., 1.]], dtype=float32)
     """
     xp = array_namespace("one_hot", labels=labels)
-    if isinstance(classes, bool) or not isinstance(classes, int):
-        raise TypeError(f"one_hot: classes must be an int, got {classes!r}")
+    classes = whole("one_hot", "classes", classes)
     if classes < 1:
         raise ValueError(f"one_hot: classes must be positive, got {classes}")
     if not xp.isdtype(labels.dtype, "integral"):

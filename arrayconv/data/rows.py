@@ -79,6 +79,16 @@ class DataSet:
     classes: tuple[str, ...]
 
 
+def whole(op: str, name: str, value: Any) -> int:
+    """An int, NumPy's and an array of one included, or a ``TypeError``."""
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{op}: {name} must be an int, got {value!r}") from None
+
+
 def needs(module: str, what: str) -> Any:
     """Import an optional package, or raise `DataError` with what to install."""
     try:

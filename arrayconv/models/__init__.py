@@ -188,8 +188,21 @@ _KERAS = {
 }
 
 
+# What Keras has elsewhere or under another name.
+_ELSEWHERE = {
+    "layers": "the layers are in arrayconv.models itself",
+    "load_model": "here it is load",
+    "save_model": "here it is save",
+}
+
+
 def __getattr__(name: str) -> Any:
     stem = "".join(c for c in name.removesuffix("Transpose") if c not in "123").removesuffix("D")
     stem = _KERAS.get(stem, stem) + ("Transpose" if name.endswith("Transpose") else "")
-    hint = f"; here it is {stem}, for 1-D to 3-D by the input's rank" if stem in __all__ else ""
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    hint = _ELSEWHERE.get(name, "")
+    if stem in __all__:
+        hint = f"here it is {stem}, for 1-D to 3-D by the input's rank"
+    if hint:
+        # `from arrayconv.models import Conv2D` passes the words of an AttributeError over
+        raise ImportError(f"module {__name__!r} has no attribute {name!r}; {hint}", name=__name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -210,7 +210,9 @@ class EarlyStopping(_Monitor):
                 self._weights = self.model.get_weights()
             if self.baseline is None or self.better(value, self.baseline):
                 self._wait = 0
-        if self._wait >= max(self.patience, 1):
+            # the best so far is no reason to stop, whatever the baseline
+            return
+        if epoch > 0 and self._wait >= max(self.patience, 1):
             self.stopped_epoch = epoch
             self.model.stop_training = True
             if self.verbose:
@@ -239,14 +241,17 @@ class ModelCheckpoint(_Monitor):
         1 prints each saving.
     save_best_only : bool
         Whether to save only when ``monitor`` is better than ever.
+    save_weights_only : bool
+        As in Keras, without effect: a file of `save` holds the structure beside the weights, and
+        `load_weights` reads these alone.
     mode : {"auto", "min", "max"}
         Which way is better.
 
     Raises
     ------
     ValueError
-        From ``fit``, before the first epoch: a ``monitor`` or a name in ``filepath`` that is not in the
-        history.
+        From ``fit``, before the first epoch: a ``filepath`` that `save` does not write to, a ``monitor``
+        or a name in ``filepath`` that is not in the history.
 
     Examples
     --------
@@ -260,6 +265,7 @@ class ModelCheckpoint(_Monitor):
         monitor: str = "val_loss",
         verbose: int = 0,
         save_best_only: bool = False,
+        save_weights_only: bool = False,
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, mode, 0.0, None)
@@ -269,7 +275,9 @@ class ModelCheckpoint(_Monitor):
     def on_train_begin(self, logs: Logs) -> None:
         if self.save_best_only:
             super().on_train_begin(logs)
-        self._path(0, dict.fromkeys(self.params["metrics"], 0.0))
+        from arrayconv.models.weights import check_path
+
+        check_path("ModelCheckpoint", self._path(0, dict.fromkeys(self.params["metrics"], 0.0)))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.save_best_only:

@@ -93,6 +93,10 @@ class Compiled:
         self.optimizer, self._plan, self._steps = chosen, plan, None
         self._trained = Trained()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # compiled functions can be neither copied nor pickled, and are made again when they are asked for
+        return {k: v for k, v in vars(self).items() if k not in ("_steps", "_predict")}
+
     def _compiled(self, op: str) -> Plan:
         if self._plan is None:
             raise ValueError(

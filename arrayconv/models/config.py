@@ -7,23 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 from arrayconv.models.inputs import InputLayer
 from arrayconv.models.layer import LAYERS, Layer, Node
-from arrayconv.models.names import lookup
+from arrayconv.models.names import is_class_name, lookup
 
 if TYPE_CHECKING:
     from arrayconv.models.graph import Graph
     from arrayconv.models.model import Model
 
 
-def layer_config(layer: Layer) -> dict[str, Any]:
-    """A layer's class and its arguments."""
-    return {"class": type(layer).__name__, **layer.config()}
+def layer_config(layer: Layer, name: str) -> dict[str, Any]:
+    """A layer's class and its arguments, under the name that it has in a model."""
+    return {"class": type(layer).__name__, **layer.config(), "name": name}
 
 
 def layer_from_config(config: Mapping[str, Any]) -> Layer:
     """The layer that `layer_config` described, without weights."""
     arguments = dict(config)
-    kind = lookup("from_config", "class", arguments.pop("class", None), LAYERS)
-    return kind(**arguments)
+    try:
+        kind = lookup("from_config", "class", arguments.pop("class", None), LAYERS)
+    except ValueError as error:
+        raise ValueError(f"{error}; define or import a layer of your own first") from None
+    layer = kind(**arguments)
+    layer.named_by_class = is_class_name(kind, layer.name)
+    return layer
 
 
 def graph_config(graph: Graph) -> dict[str, Any]:
@@ -32,6 +37,7 @@ def graph_config(graph: Graph) -> dict[str, Any]:
     starts = {node: node.layer for node in graph.inputs if not node.inputs}
     starts |= {n: InputLayer(n.shape, name=n.layer.name) for n in graph.inputs if n.inputs}
     layers = [*(layer for n, layer in starts.items() if n.inputs), *graph.layers]
+    own = {stand: node.layer for node, stand in starts.items()}
     numbers = {layer: i for i, layer in enumerate(layers)}
     places = {node: i for i, node in enumerate(graph.nodes)}
     nodes: list[list[Any]] = []
@@ -40,7 +46,7 @@ def graph_config(graph: Graph) -> dict[str, Any]:
         parents = () if start is not None else node.inputs
         nodes.append([numbers[start or node.layer], [places[p] for p in parents]])
     return {
-        "layers": [layer_config(layer) for layer in layers],
+        "layers": [layer_config(layer, graph.names[own.get(layer, layer)]) for layer in layers],
         "nodes": nodes,
         "inputs": [places[node] for node in graph.inputs],
         "outputs": [places[node] for node in graph.outputs],

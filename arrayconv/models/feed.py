@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +11,7 @@ import numpy as np
 
 from arrayconv.data.batches import Batches
 from arrayconv.models.arrays import beside, moved
-from arrayconv.namespace import Array, array_namespace, library, to_numpy
+from arrayconv.namespace import Array, Namespace, array_namespace, library, to_numpy
 
 
 class Batch(NamedTuple):
@@ -52,10 +54,12 @@ class Feed:
         steps: int | None = None,
         class_weight: Mapping[int, float] | None = None,
     ) -> None:
-        self.label, self._outputs, self._class_weight = label, tuple(outputs), class_weight
+        self.label, self._outputs = label, tuple(outputs)
+        self._class_weight = None if class_weight is None else _factors(label, class_weight)
         self._batches: Iterable[Any]
         self._names: tuple[str, ...] | None = None
         self._iterator: Iterator[Any] | None = None
+        self._begun: Iterator[Any] | None = None
         self._own, self._weighted = True, False
         # the arrays themselves, where all are known before the first batch
         self.arrays: Batch | None = None
@@ -73,6 +77,7 @@ class Feed:
         inputs = [_array(part) for part in x]
         targets = [_beside(part, inputs[0]) for part in self._targets(y)]
         weights = [] if sample_weight is None else [_beside(sample_weight, inputs[0])]
+        self._check_rows(inputs, targets, weights)
         size = 32 if batch_size is None else batch_size
         self._batches = Batches(
             tuple(inputs), (*targets, *weights), batch_size=size, shuffle=shuffle, seed=seed
@@ -98,6 +103,21 @@ class Feed:
                 )
         self._batches, self._steps, self._own = x, steps, False
 
+    def _check_rows(
+        self, inputs: Sequence[Any], targets: Sequence[Any], weights: Sequence[Any]
+    ) -> None:
+        """Raise ``ValueError`` unless everything has as many rows as the first input."""
+        rows = int(inputs[0].shape[0]) if inputs[0].shape else 0
+        parts = [("x", a) for a in inputs] + [("y", a) for a in targets]
+        for name, part in [*parts, *(("sample_weight", a) for a in weights)]:
+            shape = tuple(part.shape)
+            if shape[:1] == (rows,) or not shape or not inputs[0].shape:
+                continue
+            turned = "; y.T turns the course's (1, N) around" if shape == (1, rows) else ""
+            raise ValueError(
+                f"{self.label}: the numbers of rows differ: x has {rows}, {name} has {shape[0]}{turned}"
+            )
+
     def __len__(self) -> int:
         """The number of batches; 0 if not known."""
         if self._steps is not None:
@@ -107,10 +127,19 @@ class Feed:
         except TypeError:
             return 0
 
+    def peek(self) -> Batch | None:
+        """The first batch, which the next pass begins with; ``None`` if there is none."""
+        batches = iter(self._batches)
+        first = list(itertools.islice(batches, 1))
+        self._begun = itertools.chain(first, batches)
+        return self._batch(first[0]) if first else None
+
     def __iter__(self) -> Iterator[Batch]:
+        begun, self._begun = self._begun, None
         if self._steps is None:
-            yield from map(self._batch, self._batches)
+            yield from map(self._batch, self._batches if begun is None else begun)
             return
+        self._iterator = self._iterator if begun is None else begun
         for _ in range(self._steps):
             # an epoch goes on where the last one stopped, and starts anew at the end
             if self._iterator is None:
@@ -176,7 +205,7 @@ def carried(batch: Batch, like: Array) -> Batch:
 
     def label(a: Array) -> Array:
         same = array_namespace("fit", y=a) is xp
-        return a if same else beside(xp, to_numpy(a), like)
+        return a if same else beside(xp, _held(xp, to_numpy(a)), like)
 
     x = batch.x
     if isinstance(x, Mapping):
@@ -244,8 +273,26 @@ def class_weights(label: str, y: Array, weights: Mapping[int, float]) -> Array:
         raise ValueError(f"{label}: class_weight needs one class per sample, y has {y.ndim} axes")
     found = xp.astype(xp.zeros_like(y), xp.float32) + 1.0
     for number, weight in weights.items():
-        found = xp.where(y == number, xp.full_like(found, float(weight)), found)
+        found = xp.where(y == number, xp.full_like(found, weight), found)
     return found
+
+
+def _factors(label: str, given: Any) -> dict[int, float]:
+    """``class_weight`` as `fit` documents it, or an error."""
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"{label}: class_weight must be a dict of class number to factor, such as {{0: 1.0, 1: 2.5}}, got {given!r}"
+        )
+    factors = {}
+    for number, factor in given.items():
+        try:
+            factors[operator.index(number)] = float(factor)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{label}: class_weight must have class numbers as keys and factors as values, got "
+                f"{number!r}: {factor!r}"
+            ) from None
+    return factors
 
 
 def _array(value: Any) -> Any:
@@ -265,7 +312,20 @@ def _beside(value: Any, like: Any) -> Any:
     if not isinstance(value, np.ndarray) or isinstance(like, np.ndarray) or not _in_memory(like):
         return value
     xp = array_namespace("fit", x=like)
-    return value if library(xp) == "numpy" else beside(xp, value, like)
+    return value if library(xp) == "numpy" else beside(xp, _held(xp, value), like)
+
+
+def _held(xp: Namespace, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Integers as the library has them, and those it cannot hold at its limit: they would wrap round."""
+    if value.dtype.kind == "u" and value.dtype.itemsize > 1:
+        # libraries do little with the wider unsigned types
+        value = np.minimum(value, np.uint64(2**63 - 1)).astype(np.int64)
+    if value.dtype != np.int64:
+        return value
+    known = xp.__array_namespace_info__().dtypes(kind="signed integer")
+    widest = int(xp.iinfo(known.get("int64", xp.int32)).max)
+    clipped: np.ndarray[Any, Any] = np.clip(value, -widest - 1, widest)
+    return clipped
 
 
 def _described(value: Any) -> str:

@@ -53,6 +53,8 @@ class Graph:
         Every path from the outputs down must end in ``inputs``.
     label : str
         How errors call the model.
+    names : dict of Layer to str, optional
+        Those of another graph of the same layers.
 
     Attributes
     ----------
@@ -60,20 +62,29 @@ class Graph:
         In an order in which each comes after its inputs.
     layers : tuple of Layer
         Each once, in Keras's order.
+    names : dict of Layer to str
+        What each layer is called here, as `name_layers` gives it.
     weight_names : tuple of str
         ``"layer/weight"``, in Keras's order.
     """
 
-    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node], label: str) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Node],
+        outputs: Sequence[Node],
+        label: str,
+        names: dict[Layer, str] | None = None,
+    ) -> None:
         self.label = label
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         _check_ends(label, self.inputs, self.outputs)
         self.nodes, self.layers = ordered(label, self.inputs, self.outputs)
-        name_layers(label, self.layers)
+        starts = (node.layer for node in self.inputs if node.layer not in self.layers)
+        self.names = name_layers(label, [*self.layers, *starts]) if names is None else names
         self.weight_names = tuple(
-            f"{layer.name}/{name}" for layer in self.layers for name in layer.specs
+            f"{self.names[layer]}/{name}" for layer in self.layers for name in layer.specs
         )
-        self.keys = _keys(self.nodes)
+        self.keys = _keys(self.nodes, self.names)
         self._index = {node: i for i, node in enumerate(self.nodes)}
         self.steps = self._steps()
         self._ends = tuple(self._index[node] for node in self.outputs)
@@ -119,7 +130,7 @@ class Graph:
         if len(inputs) != len(self.inputs):
             raise ValueError(
                 f"{self.label}: takes {len(self.inputs)} inputs "
-                f"({', '.join(node.layer.name for node in self.inputs)}), got {len(inputs)}"
+                f"({', '.join(self.keys[node] for node in self.inputs)}), got {len(inputs)}"
             )
         for node, x in zip(self.inputs, inputs, strict=True):
             if tuple(x.shape[1:]) != node.shape or x.ndim < 1:
@@ -174,9 +185,10 @@ class Graph:
             x = tuple(values[source] for source in step.sources)
             mask = self._mask(step, masks) if training else None
             # a layer that occurs twice goes on from its first update
-            w = _local(step, weights, updates)
+            name = self.names[step.layer]
+            w = _local(step, name, weights, updates)
             y, new = step.stage.forward(w, *x, training=training, mask=mask)
-            updates |= {f"{step.layer.name}/{name}": value for name, value in new.items()}
+            updates |= {f"{name}/{weight}": value for weight, value in new.items()}
             values[step.target] = y
             if record and active[step.target]:
                 uses = step.stage.uses
@@ -231,14 +243,15 @@ class Graph:
             if dy is None:
                 continue
             need = any(active[source] for source in step.sources)
-            w = _local(step, weights, {})
+            layer = self.names[step.layer]
+            w = _local(step, layer, weights, {})
             dxs, dws = step.stage.backward(
                 dy, w, *x, y=y, training=tape.training, mask=mask, need=need
             )
             del x, y, dy
             for name, dw in dws.items():
                 if step.layer.trainable:
-                    _add(gradients, f"{step.layer.name}/{name}", dw)
+                    _add(gradients, f"{layer}/{name}", dw)
             for source, dx in zip(step.sources, dxs, strict=True):
                 if dx is not None and active[source]:
                     _add(upstream, source, dx)
@@ -249,7 +262,7 @@ class Graph:
     def trainable(self) -> tuple[str, ...]:
         """The names of the weights that are trained."""
         return tuple(
-            f"{layer.name}/{name}"
+            f"{self.names[layer]}/{name}"
             for layer in self.layers
             if layer.trainable
             for name, spec in layer.specs.items()
@@ -278,33 +291,50 @@ class Graph:
         return sum(layer.count_params() for layer in self.layers)
 
 
-def name_layers(label: str, layers: Sequence[Layer]) -> None:
-    """Name the layers that have no name yet by their class, and raise ``ValueError`` if two share one."""
-    seen: dict[str, Layer] = {}
+def name_layers(label: str, layers: Sequence[Layer]) -> dict[Layer, str]:
+    """What each layer is called in a model of them: by its own name, which one without gets from its class.
+
+    A layer whose own name was made up may be called otherwise here, where another has that name.
+
+    Raises
+    ------
+    ValueError
+        If two layers were given one name.
+    """
+    names: dict[Layer, str] = {}
+    owners: dict[str, Layer] = {}
     for layer in layers:
-        if layer.name and seen.setdefault(layer.name, layer) is not layer:
+        if not layer.name or layer.named_by_class:
+            continue
+        if owners.setdefault(layer.name, layer) is not layer:
             raise ValueError(
                 f"{label}: two layers are called {layer.name!r}; give one of them another name, "
                 f"for example {type(layer).__name__}(..., name='{layer.name}_b')"
             )
-    for layer in layers:
+        names[layer] = layer.name
+    # those that have a name keep it where they can: a layer that two models share is called alike in both
+    for layer in sorted(layers, key=lambda layer: not layer.name):
+        if layer in names:
+            continue
+        base = snake(type(layer).__name__)
+        name, number = layer.name or base, 0
+        while name in owners:
+            name = f"{base}_{number}" if number else base
+            number += 1
+        names[layer], owners[name] = name, layer
         if not layer.name:
-            base = snake(type(layer).__name__)
-            number = 0
-            while (name := f"{base}_{number}" if number else base) in seen:
-                number += 1
-            layer.name = name
-            seen[name] = layer
+            layer.name, layer.named_by_class = name, True
+    return names
 
 
-def _keys(nodes: Sequence[Node]) -> dict[Node, str]:
+def _keys(nodes: Sequence[Node], names: Mapping[Layer, str]) -> dict[Node, str]:
     """A name for each node: its layer's, with the number of the call where the layer is shared."""
     calls: dict[Layer, int] = {}
     keys = {}
     for node in nodes:
         call = calls.get(node.layer, 0)
         calls[node.layer] = call + 1
-        keys[node] = f"{node.layer.name}:{call}" if call else node.layer.name
+        keys[node] = f"{names[node.layer]}:{call}" if call else names[node.layer]
     return keys
 
 
@@ -332,11 +362,11 @@ def _hint(got: Shape, expected: Shape) -> str:
 
 
 def _local(
-    step: Step, weights: Mapping[str, Array], updates: Mapping[str, Array]
+    step: Step, layer: str, weights: Mapping[str, Array], updates: Mapping[str, Array]
 ) -> dict[str, Array]:
     found = {}
     for name in step.names:
-        full = f"{step.layer.name}/{name}"
+        full = f"{layer}/{name}"
         if full not in updates and full not in weights:
             raise ValueError(f"{step.layer.label}: weights has no {full!r}")
         found[name] = updates[full] if full in updates else weights[full]

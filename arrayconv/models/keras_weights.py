@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arrayconv.data.rows import needs
-from arrayconv.models.names import snake
+from arrayconv.models.names import is_class_name
 from arrayconv.models.pairing import Part, Wanted, assign, paired
 from arrayconv.models.tensor_file import widened
 
@@ -65,9 +65,11 @@ def load_keras_weights(model: Model, path: str | os.PathLike[str]) -> None:
     array([[6., 8.]])
     """
     parts, names = _parts(Path(path))
+    called = model.graph.names
     wanted = [
         Wanted(
             layer,
+            called[layer],
             (type(layer).__name__.lower(), tuple(spec.shape for spec in layer.specs.values())),
             ", ".join(f"{name} {spec.shape}" for name, spec in layer.specs.items()),
         )
@@ -76,12 +78,12 @@ def load_keras_weights(model: Model, path: str | os.PathLike[str]) -> None:
     ]
     for want in wanted:
         # a name made from the class says nothing, since Keras goes on counting from model to model
-        if re.fullmatch(rf"{snake(type(want.layer).__name__)}(_\d+)?", want.layer.name):
-            names.pop(want.layer.name, None)
+        if is_class_name(type(want.layer), want.name):
+            names.pop(want.name, None)
     values = {}
     for layer, part in paired(path, wanted, parts, names, _ADVICE):
         for name, array in zip(layer.specs, part.arrays.values(), strict=True):
-            values[f"{layer.name}/{name}"] = array
+            values[f"{called[layer]}/{name}"] = array
     assign(model, values)
 
 
@@ -107,6 +109,8 @@ def _parts(path: Path) -> tuple[list[Part], dict[str, str]]:
                     if old
                     else f"{path}: it has no group 'layers', so it holds no weights of Keras 3"
                 )
+            if not isinstance(file["layers"], h5py.Group):
+                raise _strange(path, "'layers' is no group")
             return _leaves(h5py, path, file["layers"], order)
     except OSError as error:
         raise ValueError(f"{path}: this is no whole h5 file ({error})") from None
@@ -126,8 +130,11 @@ def _leaves(
 ) -> tuple[list[Part], dict[str, str]]:
     parts = []
     found: dict[str, list[str]] = {}
-    for group, names in _walk(h5py, top, ()):
+    for group, names in _walk(h5py, path, top, ()):
         held = group["vars"]
+        for key, dataset in held.items():
+            if not key.isdecimal() or not isinstance(dataset, h5py.Dataset):
+                raise _strange(path, f"{held.name}/{key} is no array with a number")
         arrays = {key: _values(path, held[key]) for key in sorted(held, key=int)}
         at = group.name.removeprefix("/layers/")
         steps = [
@@ -145,12 +152,16 @@ def _leaves(
     return parts, {name: places[0] for name, places in found.items() if len(places) == 1}
 
 
-def _walk(h5py: Any, top: Any, above: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
+def _walk(
+    h5py: Any, path: Path, top: Any, above: tuple[str, ...]
+) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """Every group below that holds the weights of a layer, with the layers' names."""
     for key, group in top.items():
         if not isinstance(group, h5py.Group) or key.startswith("seed_generator"):
             continue
         held = group.get("vars")
+        if held is not None and not isinstance(held, h5py.Group):
+            raise _strange(path, f"{held.name} is no group")
         names = (*above, str(held.attrs.get("name", "")) if held is not None else "")
         if held is not None and len(held):
             yield group, names
@@ -158,7 +169,13 @@ def _walk(h5py: Any, top: Any, above: tuple[str, ...]) -> Iterator[tuple[Any, tu
             if inner not in ("vars", "seed_generator"):
                 # a model inside keeps its layers in a group of that name, a wrapper keeps its one as it is
                 below = group[inner] if inner == "layers" else {inner: group[inner]}
-                yield from _walk(h5py, below, names)
+                if inner == "layers" and not isinstance(below, h5py.Group):
+                    raise _strange(path, f"{group.name}/layers is no group")
+                yield from _walk(h5py, path, below, names)
+
+
+def _strange(path: Path, reason: str) -> ValueError:
+    return ValueError(f"{path}: this is no weights file of Keras 3 ({reason})")
 
 
 def _values(path: Path, dataset: Any) -> NDArray[Any]:

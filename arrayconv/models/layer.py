@@ -112,6 +112,8 @@ class Layer(Parameters):
     def __init__(self, **common: Any) -> None:
         super().__init__()
         self.name: str = ""
+        # whether the name was made up, so that a model with another layer of that name may call it otherwise
+        self.named_by_class = False
         for key in common:
             if key not in _COMMON:
                 takes = (*self.fields, *_COMMON)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -193,7 +193,7 @@ class _Epoch:
 
 def measured(
     model: Compiled,
-    feed: Feed,
+    feed: Iterable[Batch],
     label: str,
     *,
     like: Array | None = None,

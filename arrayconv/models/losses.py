@@ -36,6 +36,10 @@ class Loss:
     # What a value outside `valid` is told.
     range: ClassVar[str] = ""
 
+    def expected(self, shape: tuple[int, ...]) -> str:
+        """`range`, for an output of this shape."""
+        return self.range
+
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """The loss of each sample, shape (N,)."""
         raise NotImplementedError(f"{type(self).__name__} must define values")
@@ -244,6 +248,12 @@ class SparseCategoricalCrossentropy(_Classes):
     name = "sparse_categorical_crossentropy"
     range = "whole numbers from 0, each below the number of classes"
 
+    def expected(self, shape: tuple[int, ...]) -> str:
+        classes = shape[-1]
+        if classes == 1:
+            return "more classes than this output's 1; with one sigmoid output use loss='binary_crossentropy'"
+        return f"whole numbers from 0 to {classes - 1}, the output having {classes} classes"
+
     def _values(self, y_true: Array, p: Array) -> Array:
         return ac.sparse_categorical_cross_entropy(
             p, _whole(y_true), reduction="none", from_logits=self.from_logits
@@ -263,8 +273,12 @@ class SparseCategoricalCrossentropy(_Classes):
                 f"{one_hot if shape == tuple(y_pred.shape) else ''}"
             )
         y = xp.reshape(y, wanted)
-        # files often hold class numbers as floats, which `valid` looks at before they are cast
-        return y if is_floating(xp, y.dtype) else xp.astype(y, xp.int32)
+        # `valid` looks at what int32 may not hold before it is cast: files often hold class numbers as floats
+        if is_floating(xp, y.dtype) or xp.isdtype(y.dtype, "signed integer"):
+            return y
+        # an unsigned number too large for the widest dtype becomes one below 0, which `valid` refuses as well
+        signed = xp.__array_namespace_info__().dtypes(kind="signed integer")
+        return xp.astype(y, signed.get("int64", xp.int32))
 
     def valid(self, xp: Namespace, y_true: Array, y_pred: Array) -> Array | None:
         inside = (y_true >= 0) & (y_true < y_pred.shape[-1])

@@ -119,6 +119,7 @@ class CategoricalAccuracy(Metric):
     name, best = "categorical_accuracy", "max"
 
     def ratio(self, xp: Namespace, y_true: Array, y_pred: Array) -> Ratio:
+        _check_one_hot(type(self).name, y_true, y_pred)
         return _count(xp, xp.argmax(y_true, axis=-1) == xp.argmax(y_pred, axis=-1), y_pred)
 
 
@@ -136,6 +137,7 @@ class SparseCategoricalAccuracy(Metric):
     name, best = "sparse_categorical_accuracy", "max"
 
     def ratio(self, xp: Namespace, y_true: Array, y_pred: Array) -> Ratio:
+        _check_sparse(type(self).name, y_true, y_pred)
         found = xp.argmax(y_pred, axis=-1)
         return _count(xp, found == xp.astype(xp.reshape(y_true, found.shape), found.dtype), y_pred)
 
@@ -163,6 +165,7 @@ class SparseTopKCategoricalAccuracy(Metric):
         self.k = k
 
     def ratio(self, xp: Namespace, y_true: Array, y_pred: Array) -> Ratio:
+        _check_sparse(type(self).name, y_true, y_pred)
         classes = xp.cumulative_sum(xp.ones_like(y_pred), axis=-1) - 1
         labels = xp.astype(xp.reshape(y_true, (*y_pred.shape[:-1], 1)), y_pred.dtype)
         own = xp.sum(xp.where(classes == labels, y_pred, 0 * y_pred), axis=-1, keepdims=True)
@@ -189,6 +192,7 @@ class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
     name = "top_k_categorical_accuracy"
 
     def ratio(self, xp: Namespace, y_true: Array, y_pred: Array) -> Ratio:
+        _check_one_hot(type(self).name, y_true, y_pred)
         return super().ratio(xp, xp.argmax(y_true, axis=-1), y_pred)
 
 
@@ -307,6 +311,28 @@ def metric(value: Any) -> Metric:
     known: dict[str, Callable[..., Any]] = {**_BY_NAME, **LOSSES}
     found = lookup("compile", "metrics", name, known)
     return _OfLoss(found(), value) if name in LOSSES else found(value)
+
+
+def _check_one_hot(name: str, y_true: Array, y_pred: Array) -> None:
+    """Raise ``ValueError`` unless the targets have the outputs' shape."""
+    shape, wanted = tuple(y_true.shape), tuple(y_pred.shape)
+    if shape != wanted:
+        sparse = shape in (wanted[:-1], (*wanted[:-1], 1))
+        hint = f"; for labels that are numbers of classes use 'sparse_{name}'" if sparse else ""
+        raise ValueError(
+            f"{name}: y must have the shape of the output, {wanted}, got {shape}{hint}"
+        )
+
+
+def _check_sparse(name: str, y_true: Array, y_pred: Array) -> None:
+    """Raise ``ValueError`` unless the targets have the outputs' shape without the axis of classes."""
+    shape, wanted = tuple(y_true.shape), tuple(y_pred.shape[:-1])
+    if shape not in (wanted, (*wanted, 1)):
+        twin = name.removeprefix("sparse_")
+        hint = f"; for one-hot labels use {twin!r}" if shape == tuple(y_pred.shape) else ""
+        raise ValueError(
+            f"{name}: y must have the shape {wanted}, one class number per sample, got {shape}{hint}"
+        )
 
 
 def _count(xp: Namespace, true: Array, like: Array) -> tuple[Array, int]:

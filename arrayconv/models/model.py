@@ -9,7 +9,7 @@ import numpy as np
 
 from arrayconv.models.arrays import beside, float_name, holds_arrays, same_place
 from arrayconv.models.config import graph_config
-from arrayconv.models.graph import Graph
+from arrayconv.models.graph import Graph, name_layers
 from arrayconv.models.inputs import InputLayer
 from arrayconv.models.layer import Layer, Node, Shape
 from arrayconv.models.shapes import checked_name, checked_shape
@@ -144,22 +144,26 @@ class Model(Trainer):
         ValueError
             If there is none.
         """
-        layers = self.layers
+        layers, names = self.layers, self._names()
         if index is not None and -len(layers) <= index < len(layers):
             return layers[index]
         for layer in layers:
-            if name is not None and layer.name == name:
+            if name is not None and names[layer] == name:
                 return layer
         asked = repr(name) if index is None else f"with index {index}"
         raise ValueError(
-            f"{self.label}: has no layer {asked}; it has {', '.join(layer.name for layer in layers)}"
+            f"{self.label}: has no layer {asked}; it has {', '.join(names[layer] for layer in layers)}"
         )
+
+    def _names(self) -> dict[Layer, str]:
+        """What the layers are called in this model."""
+        return self.graph.names if self.built else name_layers(self.label, self.layers)
 
     @property
     def weights(self) -> dict[str, Array]:
         """Every weight by ``"layer/weight"``, in Keras's order; assign such a dict to replace them."""
         return {
-            f"{layer.name}/{name}": w
+            f"{self.graph.names[layer]}/{name}": w
             for layer in self.graph.layers
             for name, w in layer.weights.items()
         }
@@ -173,7 +177,8 @@ class Model(Trainer):
                 f"and should not have {sorted(set(weights) - wanted)}"
             )
         for layer in self.graph.layers:
-            layer.weights = {name: weights[f"{layer.name}/{name}"] for name in layer.specs}
+            own = self.graph.names[layer]
+            layer.weights = {name: weights[f"{own}/{name}"] for name in layer.specs}
 
     @property
     def trainable(self) -> tuple[str, ...]:
@@ -287,7 +292,7 @@ class Model(Trainer):
 
     def _arrays(self, x: Any) -> tuple[Array, ...]:
         if isinstance(x, Mapping):
-            names = [node.layer.name for node in self.graph.inputs]
+            names = [self.graph.keys[node] for node in self.graph.inputs]
             if set(x) != set(names):
                 raise ValueError(
                     f"{self.label}: the inputs are called {', '.join(names)}, got {', '.join(map(str, x))}"
@@ -350,6 +355,10 @@ class Model(Trainer):
         from arrayconv.models.weights import save
 
         save(self, path)
+
+    def save_weights(self, path: Any) -> None:
+        """The same as `save`: the file holds the weights, and the structure beside them."""
+        self.save(path)
 
     def load_weights(self, path: Any) -> None:
         """Read weights from a file; see `arrayconv.models.load_weights`."""

@@ -32,6 +32,11 @@ def suggestion(name: Any, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def is_class_name(kind: type, name: str) -> bool:
+    """Whether ``name`` is one that a layer of this class gets when it is given none."""
+    return re.fullmatch(rf"{snake(kind.__name__)}(_\d+)?", name) is not None
+
+
 def snake(name: str) -> str:
     """``conv_transpose`` for ``ConvTranspose``, ``leaky_relu`` for ``LeakyReLU``."""
     name = name.replace("eLU", "elu").replace("iLU", "ilu")

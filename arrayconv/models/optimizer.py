@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from arrayconv.models.names import suggestion
 from arrayconv.models.schedules import LearningRateSchedule
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast
 
@@ -51,7 +53,17 @@ class Optimizer:
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        **unknown: Any,
     ) -> None:
+        for name in unknown:
+            takes = [*inspect.signature(type(self)).parameters, "clipnorm", "clipvalue"]
+            takes = [*takes, "global_clipnorm", "weight_decay"]
+            takes = [known for known in dict.fromkeys(takes) if known not in ("common", "unknown")]
+            # the older name that Keras has dropped
+            close = "; did you mean 'learning_rate'?" if name == "lr" else suggestion(name, takes)
+            raise TypeError(
+                f"{self.label}: unknown argument {name!r}{close} (it takes {', '.join(takes)})"
+            )
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue = clipnorm, clipvalue

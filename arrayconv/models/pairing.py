@@ -28,9 +28,10 @@ class Part(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A layer that needs weights, what a part must be like to have them, and that in words."""
+    """A layer that needs weights, its name in the model, what a part must be like to have them, and that in words."""
 
     layer: Layer
+    name: str
     signature: Hashable
     text: str
 
@@ -53,7 +54,7 @@ def paired(
     pairs: dict[Layer, Part] = {}
     by_name = {part.name: part for part in parts}
     for want in wanted:
-        part = by_name.get(names.get(want.layer.name, ""))
+        part = by_name.get(names.get(want.name, ""))
         if part is not None and part.signature == want.signature:
             pairs[want.layer] = part
     taken = {part.name for part in pairs.values()}

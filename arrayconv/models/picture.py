@@ -19,7 +19,7 @@ _LINE = "#555555"
 _ROW, _TEXT, _FRAME, _LETTER, _GAP = 1.0, 0.146, 0.055, 0.075, 0.35
 
 
-def plot_model(model: Model, to_file: Any = None) -> Any:
+def plot_model(model: Model, to_file: Any = None, show_shapes: bool = True) -> Any:
     """Draw the layers of a model, with output shapes and numbers of parameters, and the arrows between them.
 
     Parameters
@@ -28,6 +28,8 @@ def plot_model(model: Model, to_file: Any = None) -> Any:
         With its input shape known.
     to_file : path, optional
         Where to save the picture; its suffix chooses the format.
+    show_shapes : bool
+        Whether to write the shapes of the outputs.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def plot_model(model: Model, to_file: Any = None) -> Any:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("plot_model needs matplotlib: pip install 'arrayconv[plot]'") from error
-    labels = {node: _label(graph, node) for node in graph.nodes}
+    labels = {node: _label(graph, node, show_shapes) for node in graph.nodes}
     letters = max(len(line) for text in labels.values() for line in text.split("\n"))
     column = _LETTER * letters + _GAP
     layout = arranged(graph.nodes, graph.inputs)
@@ -97,14 +99,15 @@ def _half(text: str) -> float:
     return (text.count("\n") + 1) * _TEXT / 2 + _FRAME
 
 
-def _label(graph: Graph, node: Node) -> str:
+def _label(graph: Graph, node: Node, shapes: bool) -> str:
     layer = node.layer
     kind = type(layer).__name__
     named = not node.inputs or graph.keys[node].startswith(snake(kind))
     lines = [graph.keys[node], *(() if named else (kind,))]
-    lines.append(f"({', '.join(['N', *map(str, node.shape)])})")
+    if shapes:
+        lines.append(f"({', '.join(['N', *map(str, node.shape)])})")
     if layer.specs:
-        shared = graph.keys[node] != layer.name
+        shared = graph.keys[node] != graph.names[layer]
         lines.append("shared" if shared else f"{layer.count_params():,} parameters")
     return "\n".join(lines)
 

@@ -16,6 +16,7 @@ from arrayconv.namespace import (
     cast,
     is_real,
     placement,
+    to_numpy,
 )
 
 
@@ -157,16 +158,15 @@ class Plan:
             y_true = part.loss.targets(xp, y, like)
             inside = part.loss.valid(xp, y_true, like)
             if inside is not None and not bool(inside):
-                raise ValueError(f"{label}: {self.out_of_range(part, y)}")
+                raise ValueError(f"{label}: {self.out_of_range(part, y, shape)}")
 
-    def out_of_range(self, part: Output, y: Array) -> str:
+    def out_of_range(self, part: Output, y: Array, shape: tuple[int, ...]) -> str:
         """What is wrong with the targets of an output."""
-        xp = array_namespace("fit", y=y)
-        y = xp.astype(y, xp.float32) if xp.isdtype(y.dtype, "bool") else y
+        values = to_numpy(y)
         where = f" of output {part.name!r}" if len(self.outputs) > 1 else ""
         return (
-            f"y{where} holds values from {_shown(xp.min(y))} to {_shown(xp.max(y))}, and {part.loss.name} "
-            f"expects {part.loss.range}"
+            f"y{where} holds values from {_shown(values.min())} to {_shown(values.max())}, and {part.loss.name} "
+            f"expects {part.loss.expected(shape)}"
         )
 
     def averages(self, totals: Any) -> dict[str, float]:
@@ -203,8 +203,8 @@ def _number(xp: Namespace, value: Any, dtype: Any, like: Array) -> Array:
     return xp.reshape(cast(xp, value, dtype), ())
 
 
-def _shown(value: Array) -> str:
-    return f"{float(value):g}"
+def _shown(value: Any) -> str:
+    return f"{float(value):.12g}"
 
 
 def _spread(argument: str, value: Any, outputs: Sequence[str]) -> list[Any]:

@@ -133,10 +133,14 @@ class Sequential(Model):
         return self.layers
 
     def config(self) -> dict[str, Any]:
-        start = None if self._input is None else layer_config(self._input.layer)
+        names = self._names()
+        start = None
+        if self._input is not None:
+            layer = self._input.layer
+            start = layer_config(layer, names.get(layer, layer.name))
         return {
             "class": "Sequential",
             "name": self.name,
             "input": start,
-            "layers": [layer_config(layer) for layer in self._stack],
+            "layers": [layer_config(layer, names[layer]) for layer in self._stack],
         }

@@ -177,16 +177,18 @@ def first_not_finite(
             layer = name.rpartition("/")[0]
             return f"The first layer that is not is {layer!r}: its weight {name!r} is not finite. {ADVICE}"
     nodes = [node for node in graph.nodes if node not in graph.inputs]
-    outputs, _, _ = Graph(graph.inputs, nodes, graph.label).forward(
+    outputs, _, _ = Graph(graph.inputs, nodes, graph.label, graph.names).forward(
         weights, x, training=True, masks=masks, record=False
     )
     values = dict(zip(nodes, outputs, strict=True))
     for node, value in values.items():
         if not finite(value):
-            return f"The first layer whose output is not is {node.layer.name!r} ({type(node.layer).__name__}). {ADVICE}"
+            name, kind = graph.names[node.layer], type(node.layer).__name__
+            return f"The first layer whose output is not is {name!r} ({kind}). {ADVICE}"
     last = max(graph.outputs, key=lambda node: float(xp.max(xp.abs(values[node]))))
     largest = float(xp.max(xp.abs(values[last])))
+    name = graph.names[last.layer]
     return (
-        f"Every layer is, but the loss overflows: the output of {last.layer.name!r} is as large as {largest:.3g}. "
+        f"Every layer is, but the loss overflows: the output of {name!r} is as large as {largest:.3g}. "
         f"{ADVICE}"
     )

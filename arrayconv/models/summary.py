@@ -41,7 +41,10 @@ def table(model: Model) -> str:
     rows = [
         header,
         *(
-            [*_row(node, graph.keys[node]), *([] if chain else [_reads(node, graph.keys)])]
+            [
+                *_row(node, graph.keys[node], graph.names[node.layer]),
+                *([] if chain else [_reads(node, graph.keys)]),
+            ]
             for node in shown
         ),
     ]
@@ -68,9 +71,9 @@ def table(model: Model) -> str:
     )
 
 
-def _row(node: Node, key: str) -> list[str]:
+def _row(node: Node, key: str, name: str) -> list[str]:
     layer = node.layer
-    first = key == layer.name
+    first = key == name
     kind = "Input" if not node.inputs and not layer.specs else type(layer).__name__
     return [key, kind, _shape(node.shape), f"{layer.count_params():,}" if first else "shared"]
 

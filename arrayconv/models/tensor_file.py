@@ -86,12 +86,19 @@ def write_tensors(
     library = needs("safetensors.numpy", "writing weights")
     whole = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     content: bytes = library.save(whole, metadata=dict(metadata))
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    # the library's order of the metadata is another one each time, and equal models should give equal files
+    header["__metadata__"] = dict(metadata)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
     # through a link, so that the link stays one
     path = Path(path).resolve()
     draft = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         with draft.open("wb") as file:
-            file.write(content)
+            file.write(len(text).to_bytes(8, "little") + text)
+            file.write(memoryview(content)[8 + size :])
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -62,6 +62,8 @@ def load_torch_weights(
     ------
     OSError
         If there is no such file.
+    TypeError
+        If ``source`` is a module itself.
     ValueError
         If the file is truncated, not of this kind, or of another architecture: every layer without
         weights and all weights without a layer are listed, and the model is unchanged.
@@ -81,6 +83,11 @@ def load_torch_weights(
     >>> model(np.asarray([[2.0, 3.0]]))
     array([[32.5]])
     """
+    if hasattr(source, "state_dict"):
+        raise TypeError(
+            "load_torch_weights: source must be a state_dict or a file of one, got a module; "
+            "give module.state_dict()"
+        )
     if isinstance(source, Mapping):
         path, tensors = "the state_dict", {key: to_numpy(value) for key, value in source.items()}
         places: dict[str, Any] = {key: (i,) for i, key in enumerate(tensors)}
@@ -96,7 +103,7 @@ def load_torch_weights(
         if layer.specs:
             shapes = {_NAMES[name]: shape for name, shape in _shapes(layer).items()}
             text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            wanted.append(Wanted(layer, frozenset(shapes.items()), text))
+            wanted.append(Wanted(layer, model.graph.names[layer], frozenset(shapes.items()), text))
     _check_names(names, wanted, parts)
     orders = feature_orders(model.graph)
     values = {}
@@ -106,7 +113,7 @@ def load_torch_weights(
             if layer in orders:
                 # the first axis of a kernel and of every vector counts the features
                 value = value if name == "bias" else value[orders[layer]]
-            values[f"{layer.name}/{name}"] = value
+            values[f"{model.graph.names[layer]}/{name}"] = value
     assign(model, values)
 
 
@@ -146,7 +153,7 @@ def _parts(
 
 def _check_names(names: Mapping[str, str], wanted: list[Wanted], parts: list[Part]) -> None:
     by_name = {part.name: part for part in parts}
-    layers = {want.layer.name: want for want in wanted}
+    layers = {want.name: want for want in wanted}
     for layer, module in names.items():
         if layer not in layers:
             raise ValueError(

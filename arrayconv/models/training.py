@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from arrayconv.models.callbacks import Callback, works_by_batch
 from arrayconv.models.compiling import Compiled
-from arrayconv.models.feed import inputs_alone, split
+from arrayconv.models.feed import inputs_alone, is_rows, split
 from arrayconv.models.graph import Graph
 from arrayconv.models.history import History
 from arrayconv.models.loop import measured, train
@@ -49,6 +50,8 @@ class Trainer(Compiled):
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
     ) -> History:
         """Train.
 
@@ -82,6 +85,10 @@ class Trainer(Compiled):
         initial_epoch : int
         steps_per_epoch : int, optional
             For an iterable without end: how many batches make an epoch.
+        validation_steps : int, optional
+            How many batches to validate with, from the first in every epoch; all if not given.
+        validation_batch_size : int, optional
+            Of arrays to validate with, ``batch_size`` if not given.
 
         Returns
         -------
@@ -109,9 +116,15 @@ class Trainer(Compiled):
         """
         plan = self._compiled("fit")
         epochs = _count("fit", "epochs", epochs)
+        initial_epoch = _count("fit", "initial_epoch", initial_epoch)
+        if steps_per_epoch is not None:
+            steps_per_epoch = _count("fit", "steps_per_epoch", steps_per_epoch, least=1)
+        if validation_steps is not None:
+            validation_steps = _count("fit", "validation_steps", validation_steps, least=1)
         progress = Progress("fit", verbose)
         hooks = _callbacks(callbacks)
-        if not 0 <= validation_split < 1:
+        number = isinstance(validation_split, float | int | np.number)
+        if not number or not 0 <= validation_split < 1:
             raise ValueError(f"fit: validation_split must be in [0, 1), got {validation_split!r}")
         if validation_split and validation_data is None:
             (x, vx), (y, vy), (sample_weight, vw) = (
@@ -128,8 +141,14 @@ class Trainer(Compiled):
             steps=steps_per_epoch,
             class_weight=class_weight,
         )
-        validation = self._validation(validation_data, batch_size)
+        size = batch_size if validation_batch_size is None else validation_batch_size
+        validation = self._validation(validation_data, size)
         self._look("fit", feed)
+        if not self.built:
+            # the weights before the first epoch are those that it goes back to
+            batch = feed.peek()
+            if batch is not None:
+                self.prepare(batch.x)
         if validation is not None:
             self._look("fit: validation_data", validation, moving=False)
         names = dict(plan.names)
@@ -158,7 +177,8 @@ class Trainer(Compiled):
                         self, feed, epoch=epoch, by_batch=by_batch, advance=progress.step
                     )
                     if validation is not None:
-                        found = measured(self, validation, "fit: validation_data", like=like)
+                        held = itertools.islice(validation, validation_steps)
+                        found = measured(self, held, "fit: validation_data", like=like)
                         logs |= {f"val_{name}": value for name, value in found.items()}
                     progress.end(logs)
                     try:
@@ -187,6 +207,7 @@ class Trainer(Compiled):
         verbose: Any = "auto",
         sample_weight: Any = None,
         return_dict: bool = False,
+        steps: int | None = None,
     ) -> Any:
         """The loss and the metrics over data.
 
@@ -195,6 +216,8 @@ class Trainer(Compiled):
         x, y, batch_size, verbose, sample_weight
             As in `fit`.
         return_dict : bool
+        steps : int, optional
+            How many batches to look at; all if not given.
 
         Returns
         -------
@@ -217,7 +240,8 @@ class Trainer(Compiled):
         """
         self._compiled("evaluate")
         progress = Progress("evaluate", verbose)
-        feed = self._feed("evaluate", x, y, sample_weight, batch_size=batch_size)
+        steps = None if steps is None else _count("evaluate", "steps", steps, least=1)
+        feed = self._feed("evaluate", x, y, sample_weight, batch_size=batch_size, steps=steps)
         self._look("evaluate", feed)
         progress.begin("evaluate", len(feed) or None)
         try:
@@ -227,7 +251,13 @@ class Trainer(Compiled):
             progress.close()
         return _results(logs, return_dict)
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> Any:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = 0,
+        steps: int | None = None,
+    ) -> Any:
         """The outputs, batch by batch, in the library of ``x``.
 
         Parameters
@@ -237,6 +267,8 @@ class Trainer(Compiled):
         batch_size : int, optional
             Of arrays, 32 if not given.
         verbose : {"auto", 0, 1, 2}
+        steps : int, optional
+            How many batches to take; all if not given.
 
         Returns
         -------
@@ -256,12 +288,13 @@ class Trainer(Compiled):
         array([[3.],
                [7.]])
         """
+        steps = None if steps is None else _count("predict", "steps", steps, least=1)
         progress = Progress("predict", verbose)
         progress.begin("predict", None)
         parts: list[tuple[Array, ...]] = []
         xp: Any = None
         count = len(self.graph.inputs) if self.built else 1
-        for batch in inputs_alone("predict", x, count, batch_size):
+        for batch in itertools.islice(inputs_alone("predict", x, count, batch_size), steps):
             inputs = self.prepare(batch)
             xp = array_namespace("predict", x=inputs[0])
             parts.append(self._predictor(xp)(self.weights, inputs))
@@ -271,6 +304,12 @@ class Trainer(Compiled):
         progress.end({})
         whole = [xp.concat(part, axis=0) for part in zip(*parts, strict=True)]
         return whole[0] if self._single_output else whole
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, an array, or a list or dict of them, as `predict` returns them."""
+        parts = x.values() if isinstance(x, Mapping) else x if isinstance(x, list | tuple) else (x,)
+        rows = max((int(part.shape[0]) for part in parts if is_rows(part)), default=1)
+        return self.predict(x, batch_size=max(rows, 1))
 
     def train_on_batch(
         self,
@@ -331,9 +370,9 @@ class Trainer(Compiled):
         return made[xp]
 
 
-def _count(op: str, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise ValueError(f"{op}: {name} must be an int of at least 0, got {value!r}")
+def _count(op: str, name: str, value: Any, least: int = 0) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{op}: {name} must be an int of at least {least}, got {value!r}")
     return int(value)
 
 

@@ -60,11 +60,20 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     >>> bool(np.all(models.load(path)(x) == model(x)))
     True
     """
-    if Path(path).suffix != SUFFIX:
-        raise ValueError(f"save: path must end in {SUFFIX}, got {os.fspath(path)}")
+    check_path("save", path)
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"save: {os.fspath(path)}: there is no folder {folder}")
     tensors = {name: to_numpy(w) for name, w in model.weights.items()}
     structure = json.dumps(model.config())
     write_tensors(path, tensors, {"format": "arrayconv", "model": structure})
+
+
+def check_path(op: str, path: str | os.PathLike[str]) -> None:
+    """Raise ``ValueError`` unless the name is one that `save` writes to."""
+    if Path(path).suffix != SUFFIX:
+        keras = "; Keras's files are read, not written" if Path(path).suffix in _KERAS else ""
+        raise ValueError(f"{op}: path must end in {SUFFIX}, got {os.fspath(path)}{keras}")
 
 
 def load(path: str | os.PathLike[str]) -> Model:
