@@ -290,7 +290,7 @@ def test_wrong_backend(capsys, monkeypatch):
 
 def test_one_name_stands_for_all_devices_of_a_library():
     pytest.importorskip("torch")
-    names = [backend.name for backend in commands._chosen(["torch", "numpy", "torch-cpu"])]
+    names = [backend.name for backend in commands.chosen_backends(["torch", "numpy", "torch-cpu"])]
     assert [n for n in names if n != "torch-gpu"] == ["torch-cpu", "numpy"]
 
 

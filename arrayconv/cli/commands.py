@@ -30,7 +30,7 @@ def demo(args: argparse.Namespace) -> int:
         check_output(args.json)
     image = read_image(args.image or photograph(), side=SIDE)
     network = prepare(image)
-    chosen = _chosen(args.backend)
+    chosen = chosen_backends(args.backend)
     rows = []
     with _Bar(2 * len(chosen), "demo") as bar:
         for row in run(network, chosen):
@@ -84,7 +84,7 @@ def check(args: argparse.Namespace) -> int:
     from arrayconv.cases import cases, sample
     from arrayconv.verify import check_case
 
-    chosen = _chosen(args.backend)
+    chosen = chosen_backends(args.backend)
     table = cases()
     few = set(table if args.full else sample(table))
     # case by case, since what JAX says of a case is kept for the next library
@@ -205,7 +205,7 @@ class _Bar:
             self._bar.update()
 
 
-def _chosen(asked: list[str] | None) -> list[Backend]:
+def chosen_backends(asked: list[str] | None) -> list[Backend]:
     """Return the backends asked for, each of which must be usable, or all that are."""
     if not asked:
         return [found for _, _, found in find_backends() if isinstance(found, Backend)]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import arrayconv as ac
 from arrayconv import data, models
 from arrayconv.backends import Backend
-from arrayconv.cli.commands import _chosen
+from arrayconv.cli.commands import chosen_backends
 from arrayconv.data.rows import needs
 from arrayconv.demo.images import writing
 from arrayconv.models.callbacks import Callback
@@ -108,7 +108,7 @@ def train(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise ValueError(f"--seed: expected at least 0, got {args.seed}")
     # of a library's devices, the last is the accelerator
-    backend = _chosen([args.backend])[-1]
+    backend = chosen_backends([args.backend])[-1]
     found = data.load(args.data)
     _check_images(args.data, found.x_train)
     folder = _folder(args.out)
