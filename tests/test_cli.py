@@ -348,19 +348,27 @@ def test_the_command_imports_no_array_library_but_numpy():
     assert done.stdout.splitlines()[-1] == "set()"
 
 
-def test_the_readmes_example_runs_without_its_gpu_line():
-    readme = Path(__file__).parents[1] / "README.md"
-    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_readmes_examples_run_without_their_gpu_line():
+    root = Path(__file__).parents[1]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    everywhere, gradient, loop, model = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     pytest.importorskip("jax")
     code = "\n".join(
         line.replace("import cupy, ", "import ")
-        for line in "\n".join(blocks).splitlines()
+        for line in f"{everywhere}\n{gradient}".splitlines()
         if "cupy." not in line
     )
     names = {}
     exec(code, names)
     np.testing.assert_allclose(names["compiled"], names["on_the_cpu"], rtol=1e-4)
     assert names["dx"].shape == names["x"].shape
+    script = (root / "examples" / "training_loop.py").read_text(encoding="utf-8")
+    assert "".join(loop.split()) in "".join(script.split())
+    datasets = pytest.importorskip("sklearn.datasets")
+    images, names["labels"] = datasets.load_digits(return_X_y=True)
+    names["images"] = images.reshape(-1, 8, 8, 1) / 16
+    exec(model, names)
+    assert names["history"].history["val_accuracy"][-1] > 0.7
 
 
 def test_bench_hands_its_arguments_on(monkeypatch):

@@ -41,7 +41,9 @@ def shown(monkeypatch):
         plt.close("all")
 
     monkeypatch.setattr(plt, "show", look)
-    yield pictures
+    # the notebooks' style is not that of the tests after them
+    with plt.rc_context():
+        yield pictures
     plt.close("all")
 
 

@@ -1,6 +1,7 @@
 """Settings: where they hold, what jit makes of them; the plan's promises on memory, launches."""
 
 import asyncio
+import importlib
 import threading
 import tracemalloc
 
@@ -213,7 +214,8 @@ def launches(monkeypatch):
     from torch.utils._python_dispatch import TorchDispatchMode
 
     real = engine.traits
-    monkeypatch.setattr(engine, "traits", lambda xp, x: real(xp, x)._replace(accelerator=True))
+    for room in (engine, importlib.import_module("arrayconv.ops.convolution")):
+        monkeypatch.setattr(room, "traits", lambda xp, x: real(xp, x)._replace(accelerator=True))
     # Allocation, questions and reshapes launch nothing.
     free = ("aten.empty", "aten.is_pinned", "aten._unsafe_view")
 

@@ -7,7 +7,15 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from arrayconv import engine
-from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, promoted
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    promoted,
+    traits,
+)
 from arrayconv.ops.layout import (
     check_gradient,
     check_layout,
@@ -375,6 +383,10 @@ def _with_bias(xp: Namespace, y: Array, b: Array | None) -> Array:
 
 def _bias_gradient(xp: Namespace, dy: Array, b: Array) -> Array:
     total = cast(xp, dy, accumulator(xp, dy.dtype))
-    for axis in reversed(range(dy.ndim - 1)):
-        total = summed(xp, total, axis)
+    at = traits(xp, dy)
+    if at.mutable and not at.accelerator:
+        for axis in reversed(range(dy.ndim - 1)):
+            total = summed(xp, total, axis)
+    else:
+        total = xp.sum(total, axis=tuple(range(dy.ndim - 1)))
     return xp.reshape(cast(xp, total, dy.dtype), b.shape)
