@@ -59,8 +59,9 @@ def plot_model(model: Model, to_file: Any = None, show_shapes: bool = True) -> A
     column = _LETTER * letters + _GAP
     layout = arranged(graph.nodes, graph.inputs)
     size = (layout.width * column + 0.2, layout.height * _ROW + 0.1)
+    figure = Figure(figsize=size)
     # the user's settings may ask for a layout of axes in a grid, which there is not
-    figure = Figure(figsize=size, layout="none")
+    figure.set_layout_engine("none")
     # one unit is one inch
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
