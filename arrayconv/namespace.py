@@ -252,7 +252,7 @@ def constant_pad(
         shape = tuple(
             n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)
         )
-        return xp.full(shape, value, dtype=x.dtype)
+        return xp.full(shape, value, dtype=x.dtype, **placement(x))
     return array_api_extra.pad(x, widths, constant_values=value, xp=xp)
 
 
