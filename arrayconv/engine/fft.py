@@ -93,10 +93,11 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
     weights = xp.reshape(w, (-1, *w.shape[ndim:]))
     # (F, G, N * tiles, C) @ (F, G, C, O)
     values = xp.matmul(values, weights) if x.shape[-1] > 1 else values * weights
-    values = xp.reshape(values, (*w.shape[:ndim], x.shape[0], x.shape[1], *counts, w.shape[-1]))
-    # (*frequencies, G, N, *counts, O) -> (G, O, N, *counts, *frequencies)
-    order = (ndim, 2 * ndim + 2, *range(ndim + 1, 2 * ndim + 2), *range(ndim))
-    y = _back(xp, xp.permute_dims(values, order), size, x)
+    values = xp.reshape(values, (*w.shape[:ndim], *values.shape[1:]))
+    # (*frequencies, G, N * tiles, O) -> (G, O, N * tiles, *frequencies)
+    values = xp.permute_dims(values, (ndim, ndim + 2, ndim + 1, *range(ndim)))
+    y = _back(xp, values, size, x)
+    y = xp.reshape(y, (*y.shape[:2], x.shape[1], *counts, *size))
     return _untiled(xp, y, window, size, mutable)
 
 
@@ -131,7 +132,7 @@ def _counts(window: Window, size: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _tiles(xp: Namespace, x: Array, window: Window, size: tuple[int, ...], mutable: bool) -> Array:
-    """What each tile of outputs reads: ``(G, N, *size, C)`` to ``(G, C, N, *counts, *tile)``."""
+    """What each tile of outputs reads: ``(G, N, *size, C)`` to ``(G, C, N * tiles, *tile)``."""
     steps, counts = _steps(window, size), _counts(window, size)
     widths = tuple(
         (before, (count - 1) * step + n - before - cells)
@@ -145,7 +146,7 @@ def _tiles(xp: Namespace, x: Array, window: Window, size: tuple[int, ...], mutab
 def _pieces(
     xp: Namespace, dy: Array, window: Window, size: tuple[int, ...], mutable: bool
 ) -> Array:
-    """The tiles of an upstream gradient, side by side: ``(G, C, N, *counts, *steps)``."""
+    """The tiles of an upstream gradient, side by side: ``(G, C, N * tiles, *steps)``."""
     steps, counts = _steps(window, size), _counts(window, size)
     widths = tuple(
         (0, count * step - o) for count, step, o in zip(counts, steps, window.output, strict=True)
@@ -164,19 +165,20 @@ def _cut(
     ndim = len(size)
     # (G, N, *S, C) -> (G, C, N, *S)
     x = xp.permute_dims(x, (0, ndim + 2, *range(1, ndim + 2)))
-    shape = (*x.shape[:3], *counts, *size)
+    # one axis for all tiles: Dask tries a transform out on 8 cells for each axis
+    joined = (*x.shape[:2], -1, *size)
     places = list(product(*map(range, counts)))
     parts = (
         x[(..., *(slice(p * s, p * s + n) for p, s, n in zip(place, steps, size, strict=True)))]
         for place in places
     )
     if not mutable:
-        return xp.reshape(xp.stack(list(parts), axis=3), shape)
-    tiles = xp.empty(shape, dtype=x.dtype, **placement(x))
+        return xp.reshape(xp.stack(list(parts), axis=3), joined)
+    tiles = xp.empty((*x.shape[:3], *counts, *size), dtype=x.dtype, **placement(x))
     lead = (slice(None),) * 3
     for place, part in zip(places, parts, strict=True):
         tiles[(*lead, *place, ...)] = part
-    return tiles
+    return xp.reshape(tiles, joined)
 
 
 def _transformed(xp: Namespace, x: Array, size: tuple[int, ...]) -> Array:
@@ -184,12 +186,10 @@ def _transformed(xp: Namespace, x: Array, size: tuple[int, ...]) -> Array:
 
 
 def _frequencies(xp: Namespace, tiles: Array, size: tuple[int, ...]) -> Array:
-    """``(G, C, N, *counts, *cells)`` to ``(frequencies, G, N * counts, C)``."""
+    """``(G, C, N * tiles, *cells)`` to ``(frequencies, G, N * tiles, C)``."""
     ndim = len(size)
-    values = _transformed(xp, tiles, size)
-    order = (*range(ndim + 3, 2 * ndim + 3), 0, *range(2, ndim + 3), 1)
-    shape = (-1, values.shape[0], math.prod(values.shape[2 : ndim + 3]), values.shape[1])
-    return xp.reshape(xp.permute_dims(values, order), shape)
+    values = xp.permute_dims(_transformed(xp, tiles, size), (*range(3, ndim + 3), 0, 2, 1))
+    return xp.reshape(values, (-1, *values.shape[ndim:]))
 
 
 def _back(xp: Namespace, values: Array, size: tuple[int, ...], like: Array) -> Array:
