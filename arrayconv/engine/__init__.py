@@ -69,7 +69,7 @@ def correlate_input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, grou
         if dx is not None:
             return dx
     weights = _group_weights(xp, cast(xp, w, accumulator(xp, dy.dtype)), groups)
-    plan = _plan("input_vjp", xp, dy, weights, window)
+    plan = _plan("input_vjp", xp, dy, window, groups, *weights.shape[-2:])
     shape = (_batch(dy), *window.size, groups * weights.shape[-2])
     if plan.phases:
         return _by_phases(xp, dy, weights, window, shape, plan.problem.traits.mutable)
@@ -86,22 +86,11 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
             return dw
     channels, features = x.shape[-1] // groups, dy.shape[-1] // groups
     shape = (*window.kernel, channels, groups * features)
-    problem = Problem(
-        "weight_vjp",
-        groups,
-        x.shape[0],
-        channels,
-        features,
-        window,
-        itemsize(xp, accumulator(xp, x.dtype)),
-        traits(xp, x),
-        hasattr(xp, "fft"),
-    )
-    plan = _noted(make_plan(problem, current()))
+    plan = _plan("weight_vjp", xp, x, window, groups, channels, features)
     if _batch(x) == 0:
         return xp.zeros(shape, dtype=x.dtype, **placement(x))
     strategy = STRATEGIES[plan.strategy]
-    mutable = problem.traits.mutable
+    mutable = plan.problem.traits.mutable
     total = None
     for block in plan.blocks:
         part = strategy.weight_vjp(
@@ -126,8 +115,8 @@ def _correlate(
     store: Callable[[Block, Array], None] | None = None,
 ) -> Array:
     # weights are (G, *kernel, C, O) in the accumulator's dtype; store, if given, takes each block's result
-    plan = _plan("correlate", xp, x, weights, window)
     groups = weights.shape[0]
+    plan = _plan("correlate", xp, x, window, groups, *weights.shape[-2:])
     shape = (_batch(x), *window.output, groups * weights.shape[-1])
     if shape[0] == 0:
         return xp.zeros(shape, dtype=x.dtype, **placement(x))
@@ -154,7 +143,7 @@ def _by_phases(
 ) -> Array:
     if all(step == 1 for step in window.stride):
         (phase,) = window.phases
-        return _correlate(xp, dy, _phase_weights(xp, weights, phase.taps), phase.window)
+        return _correlate(xp, dy, windows.flipped(xp, weights, phase.taps), phase.window)
     if not mutable:
         wide = window.unpadded
         parts = {}
@@ -162,7 +151,7 @@ def _by_phases(
             if 0 not in phase.window.kernel:
                 residue = tuple(target.start for target in phase.target)
                 parts[residue] = _correlate(
-                    xp, dy, _phase_weights(xp, weights, phase.taps), phase.window
+                    xp, dy, windows.flipped(xp, weights, phase.taps), phase.window
                 )
         dx = windows.interleave(xp, parts, window.stride, lead=1)
         widths = tuple(
@@ -183,15 +172,8 @@ def _by_phases(
             stop = first.start + (block.rows.stop - 1) * first.step + 1
             dx[(block.images, slice(start, stop, first.step), *rest, ...)] = value
 
-        _correlate(xp, dy, _phase_weights(xp, weights, phase.taps), phase.window, store)
+        _correlate(xp, dy, windows.flipped(xp, weights, phase.taps), phase.window, store)
     return dx
-
-
-def _phase_weights(xp: Namespace, weights: Array, taps: tuple[slice, ...]) -> Array:
-    # (G, *kernel, C, O) -> (G, *cells, O, C), the cells running backwards
-    ndim = len(taps)
-    part = xp.flip(weights[(slice(None), *taps, ...)], axis=tuple(range(1, ndim + 1)))
-    return xp.permute_dims(part, (*range(ndim + 1), ndim + 2, ndim + 1))
 
 
 def _by_overlap(
@@ -238,8 +220,15 @@ def _assemble(
     return result
 
 
-def _plan(kind: str, xp: Namespace, x: Array, weights: Array, window: Window) -> Plan:
-    groups, channels, features = weights.shape[0], weights.shape[-2], weights.shape[-1]
+def _plan(
+    kind: str,
+    xp: Namespace,
+    x: Array,
+    window: Window,
+    groups: int,
+    channels: int,
+    features: int,
+) -> Plan:
     problem = Problem(
         kind,
         groups,
@@ -247,23 +236,20 @@ def _plan(kind: str, xp: Namespace, x: Array, weights: Array, window: Window) ->
         channels,
         features,
         window,
-        itemsize(xp, weights.dtype),
+        itemsize(xp, accumulator(xp, x.dtype)),
         traits(xp, x),
         hasattr(xp, "fft"),
     )
-    return _noted(make_plan(problem, current()))
+    plan = make_plan(problem, current())
+    notes = plans_only.get()
+    if notes is not None:
+        notes.append(plan)
+    return plan
 
 
 def _batch(x: Array) -> int:
     # where plans are only noted, an empty batch stands for what is not computed
     return 0 if plans_only.get() is not None else int(x.shape[0])
-
-
-def _noted(plan: Plan) -> Plan:
-    notes = plans_only.get()
-    if notes is not None:
-        notes.append(plan)
-    return plan
 
 
 def _group_weights(xp: Namespace, w: Array, groups: int) -> Array:

@@ -16,8 +16,7 @@ import math
 from functools import lru_cache
 from itertools import product
 
-from arrayconv.engine.windows import pad
-from arrayconv.engine.winograd import flipped
+from arrayconv.engine.windows import flipped, pad
 from arrayconv.namespace import Array, Namespace, cast, placement
 from arrayconv.window import Window
 
@@ -104,7 +103,7 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
 def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *out, O)`` and ``(G, *kernel, C, O)`` to ``(G, N, *size, C)``: a correlation with the kernel flipped."""
     (phase,) = window.phases
-    kernel = prepare(xp, flipped(xp, w), phase.window)
+    kernel = prepare(xp, flipped(xp, w, phase.taps), phase.window)
     return correlate(xp, dy, kernel, phase.window, mutable)
 
 

@@ -88,6 +88,13 @@ def channels_as_images(xp: Namespace, x: Array) -> Array:
     return xp.expand_dims(xp.permute_dims(x, (0, ndim - 1, *range(1, ndim - 1))), axis=-1)
 
 
+def flipped(xp: Namespace, w: Array, taps: tuple[slice, ...]) -> Array:
+    """The kernel of a phase of the input gradient, backwards: ``(G, *kernel, C, O)`` to ``(G, *taps, O, C)``."""
+    ndim = len(taps)
+    part = xp.flip(w[(slice(None), *taps, ...)], axis=tuple(range(1, ndim + 1)))
+    return xp.permute_dims(part, (*range(ndim + 1), ndim + 2, ndim + 1))
+
+
 def gather(
     xp: Namespace, x: Array, window: Window, *, lead: int, mutable: bool, at: int = -2
 ) -> Array:
@@ -103,7 +110,7 @@ def gather(
     if mutable and at == len(shape) - 2 and math.prod(shape) <= FEW_CELLS:
         size = tuple(padded.shape[lead:-1])
         cells = xp.reshape(padded, (*x.shape[:lead], math.prod(size), x.shape[-1]))
-        places = _places(xp, window, size, *placement(x).values())
+        places = _places(xp, window, size, placement(x))
         return xp.reshape(xp.take(cells, places, axis=lead), tuple(shape))
     if not mutable:
         joined = xp.concat(list(tap_views(padded, window, lead=lead)), axis=at)
@@ -115,9 +122,28 @@ def gather(
     return columns
 
 
-@lru_cache(maxsize=256)
-def _places(xp: Namespace, window: Window, size: tuple[int, ...], *device: object) -> Array:
+def _places(
+    xp: Namespace, window: Window, size: tuple[int, ...], where: dict[str, object]
+) -> Array:
     """Where in the flat image of ``size`` that ``reach`` made lie the cells of every window, window by window."""
+    known = _known_places(xp, window, size)
+    for place, found in known:
+        if place == where:
+            return found
+    places = xp.asarray(_flat_places(window, size), **where)
+    known.append((where, places))
+    return places
+
+
+@lru_cache(maxsize=256)
+def _known_places(
+    xp: Namespace, window: Window, size: tuple[int, ...]
+) -> list[tuple[dict[str, object], Array]]:
+    """The places on every device that they were asked for on; devices can be compared, CuPy's not hashed."""
+    return []
+
+
+def _flat_places(window: Window, size: tuple[int, ...]) -> list[int]:
     steps = [math.prod(size[axis + 1 :]) for axis in range(len(size))]
 
     def flat(cell: tuple[int, ...]) -> int:
@@ -128,8 +154,7 @@ def _places(xp: Namespace, window: Window, size: tuple[int, ...], *device: objec
         flat(tuple(map(operator.mul, cell, window.stride)))
         for cell in product(*map(range, window.output))
     )
-    places = [corner + tap for corner in corners for tap in taps]
-    return xp.asarray(places, **({"device": device[0]} if device else {}))
+    return [corner + tap for corner in corners for tap in taps]
 
 
 def reduce_windows(

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import product
 
-from arrayconv.engine.windows import gather, interleave
+from arrayconv.engine.windows import flipped, gather, interleave
 from arrayconv.namespace import Array, Namespace, placement
 from arrayconv.window import Window
 
@@ -82,15 +82,8 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
 def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *out, O)`` and ``(G, *kernel, C, O)`` to ``(G, N, *size, C)``: a correlation with the kernel flipped."""
     (phase,) = window.phases
-    kernel = prepare(xp, flipped(xp, w), phase.window)
+    kernel = prepare(xp, flipped(xp, w, phase.taps), phase.window)
     return correlate(xp, dy, kernel, phase.window, mutable)
-
-
-def flipped(xp: Namespace, w: Array) -> Array:
-    """The kernel of the input gradient: ``(G, *kernel, C, O)`` to ``(G, *kernel, O, C)``, its cells backwards."""
-    ndim = w.ndim - 3
-    backwards = xp.flip(w, axis=tuple(range(1, ndim + 1)))
-    return xp.permute_dims(backwards, (*range(ndim + 1), ndim + 2, ndim + 1))
 
 
 def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool) -> Array:
