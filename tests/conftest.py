@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -141,6 +143,7 @@ def _rules(backend: Backend, stack: ExitStack) -> None:
     elif backend.name == "strict":
         flags = {"boolean_indexing": False, "data_dependent_shapes": False}
         stack.enter_context(backend.namespace.ArrayAPIStrictFlags(**flags))
+        stack.enter_context(_unhashable(backend.namespace.Device))
     elif backend.name.startswith("jax"):
         stack.enter_context(strict_jax())
     elif backend.name == "torch-gpu":
@@ -148,6 +151,18 @@ def _rules(backend: Backend, stack: ExitStack) -> None:
         backend.namespace.backends.cudnn.allow_tf32 = False
     elif backend.name == "cupy":
         os.environ["CUPY_TF32"] = "0"
+
+
+def _unhashable(device: type) -> AbstractContextManager[Any]:
+    """Let nothing of arrayconv hash a device: the standard promises `==` alone, and CuPy's refuse."""
+    known = device.__hash__
+
+    def by_others(self: object) -> int:
+        if sys._getframe(1).f_globals["__name__"].startswith("arrayconv"):
+            raise TypeError("arrayconv hashed a device")
+        return known(self)
+
+    return mock.patch.object(device, "__hash__", by_others)
 
 
 def strict_jax(*, x64: bool = True) -> ExitStack:
