@@ -96,10 +96,10 @@ def instance_norm(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> Any:
-    first = _first(x, data_format)
-    if first.shape[0] == 0:
+    # of no images it is without parameters alone
+    if x.shape[0] == 0:
         return None
-    y = functional.instance_norm(first, weight=gamma, bias=beta, eps=eps)
+    y = functional.instance_norm(_first(x, data_format), weight=gamma, bias=beta, eps=eps)
     return _back(y, data_format)
 
 
@@ -117,7 +117,7 @@ def resize(
     data_format: str = "channels_last",
 ) -> Any:
     ndim = x.ndim - 2
-    if ndim > 3 or x.shape[0] == 0:
+    if ndim > 3:
         return None
     if scale is not None:
         scale = tuple(map(float, scale)) if isinstance(scale, tuple) else float(scale)
@@ -136,23 +136,19 @@ def resize(
 
 
 def _reduced(elements: Any, reduction: str) -> Any:
-    each = elements.reshape((elements.shape[0], -1)).mean(1)
+    each = elements.reshape((*elements.shape, 1)).flatten(1).mean(1)
     return {"none": lambda: each, "mean": each.mean, "sum": each.sum}[reduction]()
 
 
 def mean_squared_error(y_pred: Any, y_true: Any, *, reduction: str = "mean") -> Any:
     if reduction == "mean":
         return functional.mse_loss(y_pred, y_true)
-    if y_pred.shape[0] == 0:
-        return None
     return _reduced(functional.mse_loss(y_pred, y_true, reduction="none"), reduction)
 
 
 def mean_absolute_error(y_pred: Any, y_true: Any, *, reduction: str = "mean") -> Any:
     if reduction == "mean":
         return functional.l1_loss(y_pred, y_true)
-    if y_pred.shape[0] == 0:
-        return None
     return _reduced(functional.l1_loss(y_pred, y_true, reduction="none"), reduction)
 
 
@@ -160,18 +156,12 @@ def binary_cross_entropy(
     y_pred: Any, y_true: Any, *, reduction: str = "mean", from_logits: bool = False
 ) -> Any:
     y_true = y_true.to(y_pred.dtype)
-    own = functional.binary_cross_entropy_with_logits if from_logits else _binary
+    own = functional.binary_cross_entropy
+    if from_logits:
+        own = functional.binary_cross_entropy_with_logits
     if reduction == "mean":
         return own(y_pred, y_true, reduction="mean")
     return _reduced(own(y_pred, y_true, reduction="none"), reduction)
-
-
-def _binary(p: Any, t: Any, *, reduction: str) -> Any:
-    if not t.requires_grad:
-        return functional.binary_cross_entropy(p, t, reduction=reduction)
-    # functional.binary_cross_entropy of a target with a gradient is not implemented
-    loss = -t * torch.log(p) - (1 - t) * torch.log1p(-p)
-    return loss.mean() if reduction == "mean" else loss
 
 
 def categorical_cross_entropy(

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from conftest import strict_jax
+from halves import every_half, exact
 
 import arrayconv as ac
 from arrayconv.ops.activation.elementwise import BLOCK
@@ -17,7 +18,11 @@ POINTWISE = (*SMOOTH, "leaky_relu", "elu", "selu", "hard_sigmoid", "hard_swish")
 ROWS = ("softmax", "log_softmax")
 EVERY = (*POINTWISE, *ROWS, "prelu")
 WITH_Y = ("sigmoid", "tanh", "softmax", "log_softmax")
-HALVES = ("numpy-float16", "torch-float16", "torch-bfloat16", "jax-float16", "jax-bfloat16")
+
+
+def parts(result):
+    """Return what a vjp returned as a tuple."""
+    return tuple(result) if isinstance(result, tuple) else (result,)
 
 
 def f(op, *args, **config):
@@ -25,8 +30,7 @@ def f(op, *args, **config):
 
 
 def vjp(op, *args, **config):
-    found = getattr(ac, f"{op}_vjp")(*args, **config)
-    return found[0] if isinstance(found, tuple) else found
+    return parts(getattr(ac, f"{op}_vjp")(*args, **config))[0]
 
 
 def arguments(op, x):
@@ -139,15 +143,13 @@ def test_kinks_are_those_of_torch(kink):
     from reference_torch import TORCH
 
     op, (at, want) = kink.split()[0], KINKS[kink]
-    for zero in (at, -at):
-        x = torch.tensor([zero], dtype=torch.float64, requires_grad=True)
-        if op == "hard_sigmoid":
-            torch.nn.functional.hardsigmoid(x).backward()
-        else:
-            rest = [torch.asarray(a) for a in arguments(op, np.zeros(1))[1:]]
-            TORCH[op](x, *rest).backward()
-        if zero == at:
-            assert float(x.grad[0]) == pytest.approx(want, rel=1e-15)
+    x = torch.tensor([at] if at else [0.0, -0.0], dtype=torch.float64, requires_grad=True)
+    if op == "hard_sigmoid":
+        y = torch.nn.functional.hardsigmoid(x)
+    else:
+        y = TORCH[op](x, *(torch.asarray(a) for a in arguments(op, np.zeros(1))[1:]))
+    y.backward(torch.ones_like(x))
+    np.testing.assert_allclose(x.grad.numpy(), want, rtol=1e-15)
 
 
 def test_alpha_of_elu_at_its_kink():
@@ -273,8 +275,7 @@ def test_torch_differentiates_the_forward_pass(op, size):
     dy = rng.standard_normal(x.shape)
     args = [torch.tensor(a, requires_grad=True) for a in arguments(op, x)]
     f(op, *args).backward(torch.asarray(dy))
-    found = getattr(ac, f"{op}_vjp")(dy, *arguments(op, x))
-    for dx, a in zip(found if isinstance(found, tuple) else (found,), args, strict=True):
+    for dx, a in zip(parts(getattr(ac, f"{op}_vjp")(dy, *arguments(op, x))), args, strict=True):
         np.testing.assert_allclose(dx, a.grad.numpy(), rtol=1e-10, atol=1e-12)
 
 
@@ -296,42 +297,21 @@ def test_handing_over_the_forward_result(xp, op):
             vjp(op, dy, x, y=y > 0)
 
 
-def half(name):
-    """How to make an array of a half type, and how to read one as float64."""
-    library, dtype = name.split("-")
-    if library == "numpy":
-        return lambda a: a.astype(dtype), lambda y: y.astype(np.float64)
-    if library == "torch":
-        torch = pytest.importorskip("torch")
-        return (
-            lambda a: torch.asarray(a).to(getattr(torch, dtype)),
-            lambda y: y.to(torch.float64).numpy(),
-        )
-    jnp = pytest.importorskip("jax.numpy")
-    return lambda a: jnp.asarray(a, dtype), lambda y: np.asarray(y.astype("float32"), np.float64)
-
-
-@pytest.mark.parametrize("name", HALVES)
+@every_half
 @pytest.mark.parametrize("op", EVERY)
-def test_halves_are_rounded_once(op, name):
-    make, read = half(name)
-    x = make(np.linspace(-9, 9, 173).reshape(1, 173))
-    dy = make(np.random.default_rng(0).standard_normal((1, 173)))
-    args = [make(a) for a in arguments(op, np.zeros((1, 173)))[1:]]
-    exact = [read(a) for a in args]
-    pairs = [(f(op, x, *args), f(op, read(x), *exact))]
-    found = getattr(ac, f"{op}_vjp")(dy, x, *args)
-    wanted = getattr(ac, f"{op}_vjp")(read(dy), read(x), *exact)
-    if op == "prelu":
-        pairs += zip(found, wanted, strict=True)
-    else:
-        pairs.append((found, wanted))
-    for got, want in pairs:
-        assert got.dtype == x.dtype
+def test_halves_are_rounded_once(op, half):
+    x = half.array(np.linspace(-9, 9, 173).reshape(1, 173))
+    dy = half.array(np.random.default_rng(0).standard_normal((1, 173)))
+    args = [x, *(half.array(a) for a in arguments(op, np.zeros((1, 173)))[1:])]
+    wide = [exact(a) for a in args]
+    got = [f(op, *args), *parts(getattr(ac, f"{op}_vjp")(dy, *args))]
+    wanted = [f(op, *wide), *parts(getattr(ac, f"{op}_vjp")(exact(dy), *wide))]
+    for y, want in zip(got, wanted, strict=True):
+        assert y.dtype == x.dtype
         # The nearest half, and what float32 adds to that.
-        nearest = np.abs(read(make(want)) - want)
+        nearest = np.abs(exact(half.array(want)) - want)
         atol = 2e-7 * np.max(np.abs(want)) if op in ROWS else 1e-7
-        assert (np.abs(read(got) - want) <= nearest * (1 + 1e-3) + 1e-5 * np.abs(want) + atol).all()
+        assert (np.abs(exact(y) - want) <= nearest * (1 + 1e-3) + 1e-5 * np.abs(want) + atol).all()
 
 
 @pytest.mark.parametrize("op", EVERY)

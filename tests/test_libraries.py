@@ -12,6 +12,9 @@ from conftest import strict_jax
 
 import arrayconv as ac
 
+# Of an empty batch.
+WRONG_IN_DASK = ("global_max_pool", "im2col", "col2im", "softmax", "log_softmax")
+
 
 def parts(result):
     """Return what an operation or a vjp returned as a tuple."""
@@ -57,7 +60,7 @@ def assert_same(got, want, rtol):
 
 def test_library(sampled_case, xp):
     case, arrays = sampled_case, sampled_case.arrays()
-    if xp.name == "dask" and arrays[0].shape[0] == 0:
+    if xp.name == "dask" and arrays[0].shape[0] == 0 and case.op in WRONG_IN_DASK:
         pytest.skip("Dask's own max and reshape are wrong for empty arrays")
     y, dy, gradients = truth(case, arrays)
     there = place(case, xp, arrays)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import strict_jax
+from halves import every_half, exact
 
 import arrayconv as ac
 
-HALVES = ("numpy-float16", "torch-float16", "torch-bfloat16", "jax-float16", "jax-bfloat16")
 # Each with what it needs besides x, whose channels are 4.
 OPS = {
     "batch_norm": {},
@@ -31,16 +31,16 @@ def test_a_large_mean_leaves_the_digits(xp, op):
     rng = np.random.default_rng(0)
     x = (3e4 + rng.standard_normal((8, 32, 32, 4))).astype(np.float32)
     dy = rng.standard_normal(x.shape).astype(np.float32)
-    exact = x.astype(np.float64)
+    wide = exact(x)
     f, vjp = getattr(ac, op), getattr(ac, f"{op}_vjp")
     y = xp.to_numpy(first(f(xp.array(x), **OPS[op])))
     assert y.dtype == np.float32
     # The mean itself is rounded to 1/512, which the variance of 1 hardly notices.
-    assert worst(y, first(f(exact, **OPS[op]))) < 2e-3
+    assert worst(y, first(f(wide, **OPS[op]))) < 2e-3
     dx = xp.to_numpy(vjp(xp.array(dy), xp.array(x), **OPS[op])[0])
-    assert worst(dx, vjp(dy.astype(np.float64), exact, **OPS[op])[0]) < 2e-3
+    assert worst(dx, vjp(exact(dy), wide, **OPS[op])[0]) < 2e-3
     if op == "batch_norm":
-        np.testing.assert_allclose(xp.to_numpy(f(xp.array(x)).var), exact.var((0, 1, 2)), rtol=1e-4)
+        np.testing.assert_allclose(xp.to_numpy(f(xp.array(x)).var), wide.var((0, 1, 2)), rtol=1e-4)
 
 
 def test_a_large_mean_at_inference(xp):
@@ -61,41 +61,24 @@ def test_sums_of_many_are_accurate():
     assert np.abs(y).max() < 1e-3
 
 
-@pytest.fixture(params=HALVES)
-def half(request):
-    """How to make an array of a half type, and the type's relative precision."""
-    library, dtype = request.param.split("-")
-    module = pytest.importorskip({"jax": "jax.numpy"}.get(library, library))
-    kind = getattr(module, dtype)
-
-    def make(a):
-        a = module.asarray(np.asarray(a, np.float32))
-        return a.to(kind) if library == "torch" else a.astype(kind)
-
-    with strict_jax(x64=False):
-        yield make, 2**-8 if dtype == "bfloat16" else 2**-11, dtype
-
-
+@every_half
 @pytest.mark.parametrize("op", OPS)
 def test_halves_are_computed_in_float32(half, op):
-    make, eps, dtype = half
     rng = np.random.default_rng(1)
-    # Their sums and squares overflow float16, their variance does not.
-    x = make(rng.uniform(1000, 1400, (4, 30, 30, 4)))
-    dy, gamma, beta = (make(rng.standard_normal(s)) for s in (x.shape, 4, 4))
-    parameters = () if op == "layer_norm" else (gamma, beta)
-    read = [ac.to_numpy(a).astype(np.float64) for a in (dy, x, *parameters)]
-    y = first(getattr(ac, op)(x, *parameters, **OPS[op]))
-    got = (y, *getattr(ac, f"{op}_vjp")(dy, x, *parameters, **OPS[op]))
-    exact = (
-        first(getattr(ac, op)(*read[1:], **OPS[op])),
-        *getattr(ac, f"{op}_vjp")(*read, **OPS[op]),
-    )
-    for ours, want in zip(got, exact, strict=True):
+    f, vjp = getattr(ac, op), getattr(ac, f"{op}_vjp")
+    with strict_jax(x64=False):
+        # Their sums and squares overflow float16, their variance does not.
+        x = half.array(rng.uniform(1000, 1400, (4, 30, 30, 4)))
+        dy, gamma, beta = (half.array(rng.standard_normal(s)) for s in (x.shape, 4, 4))
+        arrays = [dy, x] if op == "layer_norm" else [dy, x, gamma, beta]
+        got = (first(f(*arrays[1:], **OPS[op])), *vjp(*arrays, **OPS[op]))
+    wide = [exact(a) for a in arrays]
+    wanted = (first(f(*wide[1:], **OPS[op])), *vjp(*wide, **OPS[op]))
+    for ours, want in zip(got, wanted, strict=True):
         if want is not None:
-            assert dtype in str(ours.dtype)
+            assert half.dtype in str(ours.dtype)
             # What rounding the exact result to the half type costs, and a little of float32.
-            assert worst(ac.to_numpy(ours), want) <= 1.01 * eps + 1e-5
+            assert worst(exact(ours), want) <= 1.01 * half.eps + 1e-5
 
 
 @pytest.mark.parametrize("op", OPS)
@@ -312,17 +295,18 @@ def test_a_gradient_of_another_shape(op):
         getattr(ac, f"{op}_vjp")(X[:, :, 0, 0], *arrays, **config)
 
 
+@every_half
 def test_inference_of_halves(half):
-    make, eps, dtype = half
     rng = np.random.default_rng(1)
-    arrays = [make(rng.uniform(1, 2, shape)) for shape in ((4, 30, 30, 4), *((4,),) * 4)]
-    dy = make(rng.uniform(1, 2, (4, 30, 30, 4)))
-    read = [ac.to_numpy(a).astype(np.float64) for a in (dy, *arrays)]
-    got = (ac.batch_norm_inference(*arrays), *ac.batch_norm_inference_vjp(dy, *arrays))
-    exact = (ac.batch_norm_inference(*read[1:]), *ac.batch_norm_inference_vjp(*read))
-    for ours, want in zip(got, exact, strict=True):
-        assert dtype in str(ours.dtype)
-        assert worst(ac.to_numpy(ours), want) <= 1.01 * eps + 1e-5
+    shapes = ((4, 30, 30, 4), (4, 30, 30, 4), *((4,),) * 4)
+    with strict_jax(x64=False):
+        arrays = [half.array(rng.uniform(1, 2, shape)) for shape in shapes]
+        got = (ac.batch_norm_inference(*arrays[1:]), *ac.batch_norm_inference_vjp(*arrays))
+    wide = [exact(a) for a in arrays]
+    wanted = (ac.batch_norm_inference(*wide[1:]), *ac.batch_norm_inference_vjp(*wide))
+    for ours, want in zip(got, wanted, strict=True):
+        assert half.dtype in str(ours.dtype)
+        assert worst(exact(ours), want) <= 1.01 * half.eps + 1e-5
 
 
 @pytest.mark.backends("numpy", "torch", "strict", "jax")
@@ -333,10 +317,12 @@ def test_instances_of_no_channels(xp):
 
 
 def test_statistics_of_a_long_axis():
-    x = (1000 + np.random.default_rng(0).standard_normal((1, 100_003, 8))).astype(np.float32)
+    rng = np.random.default_rng(0)
+    dy, noise = (rng.standard_normal((1, 100_003, 8)).astype(np.float32) for _ in "dx")
+    x = 1000 + noise
     y, mean, _ = ac.batch_norm(x)
-    exact = x.astype(np.float64)
+    wide = exact(x)
     # the mean is off by a few of the last places of 1000, and not by a hundred of them
-    assert np.max(np.abs(mean - exact.mean((0, 1)))) < 1e-3
-    assert np.max(np.abs(y - ac.batch_norm(exact).y)) < 1e-3
-    assert ac.batch_norm_vjp(x, x).dx.shape == x.shape
+    assert np.max(np.abs(mean - wide.mean((0, 1)))) < 5e-4
+    assert np.max(np.abs(y - ac.batch_norm(wide).y)) < 5e-4
+    assert worst(ac.batch_norm_vjp(dy, x).dx, ac.batch_norm_vjp(exact(dy), wide).dx) < 2e-6

@@ -8,6 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from conftest import strict_jax
+from halves import every_half, exact
 
 import arrayconv as ac
 
@@ -158,35 +159,22 @@ def test_a_value_that_is_not_finite_reaches_the_cells_that_read_it(
         np.testing.assert_array_equal(np.isfinite(got), ~reads)
 
 
+@every_half
 @pytest.mark.parametrize("method", ["nearest", "linear"])
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
-def test_halves_sum_in_float32(library, dtype, method):
-    if library == "numpy" and dtype == "bfloat16":
-        pytest.skip("NumPy has no bfloat16")
-    module = pytest.importorskip({"jax": "jax.numpy"}.get(library, library))
+def test_halves_sum_in_float32(half, method):
     rng = np.random.default_rng(0)
-    # 4096 gradients on one cell: a half sum stops growing
-    x, dy = rng.standard_normal((1, 2, 2, 1)), rng.uniform(0.5, 1, (1, 128, 128, 1))
-    half = [
-        module.asarray(a.astype(np.float32)).to(getattr(module, dtype))
-        if library == "torch"
-        else module.asarray(a, dtype=getattr(module, dtype))
-        for a in (x, dy)
-    ]
-    exact = [ac.to_numpy(a).astype(np.float64) for a in half]
     config = {"size": 128, "method": method}
     with strict_jax(x64=False):
-        y, dx = ac.resize(half[0], **config), ac.resize_vjp(half[1], half[0], **config)
-    assert dtype in str(y.dtype)
-    assert dtype in str(dx.dtype)
-    eps = 2**-8 if dtype == "bfloat16" else 2**-11
+        # 4096 gradients on one cell: a half sum stops growing
+        x = half.array(rng.standard_normal((1, 2, 2, 1)))
+        dy = half.array(rng.uniform(0.5, 1, (1, 128, 128, 1)))
+        y, dx = ac.resize(x, **config), ac.resize_vjp(dy, x, **config)
     for got, want in (
-        (y, ac.resize(exact[0], **config)),
-        (dx, ac.resize_vjp(exact[1], exact[0], **config)),
+        (y, ac.resize(exact(x), **config)),
+        (dx, ac.resize_vjp(exact(dy), exact(x), **config)),
     ):
-        difference = np.abs(ac.to_numpy(got).astype(np.float64) - want)
-        assert np.max(difference) <= 1.01 * eps * np.max(np.abs(want))
+        assert half.dtype in str(got.dtype)
+        assert np.max(np.abs(exact(got) - want)) <= 1.01 * half.eps * np.max(np.abs(want))
 
 
 def test_enlarging_by_whole_numbers_copies_once():

@@ -42,7 +42,7 @@ class options:  # noqa: N801 (a context manager, named as a function)
         there is one that does exactly what is asked, and the portable code elsewhere.
     precision : {"default", "fast"}
         ``"fast"`` allows two more strategies where they are faster on a CPU: ``winograd`` for kernels
-        of 3 (in float32 two to eight times the rounding error) and ``fft`` for large ones (its error
+        of 3 (in float32 two to ten times the rounding error) and ``fft`` for large ones (its error
         is relative to the largest values around). Both spread NaN and inf from the windows that
         contain them to all windows of a tile: 4 along each axis for ``winograd``, up to all for
         ``fft``.

@@ -6,7 +6,7 @@ few sums of slices, made for all tiles of a block at once, and one batched produ
 joins them.
 
 The transforms round, so this is for ``options(precision="fast")``: in float32 the error is two
-to eight times that of columns. A tile mixes all the cells it reads, so NaN and inf reach every
+to ten times that of columns. A tile mixes all the cells it reads, so NaN and inf reach every
 output of the tile (4 along each axis) of which one window contains them.
 
 A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, with

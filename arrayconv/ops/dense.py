@@ -13,11 +13,10 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     is_floating,
-    placement,
     promoted,
     real,
 )
-from arrayconv.ops.layout import check_gradient, check_wrt, number, summed
+from arrayconv.ops.layout import check_gradient, check_wrt, number, scalar, summed
 
 ARGUMENTS = ("x", "w", "b")
 
@@ -264,8 +263,7 @@ dropout_vjp.__doc__ = dropout.__doc__
 
 
 def _dropped(xp: Namespace, x: Array, mask: Array, rate: float) -> Array:
-    zero = xp.zeros((), dtype=x.dtype, **placement(x))
-    return xp.where(mask, x * (1 / (1 - rate)), zero)
+    return xp.where(mask, x * (1 / (1 - rate)), scalar(xp, 0, x))
 
 
 def _check_dropout(op: str, xp: Namespace, x: Array, mask: Array, rate: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from numbers import Real
 from typing import Any
 
-from arrayconv.namespace import Array, Namespace, is_lazy
+from arrayconv.namespace import Array, Namespace, is_lazy, placement
 
 # Cells of a long sum that are added one after the other.
 PIECE = 128
@@ -14,12 +14,17 @@ PIECE = 128
 DATA_FORMATS = ("channels_last", "channels_first")
 
 
-def check_layout(op: str, shape: tuple[int, ...], data_format: str) -> None:
-    """Raise ``ValueError`` for an unknown format or a shape without spatial axes."""
+def check_data_format(op: str, data_format: str) -> None:
+    """Raise ``ValueError`` for an unknown format."""
     if data_format not in DATA_FORMATS:
         raise ValueError(
             f"{op}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
         )
+
+
+def check_layout(op: str, shape: tuple[int, ...], data_format: str) -> None:
+    """Raise ``ValueError`` for an unknown format or a shape without spatial axes."""
+    check_data_format(op, data_format)
     if len(shape) < 3:
         order = "(N, *S, C)" if data_format == "channels_last" else "(N, C, *S)"
         raise ValueError(
@@ -81,6 +86,11 @@ def summed(xp: Namespace, x: Array, axis: int) -> Array:
     if whole == n:
         return total
     return total + xp.sum(x[(*before, slice(whole, n), ...)], axis=axis, keepdims=True)
+
+
+def scalar(xp: Namespace, value: float, like: Array) -> Array:
+    """``value`` as a 0-d array, for the functions of a namespace that take arrays alone."""
+    return xp.full((), value, dtype=like.dtype, **placement(like))
 
 
 def number(op: str, name: str, value: Any) -> float:

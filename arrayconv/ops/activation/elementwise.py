@@ -18,6 +18,7 @@ from arrayconv.namespace import (
     placement,
     traits,
 )
+from arrayconv.ops.layout import scalar
 
 # Elements of a block on a CPU: a few temporaries of it fit the second-level cache.
 BLOCK = 2**16
@@ -40,11 +41,6 @@ def elementwise(xp: Namespace, compute: Callable[..., Array], *arrays: Array) ->
         span = slice(start, min(start + BLOCK, size))
         y[span] = run(*(row[span] for row in rows))
     return xp.reshape(y, x.shape)
-
-
-def scalar(xp: Namespace, value: float, like: Array) -> Array:
-    """``value`` as a 0-d array, for the functions of a namespace that take arrays alone."""
-    return xp.full((), value, dtype=like.dtype, **placement(like))
 
 
 def step(xp: Namespace, mask: Array, like: Array) -> Array:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arrayconv.namespace import Array, Namespace, array_namespace, promoted
-from arrayconv.ops.activation.elementwise import elementwise, scalar, step
-from arrayconv.ops.layout import check_gradient, number
+from arrayconv.ops.activation.elementwise import elementwise, step
+from arrayconv.ops.layout import check_gradient, number, scalar
 
 # Klambauer et al., equation 14, to the digits of a float64
 SELU_ALPHA = 1.6732632423543772

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arrayconv.namespace import Array, array_namespace, promoted
-from arrayconv.ops.activation.elementwise import clipped, elementwise, kept, scalar, step
-from arrayconv.ops.layout import check_gradient, number
+from arrayconv.ops.activation.elementwise import clipped, elementwise, kept, step
+from arrayconv.ops.layout import check_gradient, number, scalar
 
 
 def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Array:

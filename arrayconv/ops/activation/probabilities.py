@@ -14,8 +14,7 @@ from arrayconv.namespace import (
     copied,
     promoted,
 )
-from arrayconv.ops.activation.elementwise import scalar
-from arrayconv.ops.layout import check_gradient
+from arrayconv.ops.layout import check_gradient, scalar
 
 
 def softmax(x: Array, *, axis: int = -1) -> Array:

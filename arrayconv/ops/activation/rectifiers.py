@@ -11,12 +11,11 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     is_floating,
-    placement,
     promoted,
     real,
 )
-from arrayconv.ops.activation.elementwise import elementwise, kept, scalar, step
-from arrayconv.ops.layout import check_gradient, number
+from arrayconv.ops.activation.elementwise import elementwise, kept, step
+from arrayconv.ops.layout import check_gradient, number, scalar
 
 
 class PReluGradients(NamedTuple):
@@ -66,7 +65,7 @@ def relu(x: Array) -> Array:
     """
     xp = array_namespace("relu", x=x)
     real("relu", xp, x=x)
-    return xp.maximum(x, xp.zeros((), dtype=x.dtype, **placement(x)))
+    return xp.maximum(x, scalar(xp, 0, x))
 
 
 def relu_vjp(dy: Array, x: Array) -> Array | None:

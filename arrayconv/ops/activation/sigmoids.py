@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arrayconv.namespace import Array, Namespace, array_namespace, promoted
-from arrayconv.ops.activation.elementwise import elementwise, scalar, step
-from arrayconv.ops.layout import check_gradient
+from arrayconv.ops.activation.elementwise import elementwise, step
+from arrayconv.ops.layout import check_gradient, scalar
 
 
 def sigmoid(x: Array) -> Array:

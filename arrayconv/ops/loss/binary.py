@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from arrayconv.namespace import Array, placement
+from arrayconv.namespace import Array
 from arrayconv.ops.activation import sigmoid
 from arrayconv.ops.activation.sigmoids import negated_size
-from arrayconv.ops.layout import check_flag
+from arrayconv.ops.layout import check_flag, scalar
 from arrayconv.ops.loss.reduction import (
     LossGradients,
     arguments,
@@ -78,10 +78,10 @@ def binary_cross_entropy(
     a = arguments("binary_cross_entropy", y_pred, y_true, reduction, "labels")
     xp, p, t = a.xp, a.pred, a.true
     if from_logits:
-        zero = xp.zeros((), dtype=p.dtype, **placement(p))
         # both halves take the side of a logit of 0 that is above it, and so have one slope there; in this order
         # the large terms cancel before the small one is added
-        loss = (1.0 - t) * p + xp.where(p >= 0, zero, -p) + xp.log1p(xp.exp(negated_size(xp, p)))
+        below = xp.where(p >= 0, scalar(xp, 0, p), -p)
+        loss = (1.0 - t) * p + below + xp.log1p(xp.exp(negated_size(xp, p)))
     else:
         loss = (t - 1.0) * complement_logarithm(xp, p) - t * logarithm(xp, p)
     return reduced(a, loss, reduction)

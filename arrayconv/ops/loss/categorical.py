@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.namespace import Array, placement
+from arrayconv.namespace import Array
 from arrayconv.ops.activation import log_softmax
-from arrayconv.ops.layout import check_flag
+from arrayconv.ops.layout import check_flag, scalar
 from arrayconv.ops.loss.reduction import (
     LossGradients,
     arguments,
@@ -80,8 +80,8 @@ def categorical_cross_entropy(
     logs = log_softmax(a.pred) if from_logits else logarithm(a.xp, a.pred)
     if from_logits:
         # a class whose logit is minus infinity costs nothing where it is not the one
-        zero = a.xp.zeros((), dtype=logs.dtype, **placement(logs))
-        logs = a.xp.where((a.true == 0) & (logs == -math.inf), zero, logs)
+        left_out = (a.true == 0) & (logs == -math.inf)
+        logs = a.xp.where(left_out, scalar(a.xp, 0, logs), logs)
     return reduced(a, -a.xp.sum(a.true * logs, axis=-1), reduction)
 
 

@@ -13,10 +13,9 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     is_floating,
-    placement,
     promoted,
 )
-from arrayconv.ops.layout import check_gradient
+from arrayconv.ops.layout import check_gradient, scalar
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -125,22 +124,20 @@ def gradients(a: Arguments, y_true: Array, slope: Array, true_slope: Array | Non
 
 def logarithm(xp: Namespace, p: Array) -> Array:
     """``log(p)``, but -100 where it would be less, at 0 too."""
-    one = xp.ones((), dtype=p.dtype, **placement(p))
     # the logarithm of 1 instead of one that warns
-    return _floored(xp, xp.log(xp.where(p == 0, one, p)), p == 0)
+    return _floored(xp, xp.log(xp.where(p == 0, scalar(xp, 1, p), p)), p == 0)
 
 
 def complement_logarithm(xp: Namespace, p: Array) -> Array:
     """``log(1 - p)``, but -100 where it would be less, at 1 too."""
-    zero = xp.zeros((), dtype=p.dtype, **placement(p))
-    return _floored(xp, xp.log1p(-xp.where(p == 1, zero, p)), p == 1)
+    return _floored(xp, xp.log1p(-xp.where(p == 1, scalar(xp, 0, p), p)), p == 1)
 
 
 def _floored(xp: Namespace, logs: Array, infinite: Array) -> Array:
-    least = xp.full((), LEAST_LOGARITHM, dtype=logs.dtype, **placement(logs))
+    least = scalar(xp, LEAST_LOGARITHM, logs)
     return xp.where(infinite, least, xp.maximum(logs, least))
 
 
 def divisor(xp: Namespace, p: Array) -> Array:
     """``p``, but 1e-12 where it would be less."""
-    return xp.maximum(p, xp.full((), LEAST_DIVISOR, dtype=p.dtype, **placement(p)))
+    return xp.maximum(p, scalar(xp, LEAST_DIVISOR, p))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from arrayconv.namespace import Array, cast, placement
 from arrayconv.ops.activation import log_softmax, softmax
-from arrayconv.ops.layout import check_flag
+from arrayconv.ops.layout import check_flag, scalar
 from arrayconv.ops.loss.reduction import (
     Arguments,
     LossGradients,
@@ -85,9 +87,8 @@ def sparse_categorical_cross_entropy(
     xp = a.xp
     hit, valid = _hits(a)
     logs = log_softmax(a.pred) if from_logits else logarithm(xp, a.pred)
-    chosen = xp.where(hit, logs, xp.zeros((), dtype=logs.dtype, **placement(logs)))
-    nan = xp.full((), float("nan"), dtype=logs.dtype, **placement(logs))
-    return reduced(a, xp.where(valid[..., 0], -xp.sum(chosen, axis=-1), nan), reduction)
+    values = -xp.sum(xp.where(hit, logs, scalar(xp, 0, logs)), axis=-1)
+    return reduced(a, xp.where(valid[..., 0], values, scalar(xp, math.nan, logs)), reduction)
 
 
 def sparse_categorical_cross_entropy_vjp(
@@ -106,10 +107,8 @@ def sparse_categorical_cross_entropy_vjp(
     if from_logits:
         slope = softmax(a.pred) - cast(xp, hit, a.pred.dtype)
     else:
-        zero = xp.zeros((), dtype=a.pred.dtype, **placement(a.pred))
-        slope = xp.where(hit, -1.0 / divisor(xp, a.pred), zero)
-    nan = xp.full((), float("nan"), dtype=slope.dtype, **placement(slope))
-    return gradients(a, y_true, xp.where(valid, slope, nan), None)
+        slope = xp.where(hit, -1.0 / divisor(xp, a.pred), scalar(xp, 0, a.pred))
+    return gradients(a, y_true, xp.where(valid, slope, scalar(xp, math.nan, slope)), None)
 
 
 sparse_categorical_cross_entropy_vjp.__doc__ = sparse_categorical_cross_entropy.__doc__

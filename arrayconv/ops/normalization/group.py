@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import operator
+from functools import partial
 from typing import Any
 
-from arrayconv.namespace import Array, accumulator, array_namespace, cast, promoted
-from arrayconv.ops.layout import check_gradient, check_layout
-from arrayconv.ops.normalization.statistics import (
-    NormGradients,
-    channel_axis,
-    check_axes,
-    check_eps,
-    inverse_deviation,
-    moments,
-    moments_vjp,
-    parameter,
-    shaped,
-    total,
-)
+from arrayconv.namespace import Array
+from arrayconv.ops.layout import check_layout
+from arrayconv.ops.normalization.samples import Sets, sample_norm, sample_norm_vjp
+from arrayconv.ops.normalization.statistics import NormGradients, channel_axis, check_axes
 
 
 def group_norm(
@@ -81,8 +72,8 @@ def group_norm(
     >>> ac.group_norm_vjp(np.ones((1, 1, 4)), x, groups=2).dx[0, 0, :]
     array([0., 0., 0., 0.])
     """
-    count = _count("group_norm", groups)
-    return _group_norm("group_norm", x, gamma, beta, count, eps, data_format)
+    sets = partial(_groups, groups=groups, data_format=data_format)
+    return sample_norm("group_norm", x, gamma, beta, eps, sets)
 
 
 def group_norm_vjp(
@@ -95,8 +86,8 @@ def group_norm_vjp(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> NormGradients:
-    count = _count("group_norm_vjp", groups)
-    return _group_norm_vjp("group_norm_vjp", dy, x, gamma, beta, count, eps, data_format)
+    sets = partial(_groups, groups=groups, data_format=data_format)
+    return sample_norm_vjp("group_norm_vjp", dy, x, gamma, beta, eps, sets)
 
 
 group_norm_vjp.__doc__ = group_norm.__doc__
@@ -159,7 +150,8 @@ def instance_norm(
     >>> ac.instance_norm_vjp(np.ones((1, 2, 2)), x, beta=np.zeros(2)).dbeta
     array([2., 2.])
     """
-    return _group_norm("instance_norm", x, gamma, beta, None, eps, data_format)
+    sets = partial(_instances, data_format=data_format)
+    return sample_norm("instance_norm", x, gamma, beta, eps, sets)
 
 
 def instance_norm_vjp(
@@ -171,73 +163,14 @@ def instance_norm_vjp(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> NormGradients:
-    return _group_norm_vjp("instance_norm_vjp", dy, x, gamma, beta, None, eps, data_format)
+    sets = partial(_instances, data_format=data_format)
+    return sample_norm_vjp("instance_norm_vjp", dy, x, gamma, beta, eps, sets)
 
 
 instance_norm_vjp.__doc__ = instance_norm.__doc__
 
 
-def _group_norm(
-    op: str,
-    x: Array,
-    gamma: Array | None,
-    beta: Array | None,
-    groups: int | None,
-    eps: float,
-    data_format: str,
-) -> Array:
-    xp = array_namespace(op, x=x, gamma=gamma, beta=beta)
-    x, gamma, beta = promoted(op, xp, x=x, gamma=gamma, beta=beta)
-    eps = check_eps(op, eps)
-    split, axes, size, full = _groups(op, x, groups, data_format)
-    gamma = parameter(op, xp, "gamma", gamma, size, full)
-    beta = parameter(op, xp, "beta", beta, size, full)
-    wide = cast(xp, x, accumulator(xp, x.dtype))
-    _, var, centred = moments(xp, xp.reshape(wide, split), axes)
-    y = xp.reshape(centred * inverse_deviation(xp, var, eps), x.shape)
-    if gamma is not None:
-        y = y * gamma
-    if beta is not None:
-        y += beta
-    return cast(xp, y, x.dtype)
-
-
-def _group_norm_vjp(
-    op: str,
-    dy: Array,
-    x: Array,
-    gamma: Array | None,
-    beta: Array | None,
-    groups: int | None,
-    eps: float,
-    data_format: str,
-) -> NormGradients:
-    xp = array_namespace(op, dy=dy, x=x, gamma=gamma, beta=beta)
-    dy, x, gamma, beta = promoted(op, xp, dy=dy, x=x, gamma=gamma, beta=beta)
-    eps = check_eps(op, eps)
-    split, axes, size, full = _groups(op, x, groups, data_format)
-    check_gradient(op, dy, x.shape)
-    scale = parameter(op, xp, "gamma", gamma, size, full)
-    parameter(op, xp, "beta", beta, size, full)
-    wide = accumulator(xp, x.dtype)
-    dy = cast(xp, dy, wide)
-    _, var, centred = moments(xp, xp.reshape(cast(xp, x, wide), split), axes)
-    inverse = inverse_deviation(xp, var, eps)
-    channel = channel_axis(op, x.shape, data_format)
-    others = [axis for axis in range(x.ndim) if axis != channel]
-    dgamma = dbeta = None
-    if gamma is not None:
-        xhat = xp.reshape(centred * inverse, x.shape)
-        dgamma = shaped(xp, total(xp, dy * xhat, others), gamma)
-    if beta is not None:
-        dbeta = shaped(xp, total(xp, dy, others), beta)
-    g = xp.reshape(dy if scale is None else dy * scale, split)
-    dx = moments_vjp(xp, g, centred, inverse, axes).dx
-    dx *= inverse
-    return NormGradients(cast(xp, xp.reshape(dx, x.shape), x.dtype), dgamma, dbeta)
-
-
-def _count(op: str, groups: Any) -> int:
+def _groups(op: str, x: Array, *, groups: Any, data_format: str) -> Sets:
     try:
         count = None if isinstance(groups, bool) else operator.index(groups)
     except TypeError:
@@ -246,23 +179,25 @@ def _count(op: str, groups: Any) -> int:
         raise TypeError(f"{op}: groups expects an int, got {groups!r}")
     if count < 1:
         raise ValueError(f"{op}: groups must be at least 1, got {groups!r}")
-    return count
-
-
-def _groups(
-    op: str, x: Array, groups: int | None, data_format: str
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """The shape that sets the groups apart, the axes of a group in it, and a parameter's two shapes."""
-    if groups is None:
-        check_layout(op, x.shape, data_format)
     at = channel_axis(op, x.shape, data_format)
+    if x.shape[at] % count:
+        raise ValueError(f"{op}: groups must divide the {x.shape[at]} channels of x, got {count}")
+    return _sets(op, x, at, count)
+
+
+def _instances(op: str, x: Array, *, data_format: str) -> Sets:
+    check_layout(op, x.shape, data_format)
+    at = channel_axis(op, x.shape, data_format)
+    return _sets(op, x, at, x.shape[at])
+
+
+def _sets(op: str, x: Array, at: int, count: int) -> Sets:
+    """``count`` neighbouring sets of the channels, which are on the axis ``at``."""
     channels = x.shape[at]
-    count = channels if groups is None else groups
-    if channels % (count or 1):
-        raise ValueError(f"{op}: groups must divide the {channels} channels of x, got {count}")
     # instances of no channels are as many as their channels: none, and none is empty
     split = (*x.shape[:at], count, channels // count if count else 1, *x.shape[at + 1 :])
     axes = tuple(axis for axis in range(1, len(split)) if axis != at)
     if 0 in (split[axis] for axis in axes):
         check_axes(op, x.shape, range(1, x.ndim))
-    return split, axes, (channels,), tuple(n if a == at else 1 for a, n in enumerate(x.shape))
+    full = tuple(n if a == at else 1 for a, n in enumerate(x.shape))
+    return Sets(split, axes, (channels,), full)

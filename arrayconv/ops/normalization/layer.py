@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from arrayconv.namespace import Array, accumulator, array_namespace, cast, promoted
-from arrayconv.ops.layout import check_gradient
-from arrayconv.ops.normalization.statistics import (
-    NormGradients,
-    check_axes,
-    check_eps,
-    inverse_deviation,
-    moments,
-    moments_vjp,
-    parameter,
-    shaped,
-    total,
-)
+from arrayconv.namespace import Array
+from arrayconv.ops.normalization.samples import Sets, sample_norm, sample_norm_vjp
+from arrayconv.ops.normalization.statistics import NormGradients, check_axes
 
 
 def layer_norm(
@@ -80,20 +71,7 @@ def layer_norm(
     >>> ac.layer_norm_vjp(np.ones((2, 2)), x, beta=np.zeros(2)).dbeta
     array([2., 2.])
     """
-    op = "layer_norm"
-    xp = array_namespace(op, x=x, gamma=gamma, beta=beta)
-    x, gamma, beta = promoted(op, xp, x=x, gamma=gamma, beta=beta)
-    eps = check_eps(op, eps)
-    chosen, size, full = _features(op, x, axes)
-    scale = parameter(op, xp, "gamma", gamma, size, full)
-    shift = parameter(op, xp, "beta", beta, size, full)
-    _, var, centred = moments(xp, cast(xp, x, accumulator(xp, x.dtype)), chosen)
-    y = centred * inverse_deviation(xp, var, eps)
-    if scale is not None:
-        y = y * scale
-    if shift is not None:
-        y += shift
-    return cast(xp, y, x.dtype)
+    return sample_norm("layer_norm", x, gamma, beta, eps, partial(_features, axes=axes))
 
 
 def layer_norm_vjp(
@@ -105,32 +83,13 @@ def layer_norm_vjp(
     axes: int | Sequence[int] = -1,
     eps: float = 1e-5,
 ) -> NormGradients:
-    op = "layer_norm_vjp"
-    xp = array_namespace(op, dy=dy, x=x, gamma=gamma, beta=beta)
-    dy, x, gamma, beta = promoted(op, xp, dy=dy, x=x, gamma=gamma, beta=beta)
-    eps = check_eps(op, eps)
-    chosen, size, full = _features(op, x, axes)
-    check_gradient(op, dy, x.shape)
-    scale = parameter(op, xp, "gamma", gamma, size, full)
-    parameter(op, xp, "beta", beta, size, full)
-    wide = accumulator(xp, x.dtype)
-    dy = cast(xp, dy, wide)
-    _, var, centred = moments(xp, cast(xp, x, wide), chosen)
-    inverse = inverse_deviation(xp, var, eps)
-    others = [axis for axis in range(x.ndim) if axis not in chosen]
-    dgamma = None if gamma is None else total(xp, dy * (centred * inverse), others)
-    dbeta = None if beta is None else total(xp, dy, others)
-    g = dy if scale is None else dy * scale
-    dx = moments_vjp(xp, g, centred, inverse, chosen).dx
-    dx *= inverse
-    return NormGradients(cast(xp, dx, x.dtype), shaped(xp, dgamma, gamma), shaped(xp, dbeta, beta))
+    return sample_norm_vjp("layer_norm_vjp", dy, x, gamma, beta, eps, partial(_features, axes=axes))
 
 
 layer_norm_vjp.__doc__ = layer_norm.__doc__
 
 
-def _features(op: str, x: Array, axes: Any) -> tuple[tuple[int, ...], ...]:
-    """The axes to normalize over, in order; their lengths; and the shape of a parameter beside ``x``."""
+def _features(op: str, x: Array, *, axes: Any) -> Sets:
     given = axes if isinstance(axes, tuple | list) else (axes,)
     try:
         chosen = [operator.index(axis) for axis in given]
@@ -143,4 +102,4 @@ def _features(op: str, x: Array, axes: Any) -> tuple[tuple[int, ...], ...]:
         raise ValueError(f"{op}: axes expects every axis once, got {axes!r}")
     check_axes(op, x.shape, ordered)
     full = tuple(n if axis in ordered else 1 for axis, n in enumerate(x.shape))
-    return ordered, tuple(x.shape[axis] for axis in ordered), full
+    return Sets(tuple(x.shape), ordered, tuple(x.shape[axis] for axis in ordered), full)

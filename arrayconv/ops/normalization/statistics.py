@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from arrayconv.namespace import Array, Namespace, accumulator, cast
-from arrayconv.ops.layout import DATA_FORMATS, number, summed
+from arrayconv.namespace import Array, Namespace, accumulator, cast, copied
+from arrayconv.ops.layout import check_data_format, number, summed
 
 
 class NormGradients(NamedTuple):
@@ -27,11 +27,13 @@ class Moments(NamedTuple):
 
 
 def total(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
-    """The sum over ``axes``, which keep length 1.
+    """The sum over ``axes``, which keep length 1: a new array, though there be none to sum over.
 
     One axis after the other, from the first: the partial sums stay short, which rounds less than
     one long sum and reads channels-last memory in order.
     """
+    if not axes:
+        return copied(xp, x)
     for axis in sorted(axes):
         x = summed(xp, x, axis)
     return x
@@ -107,10 +109,7 @@ def check_axes(op: str, shape: tuple[int, ...], axes: Sequence[int]) -> None:
 
 def channel_axis(op: str, shape: tuple[int, ...], data_format: str) -> int:
     """Where the channels are; raise ``ValueError`` if there is no batch beside them."""
-    if data_format not in DATA_FORMATS:
-        raise ValueError(
-            f"{op}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
-        )
+    check_data_format(op, data_format)
     if len(shape) < 2:
         raise ValueError(
             f"{op}: x must have a batch axis and a channel axis, got shape {tuple(shape)}"
