@@ -20,9 +20,6 @@ Image = pytest.importorskip("PIL.Image")
 FILES = ["history.csv", "history.json", "history.png", "model.png", "weights.safetensors"]
 
 
-# networks
-
-
 def test_the_line_detector_finds_the_line(xp):
     image = np.zeros((1, 8, 8, 1))
     image[0, :, 3:5, 0] = 1
@@ -109,9 +106,6 @@ def test_networks_learn(network):
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     history = model.fit(x, y, epochs=20, verbose=0).history
     assert history["loss"][-1] < 0.8 * history["loss"][0]
-
-
-# the command
 
 
 def train(*argv):
@@ -303,9 +297,6 @@ def test_a_damaged_image_stops_the_training_with_its_name(capsys, tmp_path, phot
     err = capsys.readouterr().err
     assert re.search(r"red/\d.png: the image is missing, damaged or truncated", err)
     assert err.count("\n") == 1
-
-
-# the goals, with the defaults
 
 
 @pytest.fixture

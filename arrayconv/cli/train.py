@@ -123,10 +123,9 @@ def train(args: argparse.Namespace) -> int:
         metrics=["accuracy"],
     )
     model.summary()
-    tested = found.x_test.shape[0]
     print(
-        f"\n{found.x_train.shape[0]} images to train on and {tested} to test, {len(found.classes)} classes, "
-        f"{args.dtype} on {backend.library} ({backend.device})\n"
+        f"\n{found.x_train.shape[0]} images to train on and {found.x_test.shape[0]} to test, "
+        f"{len(found.classes)} classes, {args.dtype} on {backend.library} ({backend.device})\n"
     )
     place = _placed(backend, args.dtype)
     batches = data.Batches(
@@ -146,30 +145,9 @@ def train(args: argparse.Namespace) -> int:
                 callbacks=[_Table(len(batches))],
             )
         finally:
-            seconds = time.perf_counter() - start
             # an interrupted training leaves what it has
             if model.history is not None and model.history.epoch:
-                accuracy = model.history.history["val_accuracy"][-1]
-                report = {
-                    "arrayconv": ac.__version__,
-                    "data": args.data,
-                    "model": args.model,
-                    "backend": backend.name,
-                    "dtype": args.dtype,
-                    "seed": args.seed,
-                    "batch_size": args.batch_size,
-                    "classes": found.classes,
-                    "parameters": model.count_params(),
-                    "seconds": round(seconds, 2),
-                    "test_accuracy": accuracy,
-                }
-                _write(folder, model, report)
-                right = round(accuracy * tested)
-                print(
-                    f"\ntest accuracy {accuracy:.2%} ({right} of {tested}) after {len(model.history.epoch)} "
-                    f"epochs and {seconds:.1f} s"
-                )
-                print(f"written to {folder}: weights, history and plots")
+                _finish(args, backend, found, model, folder, time.perf_counter() - start)
     return 0
 
 
@@ -253,10 +231,43 @@ class _Table(Callback):
         self._bar.close()
 
 
-def _write(folder: Path, model: models.Model, report: dict[str, Any]) -> None:
-    """Write weights, history and plots, each file whole or not at all."""
+def _finish(
+    args: argparse.Namespace,
+    backend: Backend,
+    found: data.DataSet,
+    model: models.Model,
+    folder: Path,
+    seconds: float,
+) -> None:
+    """Write what the training led to, and print how many of the test images it reads."""
     history = model.history
     assert history is not None
+    accuracy, tested = history.history["val_accuracy"][-1], found.x_test.shape[0]
+    report = {
+        "arrayconv": ac.__version__,
+        "data": args.data,
+        "model": args.model,
+        "backend": backend.name,
+        "dtype": args.dtype,
+        "seed": args.seed,
+        "batch_size": args.batch_size,
+        "classes": found.classes,
+        "parameters": model.count_params(),
+        "seconds": round(seconds, 2),
+        "test_accuracy": accuracy,
+    }
+    _write(folder, model, history, report)
+    print(
+        f"\ntest accuracy {accuracy:.2%} ({round(accuracy * tested)} of {tested}) after "
+        f"{len(history.epoch)} epochs and {seconds:.1f} s"
+    )
+    print(f"written to {folder}: weights, history and plots")
+
+
+def _write(
+    folder: Path, model: models.Model, history: models.History, report: dict[str, Any]
+) -> None:
+    """Write weights, history and plots, each file whole or not at all."""
     model.save(folder / "weights.safetensors")
     names = list(history.history)
     with (

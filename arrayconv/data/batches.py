@@ -44,9 +44,10 @@ class Batches:
     Raises
     ------
     TypeError
-        If ``x`` or ``y`` is none of these, or ``batch_size`` no int.
+        If ``x`` or ``y`` is none of these, or ``batch_size`` or ``seed`` no int.
     ValueError
-        If the numbers of rows differ, there is none, or ``batch_size`` is not positive.
+        If the numbers of rows differ, there is none, ``batch_size`` is not positive, or ``seed`` is
+        negative.
 
     Examples
     --------
@@ -72,9 +73,8 @@ class Batches:
         seed: int = 0,
         transform: Callable[..., Any] | None = None,
     ) -> None:
-        batch_size = whole("Batches", "batch_size", batch_size)
-        if batch_size < 1:
-            raise ValueError(f"Batches: batch_size must be positive, got {batch_size}")
+        self._size = whole("Batches", "batch_size", batch_size, least=1)
+        self._seed = whole("Batches", "seed", seed, least=0)
         self._x = _sources("x", x)
         self._y = None if y is None else _sources("y", y)
         lengths = {
@@ -89,8 +89,7 @@ class Batches:
         if self._rows == 0:
             raise ValueError("Batches: x has no rows")
         self._several = isinstance(x, tuple | list), isinstance(y, tuple | list)
-        self._size, self._shuffle, self._seed = batch_size, shuffle, seed
-        self._transform = transform
+        self._shuffle, self._transform = shuffle, transform
         self._passes = 0
 
     def __len__(self) -> int:

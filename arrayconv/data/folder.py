@@ -85,7 +85,10 @@ def open_folder(
     (('dark', 'light'), (8, 16, 16, 3), array([0, 1]))
     """
     path = Path(path)
-    if len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
+    whole_sizes = isinstance(size, tuple | list) and all(
+        isinstance(n, int | np.integer) and n > 0 for n in size
+    )
+    if not whole_sizes or len(size) != 2:
         raise ValueError(f"open_folder: size must be two positive ints, got {size!r}")
     if not 0 < test_share < 1:
         raise ValueError(f"open_folder: test_share must lie between 0 and 1, got {test_share}")

@@ -39,9 +39,7 @@ def one_hot(labels: Array, classes: int, *, dtype: DType = None) -> Array:
            [0., 0., 1.]], dtype=float32)
     """
     xp = array_namespace("one_hot", labels=labels)
-    classes = whole("one_hot", "classes", classes)
-    if classes < 1:
-        raise ValueError(f"one_hot: classes must be positive, got {classes}")
+    classes = whole("one_hot", "classes", classes, least=1)
     if not xp.isdtype(labels.dtype, "integral"):
         raise TypeError(
             f"one_hot: labels must be integers, got {labels.dtype}; cast them first, for example "

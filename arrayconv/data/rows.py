@@ -79,14 +79,18 @@ class DataSet:
     classes: tuple[str, ...]
 
 
-def whole(op: str, name: str, value: Any) -> int:
-    """An int, NumPy's and an array of one included, or a ``TypeError``."""
+def whole(op: str, name: str, value: Any, *, least: int) -> int:
+    """An int, NumPy's and an array of one included, that is not below ``least``, or an error."""
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         raise TypeError(f"{op}: {name} must be an int, got {value!r}") from None
+    if number < least:
+        wanted = "positive" if least == 1 else f"at least {least}"
+        raise ValueError(f"{op}: {name} must be {wanted}, got {number}")
+    return number
 
 
 def needs(module: str, what: str) -> Any:
