@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
@@ -52,7 +51,6 @@ def run(path, library, monkeypatch):
     source = path.read_text(encoding="utf-8")
     line = "import numpy as xp\n"
     assert source.count(line) == 1, "a notebook picks its library in one line"
-    importlib.import_module(library)
     source = source.replace(line, f"import {library} as xp\n")
     monkeypatch.chdir(path.parent)
     monkeypatch.syspath_prepend(path.parent)
@@ -62,11 +60,13 @@ def run(path, library, monkeypatch):
         exec(compile(source, str(path), "exec"), {"__name__": path.stem})
 
 
-def check(path, xp, monkeypatch):
+def check(path, xp, shown, monkeypatch, capsys):
     for module in NEEDS.get(path.stem, ()):
         pytest.importorskip(module)
     with as_readers_have_it(xp):
         run(path, {"jax": "jax.numpy"}.get(xp.name, xp.name), monkeypatch)
+    assert capsys.readouterr().out
+    assert shown
 
 
 def as_readers_have_it(xp):
@@ -84,17 +84,13 @@ def as_readers_have_it(xp):
 @pytest.mark.backends("numpy", "jax", "torch")
 @pytest.mark.parametrize("path", NOTEBOOKS[:5], ids=lambda path: path.stem)
 def test_on_every_library(path, xp, shown, monkeypatch, capsys):
-    check(path, xp, monkeypatch)
-    assert capsys.readouterr().out
-    assert shown
+    check(path, xp, shown, monkeypatch, capsys)
 
 
 @pytest.mark.backends("numpy")
 @pytest.mark.parametrize("path", NOTEBOOKS[5:], ids=lambda path: path.stem)
 def test_on_numpy(path, xp, shown, monkeypatch, capsys):
-    check(path, xp, monkeypatch)
-    assert capsys.readouterr().out
-    assert shown
+    check(path, xp, shown, monkeypatch, capsys)
 
 
 def test_there_are_notebooks():

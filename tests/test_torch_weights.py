@@ -12,7 +12,6 @@ rng = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def torch():
-    """Return torch."""
     return pytest.importorskip("torch")
 
 
@@ -243,8 +242,7 @@ def test_torch_weights_of_a_half_type(torch, tmp_path):
     np.testing.assert_array_equal(ours.get_weights()[0], want)
 
 
-def test_a_module_in_place_of_its_state_dict():
-    torch = pytest.importorskip("torch")
+def test_a_module_in_place_of_its_state_dict(torch):
     model = models.Sequential([models.Dense(2, input_shape=(3,))])
     with pytest.raises(TypeError, match=r"give module.state_dict\(\)"):
         models.load_torch_weights(model, torch.nn.Linear(3, 2))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import arrayconv as ac
-from arrayconv.models.layer import Backward, Forward, Weights
+from arrayconv.models.kinds import Unary
+from arrayconv.models.layer import Forward, Weights
 from arrayconv.models.names import lookup
 from arrayconv.namespace import Array
 
@@ -33,7 +34,7 @@ ACTIVATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 _FROM_OUTPUT = ("log_softmax", "sigmoid", "softmax", "tanh")
 
 
-class Activate:
+class Activate(Unary):
     """An activation as a stage.
 
     Parameters
@@ -48,41 +49,22 @@ class Activate:
         self.op, self.options = op, dict(options)
         # the sign of the output is that of the input
         self.signed = op == "relu" or (op == "leaky_relu" and options["negative_slope"] >= 0)
-        self.uses: tuple[str, ...] = ("y",) if self.signed or op in _FROM_OUTPUT else ("x",)
-        if not op:
-            self.uses = ()
+        self.uses = ("y",) if self.signed or op in _FROM_OUTPUT else ("x",) if op else ()
+
+    def keywords(self, x: Array) -> dict[str, Any]:
+        return self.options
 
     def forward(
         self, w: Weights, *x: Array, training: bool = False, mask: Array | None = None
     ) -> Forward:
-        return self.run(x[0]), {}
-
-    def backward(
-        self,
-        dy: Array,
-        w: Weights,
-        *x: Array,
-        y: Array,
-        training: bool = False,
-        mask: Array | None = None,
-        need: bool = True,
-    ) -> Backward:
-        return (self.vjp(dy, x[0], y) if need else None,), {}
-
-    def run(self, x: Array) -> Array:
-        """The output."""
-        return getattr(ac, self.op)(x, **self.options) if self.op else x
+        return super().forward(w, *x) if self.op else (x[0], {})
 
     def vjp(self, dy: Array, x: Array, y: Array) -> Array:
-        """The gradient of the input."""
         if not self.op:
             return dy
-        vjp = getattr(ac, f"{self.op}_vjp")
-        if self.signed:
-            return vjp(dy, y, **self.options)
         if self.op in _FROM_OUTPUT:
-            return vjp(dy, y, y=y, **self.options)
-        return vjp(dy, x, **self.options)
+            return super().vjp(dy, y, y)
+        return getattr(ac, f"{self.op}_vjp")(dy, y if self.signed else x, **self.options)
 
 
 def activation_stages(label: str, name: str | None) -> tuple[Activate, ...]:

@@ -10,15 +10,16 @@ import arrayconv as ac
 from arrayconv.models.activate import Activate, activation_stages
 from arrayconv.models.initializers import initializer
 from arrayconv.models.kinds import Staged
-from arrayconv.models.layer import Backward, Forward, Layer, Shape, Stage, Weights, WeightSpec
-from arrayconv.models.shapes import checked_axis
+from arrayconv.models.layer import Backward, Forward, Layer, Stage, Weights, WeightSpec
+from arrayconv.models.shapes import Shape, checked_axis, number
 from arrayconv.namespace import Array, array_namespace
 
 
 class Elementwise(Staged):
-    """A layer that is one activation; its ``fields`` are the operation's keywords."""
+    """A layer that is one activation, its arguments being the operation's keywords."""
 
     op: ClassVar[str]
+    fields = ()
 
     def __init__(self, *, options: Mapping[str, Any] | None = None, **common: Any) -> None:
         super().__init__(**common)
@@ -50,10 +51,9 @@ class LeakyReLU(Elementwise):
     """
 
     op = "leaky_relu"
-    fields = ("negative_slope",)
 
     def __init__(self, negative_slope: float = 0.3, **common: Any) -> None:
-        slope = _number("LeakyReLU", "negative_slope", negative_slope)
+        slope = _finite("LeakyReLU", "negative_slope", negative_slope)
         super().__init__(options={"negative_slope": slope}, **common)
 
 
@@ -67,10 +67,9 @@ class ELU(Elementwise):
     """
 
     op = "elu"
-    fields = ("alpha",)
 
     def __init__(self, alpha: float = 1.0, **common: Any) -> None:
-        super().__init__(options={"alpha": _number("ELU", "alpha", alpha)}, **common)
+        super().__init__(options={"alpha": _finite("ELU", "alpha", alpha)}, **common)
 
 
 class SELU(Elementwise):
@@ -89,7 +88,6 @@ class GELU(Elementwise):
     """
 
     op = "gelu"
-    fields = ("approximate",)
 
     def __init__(self, approximate: bool = False, **common: Any) -> None:
         super().__init__(options={"approximate": bool(approximate)}, **common)
@@ -141,7 +139,6 @@ class Softmax(Elementwise):
     """
 
     op = "softmax"
-    fields = ("axis",)
     axis: int
 
     def __init__(self, axis: int = -1, **common: Any) -> None:
@@ -167,8 +164,6 @@ class Activation(Elementwise):
         Another name.
     """
 
-    fields = ("activation",)
-
     def __init__(self, activation: str, **common: Any) -> None:
         Staged.__init__(self, **common)
         self.activation = activation
@@ -187,7 +182,6 @@ class PReLU(Layer):
         ``[1, 2]`` gives an image one slope per channel.
     """
 
-    fields = ("alpha_initializer", "shared_axes")
     uses = ("x",)
 
     def __init__(
@@ -228,7 +222,7 @@ def _batched(alpha: Array) -> Array:
     return alpha[None, ...]
 
 
-def _number(label: str, argument: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+def _finite(label: str, argument: str, value: Any) -> float:
+    if not math.isfinite(number(value)):
         raise ValueError(f"{label}: {argument} must be a finite number, got {value!r}")
-    return float(value)
+    return number(value)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from arrayconv.models.weights import check_path
+
 Logs = Mapping[str, float]
 
 
@@ -110,12 +112,12 @@ def works_by_batch(callback: Callback) -> bool:
 class _Monitor(Callback):
     """A callback that compares one of the numbers in ``logs`` with the best so far."""
 
-    def __init__(self, monitor: str, mode: str, min_delta: float, best: float | None) -> None:
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         label = type(self).__name__
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"{label}: mode must be 'auto', 'min' or 'max', got {mode!r}")
         self.monitor, self.mode, self.min_delta = monitor, mode, abs(min_delta)
-        self.best = best
+        self.best: float | None = None
         self._sign = 1.0
 
     def on_train_begin(self, logs: Logs) -> None:
@@ -187,7 +189,7 @@ class EarlyStopping(_Monitor):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        super().__init__(monitor, mode, min_delta, None)
+        super().__init__(monitor, mode, min_delta)
         self.patience, self.verbose, self.baseline = patience, verbose, baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
@@ -268,15 +270,13 @@ class ModelCheckpoint(_Monitor):
         save_weights_only: bool = False,
         mode: str = "auto",
     ) -> None:
-        super().__init__(monitor, mode, 0.0, None)
+        super().__init__(monitor, mode)
         self.filepath = os.fspath(filepath)
         self.verbose, self.save_best_only = verbose, save_best_only
 
     def on_train_begin(self, logs: Logs) -> None:
         if self.save_best_only:
             super().on_train_begin(logs)
-        from arrayconv.models.weights import check_path
-
         check_path("ModelCheckpoint", self._path(0, dict.fromkeys(self.params["metrics"], 0.0)))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arrayconv.models.feed import Feed, is_rows
+from arrayconv.models.feed import Feed, is_rows, rows_of
 from arrayconv.models.graph import Graph
 from arrayconv.models.initializers import current_seed
 from arrayconv.models.loop import Trained
-from arrayconv.models.losses import loss as as_loss
-from arrayconv.models.metrics import metric as as_metric
 from arrayconv.models.optimizer import Optimizer
 from arrayconv.models.optimizers import optimizer as as_optimizer
 from arrayconv.models.plan import Plan
@@ -83,13 +81,7 @@ class Compiled:
                 "compile: loss is missing; for example loss='sparse_categorical_crossentropy'"
             )
         chosen = as_optimizer(optimizer)
-        plan = Plan(
-            chosen,
-            self._output_names(),
-            _each(as_loss, loss),
-            None if metrics is None else _each(as_metric, metrics),
-            loss_weights,
-        )
+        plan = Plan(chosen, self._output_names(), loss, metrics, loss_weights)
         self.optimizer, self._plan, self._steps = chosen, plan, None
         self._trained = Trained()
 
@@ -126,11 +118,7 @@ class Compiled:
         return Feed(label, names, x, y, sample_weight, seed=seed, **how)
 
     def _one(self, label: str, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Feed:
-        first = next(iter(x.values())) if isinstance(x, Mapping) else x
-        first = first[0] if isinstance(first, list | tuple) else first
-        if not is_rows(first):
-            raise TypeError(f"{label}: x must be an array, or a list or dict of arrays, got {x!r}")
-        size = max(1, int(first.shape[0]))
+        size = rows_of(label, x)
         return self._feed(label, x, y, sample_weight, batch_size=size, class_weight=class_weight)
 
     def _validation(self, data: Any, batch_size: int | None) -> Feed | None:
@@ -162,12 +150,3 @@ class Compiled:
             dtype = array_namespace(label, x=next(iter(first.values()))).float32
         shapes = [node.shape for node in self.graph.outputs]
         self._compiled(label).check(label, shapes, dtype, feed.arrays.y)
-
-
-def _each(convert: Callable[[Any], Any], value: Any) -> Any:
-    """``value`` with every name in its lists and dicts looked up."""
-    if isinstance(value, Mapping):
-        return {name: _each(convert, part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_each(convert, part) for part in value]
-    return convert(value)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import arrayconv as ac
-from arrayconv.models.initializers import Shape, initializer
+from arrayconv.models.initializers import initializer
 from arrayconv.models.layer import Weights, WeightSpec
 from arrayconv.models.linear import named
-from arrayconv.models.shapes import checked_count, join, split, tidy
+from arrayconv.models.shapes import Shape, checked_count, join, split, tidy
 from arrayconv.models.windowed import Windowed
 from arrayconv.namespace import Array
 from arrayconv.window import per_axis, transposed
@@ -49,20 +49,6 @@ class Conv(Windowed):
     >>> models.Conv(6, 2, padding="same")(np.ones((4, 12, 12, 3))).shape
     (4, 12, 12, 6)
     """
-
-    fields = (
-        "filters",
-        "kernel_size",
-        "strides",
-        "padding",
-        "data_format",
-        "dilation_rate",
-        "groups",
-        "activation",
-        "use_bias",
-        "kernel_initializer",
-        "bias_initializer",
-    )
 
     def __init__(
         self,
@@ -154,20 +140,6 @@ class ConvTranspose(Windowed):
     >>> models.ConvTranspose(2, 3, strides=2, padding="same")(np.ones((1, 5, 5, 4))).shape
     (1, 10, 10, 2)
     """
-
-    fields = (
-        "filters",
-        "kernel_size",
-        "strides",
-        "padding",
-        "output_padding",
-        "data_format",
-        "dilation_rate",
-        "activation",
-        "use_bias",
-        "kernel_initializer",
-        "bias_initializer",
-    )
 
     def __init__(
         self,

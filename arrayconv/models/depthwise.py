@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import arrayconv as ac
-from arrayconv.models.initializers import Shape, initializer
+from arrayconv.models.initializers import initializer
 from arrayconv.models.layer import Stage, Weights, WeightSpec
 from arrayconv.models.linear import Linear, named
-from arrayconv.models.shapes import checked_count, join, split
+from arrayconv.models.shapes import Shape, checked_count, join, split
 from arrayconv.models.windowed import Windowed
 from arrayconv.namespace import Array, array_namespace
 
@@ -42,18 +42,6 @@ class DepthwiseConv(Windowed):
     (1, 3, 3, 8)
     """
 
-    fields: ClassVar[tuple[str, ...]] = (
-        "kernel_size",
-        "strides",
-        "padding",
-        "depth_multiplier",
-        "data_format",
-        "dilation_rate",
-        "activation",
-        "use_bias",
-        "depthwise_initializer",
-        "bias_initializer",
-    )
     kernel_name = "kernel"
 
     def __init__(
@@ -152,20 +140,6 @@ class SeparableConv(DepthwiseConv):
     (1, 3, 3, 6)
     """
 
-    fields = (
-        "filters",
-        "kernel_size",
-        "strides",
-        "padding",
-        "data_format",
-        "dilation_rate",
-        "depth_multiplier",
-        "activation",
-        "use_bias",
-        "depthwise_initializer",
-        "pointwise_initializer",
-        "bias_initializer",
-    )
     kernel_name = "depthwise_kernel"
 
     def __init__(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import arrayconv as ac
-from arrayconv.models.initializers import Shape
 from arrayconv.models.layer import Backward, Forward, Layer, Weights, WeightSpec
+from arrayconv.models.shapes import Shape, number
 from arrayconv.namespace import Array
 
 
@@ -28,14 +28,13 @@ class Dropout(Layer):
     N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014.
     """
 
-    fields = ("rate",)
     uses = ()
 
     def __init__(self, rate: float, **common: Any) -> None:
         super().__init__(**common)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+        self.rate = number(rate)
+        if not 0 <= self.rate < 1:
             raise ValueError(f"{self.label}: rate must lie in [0, 1), got {rate!r}")
-        self.rate = float(rate)
 
     def plan(self, *shapes: Shape) -> tuple[Shape, dict[str, WeightSpec]]:
         return shapes[0], {}

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arrayconv.models.layer import Layer, Node
+from arrayconv.models.linear import Dense
+from arrayconv.models.merging import Concatenate
+from arrayconv.models.reshaping import Flatten
 
 if TYPE_CHECKING:
     from arrayconv.models.graph import Graph
@@ -31,8 +34,7 @@ def feature_orders(graph: Graph) -> dict[Layer, Order]:
         above = [formats[parent] for parent in node.inputs] or ["channels_last"]
         formats[node] = getattr(node.layer, "data_format", above[0])
         given = [orders.get(parent) for parent in node.inputs]
-        kind = type(node.layer).__name__
-        if kind == "Flatten" and len(node.inputs[0].shape) > 1:
+        if isinstance(node.layer, Flatten) and len(node.inputs[0].shape) > 1:
             if formats[node] == "channels_first":
                 continue
             *size, channels = node.inputs[0].shape
@@ -46,12 +48,12 @@ def feature_orders(graph: Graph) -> dict[Layer, Order]:
             ]
             if node.layer.specs:
                 layers[node.layer] = known[0]
-            if kind == "Concatenate":
+            if isinstance(node.layer, Concatenate):
                 starts = np.cumsum([0, *(len(order) for order in known[:-1])])
                 orders[node] = np.concatenate(
                     [order + start for order, start in zip(known, starts, strict=True)]
                 )
-            elif kind != "Dense":
+            elif not isinstance(node.layer, Dense):
                 if any(not np.array_equal(order, known[0]) for order in known):
                     raise ValueError(
                         f"load_torch_weights: {node.layer.label} joins features that torch flattens in "

@@ -56,25 +56,22 @@ class Feed:
     ) -> None:
         self.label, self._outputs = label, tuple(outputs)
         self._class_weight = None if class_weight is None else _factors(label, class_weight)
-        self._batches: Iterable[Any]
+        self._batches: Any
         self._names: tuple[str, ...] | None = None
         self._iterator: Iterator[Any] | None = None
         self._begun: Iterator[Any] | None = None
         self._own, self._weighted = True, False
         # the arrays themselves, where all are known before the first batch
         self.arrays: Batch | None = None
-        if isinstance(x, Mapping):
-            self._names, x = tuple(x), list(x.values())
-        elif is_rows(x):
-            x = [x]
-        elif not (isinstance(x, list | tuple) and x and all(is_rows(part) for part in x)):
+        self._names, parts = inputs_of(x)
+        if parts is None:
             self._take_iterable(x, y, sample_weight, batch_size, steps)
             return
         if y is None:
             raise ValueError(
                 f"{label}: y is missing: x and y are two arguments; only an iterable of batches (x, y) brings its own y"
             )
-        inputs = [_array(part) for part in x]
+        inputs = [_array(part) for part in parts]
         targets = [_beside(part, inputs[0]) for part in self._targets(y)]
         weights = [] if sample_weight is None else [_beside(sample_weight, inputs[0])]
         self._check_rows(inputs, targets, weights)
@@ -90,11 +87,7 @@ class Feed:
     def _take_iterable(
         self, x: Any, y: Any, weight: Any, batch_size: int | None, steps: int | None
     ) -> None:
-        if not isinstance(x, Iterable) or isinstance(x, str):
-            raise TypeError(
-                f"{self.label}: x must be an array, a list or dict of arrays for several inputs, or an iterable of "
-                f"batches (x, y), got {type(x).__name__}"
-            )
+        _check_iterable(self.label, x, "batches (x, y)")
         for name, given in (("y", y), ("sample_weight", weight), ("batch_size", batch_size)):
             if given is not None:
                 raise ValueError(
@@ -123,8 +116,9 @@ class Feed:
         if self._steps is not None:
             return self._steps
         try:
-            return len(self._batches)  # type: ignore[arg-type]
+            return len(self._batches)
         except TypeError:
+            # torch's DataLoader has a length that raises where its data set has none
             return 0
 
     def peek(self) -> Batch | None:
@@ -165,8 +159,7 @@ class Feed:
                     f"{self.label}: each batch of x must be (x, y) or (x, y, sample_weight), got {_described(item)}"
                 )
             x, y, weight = (*item, None)[:3]
-            first = next(iter(x.values())) if isinstance(x, Mapping) else x
-            first = first[0] if isinstance(first, list | tuple) and first else first
+            first = (inputs_of(x)[1] or [x])[0]
             y = tuple(_beside(part, first) for part in self._targets(y))
             weight = None if weight is None else _beside(weight, first)
         if self._class_weight is not None:
@@ -199,6 +192,24 @@ def is_rows(value: Any) -> bool:
     return hasattr(value, "shape") and (hasattr(value, "dtype") or hasattr(value, "__array__"))
 
 
+def inputs_of(x: Any) -> tuple[tuple[str, ...] | None, list[Any] | None]:
+    """The names of the inputs, where they have some, and the inputs, unless ``x`` is an iterable of batches."""
+    if isinstance(x, Mapping) and x:
+        return tuple(x), list(x.values())
+    if is_rows(x):
+        return None, [x]
+    several = isinstance(x, list | tuple) and x and all(map(is_rows, x))
+    return None, list(x) if several else None
+
+
+def rows_of(label: str, x: Any) -> int:
+    """How many rows a single batch has, at least 1."""
+    _, parts = inputs_of(x)
+    if parts is None:
+        raise TypeError(f"{label}: x must be an array, or a list or dict of arrays, got {x!r}")
+    return max([1, *map(int, parts[0].shape[:1])])
+
+
 def carried(batch: Batch, like: Array) -> Batch:
     """The batch in the library, on the device and in the floating dtype of ``like``."""
     xp = array_namespace("fit", like=like)
@@ -218,25 +229,25 @@ def carried(batch: Batch, like: Array) -> Batch:
 
 def inputs_alone(label: str, x: Any, inputs: int, batch_size: int | None) -> Iterator[Any]:
     """The inputs of each batch, for a model of so many ``inputs``, whatever targets come with them."""
-    names = None
-    if isinstance(x, Mapping):
-        names, x = tuple(x), list(x.values())
-    elif is_rows(x):
-        x = [x]
-    several = isinstance(x, list | tuple) and len(x) == inputs and all(map(is_rows, x))
-    if several or names is not None:
+    names, parts = inputs_of(x)
+    # a list of as many arrays as there are inputs is one of inputs, any other one of batches
+    if parts is not None and (not isinstance(x, list | tuple) or len(parts) == inputs):
         size = 32 if batch_size is None else batch_size
-        for part in Batches(tuple(map(_array, x)), batch_size=size, shuffle=False):
+        for part in Batches(tuple(map(_array, parts)), batch_size=size, shuffle=False):
             yield part if names is None else dict(zip(names, part, strict=True))
         return
-    if not isinstance(x, Iterable) or isinstance(x, str):
-        raise TypeError(
-            f"{label}: x must be an array, a list or dict of arrays for several inputs, or an iterable of batches, "
-            f"got {type(x).__name__}"
-        )
+    _check_iterable(label, x, "batches")
     for item in x:
         alone = not isinstance(item, tuple) or (inputs > 1 and all(map(is_rows, item)))
         yield item if alone else item[0]
+
+
+def _check_iterable(label: str, x: Any, what: str) -> None:
+    if not isinstance(x, Iterable) or isinstance(x, str | Mapping):
+        raise TypeError(
+            f"{label}: x must be an array, a list or dict of arrays for several inputs, or an iterable of {what}, "
+            f"got {_described(x) if isinstance(x, Mapping) else type(x).__name__}"
+        )
 
 
 def split(label: str, values: Any, share: float) -> tuple[Any, Any]:

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from arrayconv.models.layer import Layer, Node, Shape, Stage
+from arrayconv.models.layer import Layer, Node, Stage
 from arrayconv.models.names import snake
 from arrayconv.models.order import ordered
+from arrayconv.models.shapes import Shape
 from arrayconv.namespace import Array, array_namespace
 
 
@@ -88,8 +89,7 @@ class Graph:
         self._index = {node: i for i, node in enumerate(self.nodes)}
         self.steps = self._steps()
         self._ends = tuple(self._index[node] for node in self.outputs)
-        self._readers = [0] * (max((step.target for step in self.steps), default=0) + 1)
-        self._readers += [0] * (len(self.nodes) - len(self._readers))
+        self._readers = [0] * max([len(self.nodes), *(step.target + 1 for step in self.steps)])
         for value in (*self._ends, *(s for step in self.steps for s in step.sources)):
             self._readers[value] += 1
 

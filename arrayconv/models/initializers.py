@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arrayconv.models.names import lookup
+from arrayconv.models.shapes import Shape, checked_count
 
-Shape = tuple[int, ...]
 Drawn = NDArray[np.float64]
 
 # The standard deviation of a unit normal cut at two standard deviations.
@@ -44,18 +44,12 @@ def set_seed(seed: int) -> None:
     >>> bool((a.get_weights()[0] == b.get_weights()[0]).any())
     False
     """
-    _state["seed"] = _checked_seed("set_seed", seed)
+    _state["seed"] = checked_count("set_seed", "seed", seed, least=0)
 
 
 def current_seed() -> int:
     """The seed that `set_seed` chose."""
     return _state["seed"]
-
-
-def _checked_seed(op: str, seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"{op}: seed must be an int of at least 0, got {seed!r}")
-    return int(seed)
 
 
 class Initializer:
@@ -70,7 +64,9 @@ class Initializer:
     fields: ClassVar[tuple[str, ...]] = ("seed",)
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed = None if seed is None else _checked_seed(type(self).__name__, seed)
+        if seed is not None:
+            seed = checked_count(type(self).__name__, "seed", seed, least=0)
+        self.seed = seed
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> Drawn:
         """Float64 values of ``shape``."""

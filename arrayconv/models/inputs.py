@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from arrayconv.models.layer import Layer, Node, Shape, WeightSpec
-from arrayconv.models.shapes import checked_shape
+from arrayconv.models.layer import Layer, Node, WeightSpec
+from arrayconv.models.shapes import Shape, checked_shape
 
 
 class InputLayer(Layer):
@@ -15,8 +15,6 @@ class InputLayer(Layer):
     ----------
     shape : sequence of int
     """
-
-    fields = ("shape",)
 
     def __init__(self, shape: Any, **common: Any) -> None:
         super().__init__(**common)

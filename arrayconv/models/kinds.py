@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import arrayconv as ac
 from arrayconv.models.layer import Backward, Forward, Layer, Weights
 from arrayconv.namespace import Array
 
@@ -45,21 +46,21 @@ class Staged(Layer):
         return dx, gradients
 
 
-class Weightless(Layer):
-    """A function of one input alone: a subclass gives ``run`` and ``vjp`` in place of forward and backward."""
+class Unary:
+    """A stage that is one operation of one array."""
 
-    def run(self, x: Array) -> Array:
-        """The output."""
-        raise NotImplementedError(f"{type(self).__name__} has no run")
+    # The operation's name in `arrayconv`.
+    op: str
+    uses: tuple[str, ...]
 
-    def vjp(self, dy: Array, x: Array, y: Array) -> Any:
-        """The gradient of the input; ``x`` and ``y`` are there as far as ``uses`` names them."""
-        raise NotImplementedError(f"{type(self).__name__} has no vjp")
+    def keywords(self, x: Array) -> dict[str, Any]:
+        """All that the operation takes beside ``x``."""
+        return {}
 
     def forward(
         self, w: Weights, *x: Array, training: bool = False, mask: Array | None = None
     ) -> Forward:
-        return self.run(x[0]), {}
+        return getattr(ac, self.op)(x[0], **self.keywords(x[0])), {}
 
     def backward(
         self,
@@ -72,3 +73,12 @@ class Weightless(Layer):
         need: bool = True,
     ) -> Backward:
         return (self.vjp(dy, x[0], y) if need else None,), {}
+
+    def vjp(self, dy: Array, x: Array, y: Array) -> Array:
+        """The gradient of the input; ``x`` and ``y`` are there as far as ``uses`` names them."""
+        given = {"y": y} if "y" in self.uses else {}
+        return getattr(ac, f"{self.op}_vjp")(dy, x, **self.keywords(x), **given)
+
+
+class Weightless(Unary, Layer):
+    """A layer that is one operation of one input."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -9,10 +10,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from arrayconv.models.arrays import beside, holds_arrays
-from arrayconv.models.initializers import Initializer, Shape
+from arrayconv.models.initializers import Initializer
 from arrayconv.models.names import suggestion
 from arrayconv.models.parameters import Parameters, WeightSpec
-from arrayconv.models.shapes import checked_name, checked_shape
+from arrayconv.models.shapes import Shape, checked_name, checked_shape
 from arrayconv.namespace import Array, array_namespace, is_floating
 
 Weights = Mapping[str, Array]
@@ -27,12 +28,13 @@ __all__ = [
     "Forward",
     "Layer",
     "Node",
-    "Shape",
     "Stage",
     "WeightSpec",
     "Weights",
 ]
 
+# The arguments that every layer takes.
+_COMMON = ("name", "trainable", "input_shape")
 # Every subclass of Layer by its name, so that a saved model finds the user's own layers too.
 LAYERS: dict[str, type[Layer]] = {}
 
@@ -77,7 +79,8 @@ class Node:
 class Layer(Parameters):
     """A layer: weights that `build` declares, `forward`, and `backward` by hand-written vjps.
 
-    A layer of your own gives ``plan``, ``forward``, ``backward`` and ``fields``.
+    A layer of your own gives ``plan``, ``forward`` and ``backward``, and keeps the arguments of its
+    constructor as attributes of their names, which `config` reads.
 
     Parameters
     ----------
@@ -99,7 +102,7 @@ class Layer(Parameters):
 
     # How many inputs a call takes; None for two and more.
     arity: ClassVar[int | None] = 1
-    # The names of the constructor's arguments, each an attribute too.
+    # The names of the constructor's arguments, each an attribute too; its signature tells them.
     fields: ClassVar[tuple[str, ...]] = ()
     uses: tuple[str, ...] = ("x", "y")
     # The share of cells that a layer with `noise` drops.
@@ -108,6 +111,8 @@ class Layer(Parameters):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         LAYERS[cls.__name__] = cls
+        if "__init__" in vars(cls) and "fields" not in vars(cls):
+            cls.fields = _arguments(cls)
 
     def __init__(self, **common: Any) -> None:
         super().__init__()
@@ -200,6 +205,11 @@ class Layer(Parameters):
         if self.input_shape is not None:
             config["input_shape"] = list(self.input_shape)
         for field in self.fields:
+            if not hasattr(self, field):
+                raise AttributeError(
+                    f"{self.label}: config needs every argument of the constructor as an attribute, and there is "
+                    f"no {field!r}"
+                )
             value = getattr(self, field)
             if isinstance(value, Initializer):
                 value = value.config()
@@ -284,7 +294,15 @@ class Layer(Parameters):
 
 
 LAYERS["Layer"] = Layer
-_COMMON = ("name", "trainable", "input_shape")
+
+
+def _arguments(kind: type[Layer]) -> tuple[str, ...]:
+    """What the constructor takes by name, and through ``**`` what that of the class above takes."""
+    given = inspect.signature(kind).parameters.values()
+    names = [p.name for p in given if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if any(p.kind is p.VAR_KEYWORD for p in given):
+        names += kind.fields
+    return tuple(name for name in dict.fromkeys(names) if name not in _COMMON)
 
 
 def _shapes(shapes: tuple[Shape, ...]) -> str:
@@ -296,4 +314,6 @@ def _shown(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value

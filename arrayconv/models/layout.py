@@ -92,7 +92,7 @@ def _ordered(
                     item: _mean([xs[other] for other in neighbours.get(item, [])], xs[item])
                     for item in row
                 }
-                row.sort(key=lambda item, means=means: means[item])  # type: ignore[misc]
+                row.sort(key=means.__getitem__)
                 _spread(row, xs)
     return xs
 

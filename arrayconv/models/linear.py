@@ -8,10 +8,10 @@ from typing import Any
 
 import arrayconv as ac
 from arrayconv.models.activate import activation_stages
-from arrayconv.models.initializers import Initializer, Shape, initializer
+from arrayconv.models.initializers import Initializer, initializer
 from arrayconv.models.kinds import Staged
 from arrayconv.models.layer import Backward, Forward, Stage, Weights, WeightSpec
-from arrayconv.models.shapes import checked_count
+from arrayconv.models.shapes import Shape, checked_count
 from arrayconv.namespace import Array
 
 
@@ -137,8 +137,6 @@ class Dense(Kernel):
     >>> models.Dense(3, activation="relu")(np.ones((2, 4))).shape
     (2, 3)
     """
-
-    fields = ("units", "activation", "use_bias", "kernel_initializer", "bias_initializer")
 
     def __init__(
         self,

@@ -265,14 +265,7 @@ class SparseCategoricalCrossentropy(_Classes):
         )[0]
 
     def targets(self, xp: Namespace, y: Array, y_pred: Array) -> Array:
-        shape, wanted = tuple(y.shape), tuple(y_pred.shape[:-1])
-        if shape not in (wanted, (*wanted, 1)):
-            one_hot = "; for one-hot labels use loss='categorical_crossentropy'"
-            raise ValueError(
-                f"{self.name}: y must have the shape {wanted}, one class number per sample, got {shape}"
-                f"{one_hot if shape == tuple(y_pred.shape) else ''}"
-            )
-        y = xp.reshape(y, wanted)
+        y = class_numbers(self.name, xp, y, y_pred, "loss='categorical_crossentropy'")
         # `valid` looks at what int32 may not hold before it is cast: files often hold class numbers as floats
         if is_floating(xp, y.dtype) or xp.isdtype(y.dtype, "signed integer"):
             return y
@@ -303,6 +296,23 @@ def aligned(
             f"{label}: y must have the shape of the model's output, {wanted}, got {shape}{hint(shape, wanted)}"
         )
     return cast(xp, y, y_pred.dtype)
+
+
+def class_numbers(label: str, xp: Namespace, y: Array, y_pred: Array, twin: str) -> Array:
+    """``y`` in the shape of ``y_pred`` without its axis of classes; ``twin`` is what takes one-hot labels.
+
+    Raises
+    ------
+    ValueError
+        Another shape; the message begins with ``label``.
+    """
+    shape, wanted = tuple(y.shape), tuple(y_pred.shape[:-1])
+    if shape not in (wanted, (*wanted, 1)):
+        hint = f"; for one-hot labels use {twin}" if shape == tuple(y_pred.shape) else ""
+        raise ValueError(
+            f"{label}: y must have the shape {wanted}, one class number per sample, got {shape}{hint}"
+        )
+    return xp.reshape(y, wanted)
 
 
 def _kept(p: Array) -> tuple[Array, Array]:

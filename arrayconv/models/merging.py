@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from arrayconv.models.initializers import Shape
 from arrayconv.models.layer import Backward, Forward, Layer, Weights, WeightSpec
-from arrayconv.models.shapes import checked_axis
+from arrayconv.models.shapes import Shape, checked_axis
 from arrayconv.namespace import Array, array_namespace
 
 
@@ -59,7 +58,6 @@ class Concatenate(Layer):
     """
 
     arity = None
-    fields = ("axis",)
     uses = ("x",)
 
     def __init__(self, axis: int = -1, **common: Any) -> None:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from arrayconv.models.losses import LOSSES, Loss, aligned
+from arrayconv.models.losses import LOSSES, Loss, aligned, class_numbers
 from arrayconv.models.names import lookup
-from arrayconv.namespace import Array, Namespace, array_namespace, is_floating
+from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, is_floating
 
 Ratio = tuple[Array, Array | int]
 
@@ -102,7 +102,7 @@ class BinaryAccuracy(Metric):
 
     def ratio(self, xp: Namespace, y_true: Array, y_pred: Array) -> Ratio:
         above = xp.astype(y_pred > self.threshold, y_pred.dtype)
-        return _count(xp, above == aligned(self.name, xp, y_true, y_pred), y_pred)
+        return _share(xp, above == aligned(self.name, xp, y_true, y_pred), y_pred)
 
 
 class CategoricalAccuracy(Metric):
@@ -120,7 +120,7 @@ class CategoricalAccuracy(Metric):
 
     def ratio(self, xp: Namespace, y_true: Array, y_pred: Array) -> Ratio:
         _check_one_hot(type(self).name, y_true, y_pred)
-        return _count(xp, xp.argmax(y_true, axis=-1) == xp.argmax(y_pred, axis=-1), y_pred)
+        return _share(xp, xp.argmax(y_true, axis=-1) == xp.argmax(y_pred, axis=-1), y_pred)
 
 
 class SparseCategoricalAccuracy(Metric):
@@ -137,9 +137,9 @@ class SparseCategoricalAccuracy(Metric):
     name, best = "sparse_categorical_accuracy", "max"
 
     def ratio(self, xp: Namespace, y_true: Array, y_pred: Array) -> Ratio:
-        _check_sparse(type(self).name, y_true, y_pred)
+        labels = _numbers(xp, type(self).name, y_true, y_pred)
         found = xp.argmax(y_pred, axis=-1)
-        return _count(xp, found == xp.astype(xp.reshape(y_true, found.shape), found.dtype), y_pred)
+        return _share(xp, found == xp.astype(labels, found.dtype), y_pred)
 
 
 class SparseTopKCategoricalAccuracy(Metric):
@@ -165,12 +165,12 @@ class SparseTopKCategoricalAccuracy(Metric):
         self.k = k
 
     def ratio(self, xp: Namespace, y_true: Array, y_pred: Array) -> Ratio:
-        _check_sparse(type(self).name, y_true, y_pred)
-        classes = xp.cumulative_sum(xp.ones_like(y_pred), axis=-1) - 1
-        labels = xp.astype(xp.reshape(y_true, (*y_pred.shape[:-1], 1)), y_pred.dtype)
+        labels = xp.astype(_numbers(xp, type(self).name, y_true, y_pred), xp.int32)[..., None]
+        ones = xp.ones_like(y_pred, dtype=xp.int32)
+        classes = xp.cumulative_sum(ones, axis=-1, dtype=xp.int32) - 1
         own = xp.sum(xp.where(classes == labels, y_pred, 0 * y_pred), axis=-1, keepdims=True)
         above = xp.sum(xp.astype(y_pred > own, xp.int32), axis=-1)
-        return _count(xp, above < self.k, y_pred)
+        return _share(xp, above < self.k, y_pred)
 
 
 class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
@@ -220,10 +220,11 @@ class Precision(Metric):
 
     def ratio(self, xp: Namespace, y_true: Array, y_pred: Array) -> Ratio:
         found, wanted = y_pred > self.threshold, aligned(self.name, xp, y_true, y_pred) > 0.5
-        return self._share(xp, found, wanted, found & wanted, y_pred)
+        asked = self._among(found, wanted)
+        return _count(xp, found & wanted, y_pred), _count(xp, asked, y_pred)
 
-    def _share(self, xp: Namespace, found: Array, wanted: Array, hit: Array, like: Array) -> Ratio:
-        return _count(xp, hit, like)[0], _count(xp, found, like)[0]
+    def _among(self, found: Array, wanted: Array) -> Array:
+        return found
 
 
 class Recall(Precision):
@@ -244,8 +245,8 @@ class Recall(Precision):
 
     name = "recall"
 
-    def _share(self, xp: Namespace, found: Array, wanted: Array, hit: Array, like: Array) -> Ratio:
-        return _count(xp, hit, like)[0], _count(xp, wanted, like)[0]
+    def _among(self, found: Array, wanted: Array) -> Array:
+        return wanted
 
 
 class _OfLoss(Metric):
@@ -298,11 +299,10 @@ _BY_NAME: dict[str, Callable[..., Any]] = {
 
 def metric(value: Any) -> Metric:
     """The metric that ``value``, a name, a `Metric`, a `Loss` or a function, stands for."""
-    if isinstance(value, Metric):
-        return value
     if isinstance(value, type) and issubclass(value, Metric | Loss):
         value = value()
-        return _OfLoss(value, value.name) if isinstance(value, Loss) else value
+    if isinstance(value, Metric):
+        return value
     if isinstance(value, Loss):
         return _OfLoss(value, value.name)
     if callable(value):
@@ -324,18 +324,14 @@ def _check_one_hot(name: str, y_true: Array, y_pred: Array) -> None:
         )
 
 
-def _check_sparse(name: str, y_true: Array, y_pred: Array) -> None:
-    """Raise ``ValueError`` unless the targets have the outputs' shape without the axis of classes."""
-    shape, wanted = tuple(y_true.shape), tuple(y_pred.shape[:-1])
-    if shape not in (wanted, (*wanted, 1)):
-        twin = name.removeprefix("sparse_")
-        hint = f"; for one-hot labels use {twin!r}" if shape == tuple(y_pred.shape) else ""
-        raise ValueError(
-            f"{name}: y must have the shape {wanted}, one class number per sample, got {shape}{hint}"
-        )
+def _numbers(xp: Namespace, name: str, y_true: Array, y_pred: Array) -> Array:
+    return class_numbers(name, xp, y_true, y_pred, repr(name.removeprefix("sparse_")))
 
 
-def _count(xp: Namespace, true: Array, like: Array) -> tuple[Array, int]:
-    """How many are true, as a number of the outputs' dtype, and of how many."""
-    dtype = xp.float32 if xp.finfo(like.dtype).bits < 32 else like.dtype
-    return xp.sum(xp.astype(true, dtype)), math.prod(true.shape)
+def _count(xp: Namespace, true: Array, like: Array) -> Array:
+    """How many are true, in at least float32."""
+    return xp.sum(xp.astype(true, accumulator(xp, like.dtype)))
+
+
+def _share(xp: Namespace, true: Array, like: Array) -> Ratio:
+    return _count(xp, true, like), math.prod(true.shape)

@@ -11,10 +11,11 @@ from arrayconv.models.arrays import beside, float_name, holds_arrays, same_place
 from arrayconv.models.config import graph_config
 from arrayconv.models.graph import Graph, name_layers
 from arrayconv.models.inputs import InputLayer
-from arrayconv.models.layer import Layer, Node, Shape
-from arrayconv.models.shapes import checked_name, checked_shape
+from arrayconv.models.layer import Layer, Node
+from arrayconv.models.shapes import Shape, checked_name, checked_shape
 from arrayconv.models.summary import table
 from arrayconv.models.training import Trainer
+from arrayconv.models.weights import load_weights, save
 from arrayconv.namespace import Array, array_namespace, cast, is_floating, is_real, placement
 
 
@@ -352,8 +353,6 @@ class Model(Trainer):
 
     def save(self, path: Any) -> None:
         """Write structure and weights to one safetensors file; see `arrayconv.models.save`."""
-        from arrayconv.models.weights import save
-
         save(self, path)
 
     def save_weights(self, path: Any) -> None:
@@ -362,8 +361,6 @@ class Model(Trainer):
 
     def load_weights(self, path: Any) -> None:
         """Read weights from a file; see `arrayconv.models.load_weights`."""
-        from arrayconv.models.weights import load_weights
-
         load_weights(self, path)
 
     def __repr__(self) -> str:

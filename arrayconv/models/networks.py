@@ -18,8 +18,7 @@ from arrayconv.models.normalizations import BatchNormalization
 from arrayconv.models.pooling import AveragePool, MaxPool
 from arrayconv.models.reshaping import Flatten, ZeroPadding
 from arrayconv.models.sequential import Sequential
-
-Shape = tuple[int, ...]
+from arrayconv.models.shapes import Shape
 
 
 def happy(input_shape: Shape = (64, 64, 3)) -> Sequential:

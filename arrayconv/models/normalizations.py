@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import arrayconv as ac
-from arrayconv.models.initializers import Shape, initializer
+from arrayconv.models.initializers import initializer
 from arrayconv.models.layer import Backward, Forward, Layer, Weights, WeightSpec
-from arrayconv.models.shapes import checked_axis
+from arrayconv.models.shapes import Shape, checked_axis, number
 from arrayconv.namespace import Array, array_namespace
 
 
@@ -26,9 +26,9 @@ class _Normalization(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not epsilon > 0:
+        self.epsilon = number(epsilon)
+        if not self.epsilon > 0:
             raise ValueError(f"{self.label}: epsilon must be greater than 0, got {epsilon!r}")
-        self.epsilon = float(epsilon)
         self.center, self.scale = bool(center), bool(scale)
         self.beta_initializer = initializer(self.label, "beta_initializer", beta_initializer)
         self.gamma_initializer = initializer(self.label, "gamma_initializer", gamma_initializer)
@@ -88,18 +88,6 @@ class BatchNormalization(_Normalization):
     [1.0, 0.0, 0.02, 1.0]
     """
 
-    fields = (
-        "axis",
-        "momentum",
-        "epsilon",
-        "center",
-        "scale",
-        "beta_initializer",
-        "gamma_initializer",
-        "moving_mean_initializer",
-        "moving_variance_initializer",
-    )
-
     def __init__(
         self,
         axis: int = -1,
@@ -115,9 +103,9 @@ class BatchNormalization(_Normalization):
     ) -> None:
         super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **common)
         self.axis = axis
-        if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
+        self.momentum = number(momentum)
+        if not 0 <= self.momentum <= 1:
             raise ValueError(f"{self.label}: momentum must lie in [0, 1], got {momentum!r}")
-        self.momentum = float(momentum)
         self.moving_mean_initializer = initializer(
             self.label, "moving_mean_initializer", moving_mean_initializer
         )
@@ -202,8 +190,6 @@ class LayerNormalization(_Normalization):
     -----
     J. Ba, J. Kiros and G. Hinton, "Layer normalization", arXiv:1607.06450, equation 4.
     """
-
-    fields = ("axis", "epsilon", "center", "scale", "beta_initializer", "gamma_initializer")
 
     def __init__(
         self,

@@ -56,9 +56,8 @@ class Optimizer:
         **unknown: Any,
     ) -> None:
         for name in unknown:
-            takes = [*inspect.signature(type(self)).parameters, "clipnorm", "clipvalue"]
-            takes = [*takes, "global_clipnorm", "weight_decay"]
-            takes = [known for known in dict.fromkeys(takes) if known not in ("common", "unknown")]
+            own, common = (inspect.signature(kind).parameters for kind in (type(self), Optimizer))
+            takes = [key for key, p in {**own, **common}.items() if p.kind is not p.VAR_KEYWORD]
             # the older name that Keras has dropped
             close = "; did you mean 'learning_rate'?" if name == "lr" else suggestion(name, takes)
             raise TypeError(

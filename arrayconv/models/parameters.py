@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from arrayconv.models.arrays import moved
-from arrayconv.models.initializers import Initializer, Shape
+from arrayconv.models.initializers import Initializer
+from arrayconv.models.shapes import Shape
 from arrayconv.namespace import Array, to_numpy
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
-import arrayconv as ac
-from arrayconv.models.initializers import Shape
 from arrayconv.models.kinds import Weightless
 from arrayconv.models.layer import WeightSpec
-from arrayconv.models.shapes import checked_format, join, split, tidy
+from arrayconv.models.shapes import Shape, checked_format, join, split, tidy
 from arrayconv.namespace import Array
 from arrayconv.window import per_axis, sliding
 
 
 class _Pool(Weightless):
-    fields = ("pool_size", "strides", "padding", "data_format")
-    op: ClassVar[str]
-
     def __init__(
         self,
         pool_size: Any = 2,
@@ -36,15 +31,13 @@ class _Pool(Weightless):
         window = sliding(self.label, size, kernel, strides, self.padding, 1, inside=True)
         return join(window.output, channels, self.data_format), {}
 
-    def _options(self) -> dict[str, Any]:
-        return {"stride": self.strides, "padding": self.padding, "data_format": self.data_format}
-
-    def run(self, x: Array) -> Array:
-        return getattr(ac, self.op)(x, self.pool_size, **self._options())
-
-    def vjp(self, dy: Array, x: Array, y: Array) -> Any:
-        options = self._options() | ({"y": y} if "y" in self.uses else {})
-        return getattr(ac, f"{self.op}_vjp")(dy, x, self.pool_size, **options)
+    def keywords(self, x: Array) -> dict[str, Any]:
+        return {
+            "window": self.pool_size,
+            "stride": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
+        }
 
 
 class MaxPool(_Pool):
@@ -105,9 +98,6 @@ class AveragePool(_Pool):
 
 
 class _GlobalPool(Weightless):
-    fields = ("data_format", "keepdims")
-    op: ClassVar[str]
-
     def __init__(
         self, data_format: str | None = None, keepdims: bool = False, **common: Any
     ) -> None:
@@ -120,14 +110,8 @@ class _GlobalPool(Weightless):
         ones = tuple(1 for _ in size) if self.keepdims else ()
         return join(ones, channels, self.data_format), {}
 
-    def run(self, x: Array) -> Array:
-        pool = getattr(ac, self.op)
-        return pool(x, keepdims=self.keepdims, data_format=self.data_format)
-
-    def vjp(self, dy: Array, x: Array, y: Array) -> Any:
-        vjp = getattr(ac, f"{self.op}_vjp")
-        given = {"y": y} if "y" in self.uses else {}
-        return vjp(dy, x, keepdims=self.keepdims, data_format=self.data_format, **given)
+    def keywords(self, x: Array) -> dict[str, Any]:
+        return {"keepdims": self.keepdims, "data_format": self.data_format}
 
 
 class GlobalMaxPool(_GlobalPool):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import arrayconv as ac
-from arrayconv.models.initializers import Shape
 from arrayconv.models.kinds import Weightless
 from arrayconv.models.layer import WeightSpec
 from arrayconv.models.names import lookup
-from arrayconv.models.shapes import checked_format, join, split, tidy
+from arrayconv.models.shapes import Shape, checked_format, join, split, tidy
 from arrayconv.namespace import Array
 from arrayconv.window import pad_pairs, per_axis
 
@@ -37,7 +35,7 @@ class ZeroPadding(Weightless):
     (2, 70, 70, 3)
     """
 
-    fields = ("padding", "data_format")
+    op = "pad"
     uses = ("x",)
 
     def __init__(self, padding: Any = 1, data_format: str | None = None, **common: Any) -> None:
@@ -56,12 +54,8 @@ class ZeroPadding(Weightless):
         wide = tuple(n + a + b for n, (a, b) in zip(size, self._pairs(len(size)), strict=True))
         return join(wide, channels, self.data_format), {}
 
-    def run(self, x: Array) -> Array:
-        return ac.pad(x, self._pairs(x.ndim - 2), data_format=self.data_format)
-
-    def vjp(self, dy: Array, x: Array, y: Array) -> Any:
-        pairs = self._pairs(x.ndim - 2)
-        return ac.pad_vjp(dy, x, pairs, data_format=self.data_format)
+    def keywords(self, x: Array) -> dict[str, Any]:
+        return {"padding": self._pairs(x.ndim - 2), "data_format": self.data_format}
 
 
 class UpSampling(Weightless):
@@ -88,7 +82,7 @@ class UpSampling(Weightless):
     array([1., 1., 2., 2.])
     """
 
-    fields = ("size", "data_format", "interpolation")
+    op = "resize"
     uses = ("x",)
 
     def __init__(
@@ -110,7 +104,7 @@ class UpSampling(Weightless):
         large = tuple(n * f for n, f in zip(size, factors, strict=True))
         return join(large, channels, self.data_format), {}
 
-    def _options(self) -> dict[str, Any]:
+    def keywords(self, x: Array) -> dict[str, Any]:
         # whole factors: the floor of the source coordinate repeats each cell equally often
         coordinates = "asymmetric" if self._method == "nearest" else "half_pixel"
         return {
@@ -120,23 +114,12 @@ class UpSampling(Weightless):
             "data_format": self.data_format,
         }
 
-    def run(self, x: Array) -> Array:
-        return ac.resize(x, **self._options())
-
-    def vjp(self, dy: Array, x: Array, y: Array) -> Any:
-        return ac.resize_vjp(dy, x, **self._options())
-
 
 class Flatten(Weightless):
     """All axes but the batch joined to one, in C order: `arrayconv.flatten`."""
 
+    op = "flatten"
     uses = ("x",)
 
     def plan(self, *shapes: Shape) -> tuple[Shape, dict[str, WeightSpec]]:
         return (math.prod(shapes[0]),), {}
-
-    def run(self, x: Array) -> Array:
-        return ac.flatten(x)
-
-    def vjp(self, dy: Array, x: Array, y: Array) -> Any:
-        return ac.flatten_vjp(dy, x)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from arrayconv.models.initializers import Shape
+Shape = tuple[int, ...]
 
 DATA_FORMATS = ("channels_last", "channels_first")
 
 
-def checked_count(label: str, argument: str, value: Any) -> int:
-    """An int of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{label}: {argument} must be an int of at least 1, got {value!r}")
-    return value
+def checked_count(label: str, argument: str, value: Any, least: int = 1) -> int:
+    """An int of at least ``least``, NumPy's included: ``Dense(y.max() + 1)``."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{label}: {argument} must be an int of at least {least}, got {value!r}")
+    return int(value)
+
+
+def number(value: Any) -> float:
+    """A real number, NumPy's included, as a float; NaN, which lies in no range, for anything else."""
+    real = isinstance(value, int | float | np.integer | np.floating)
+    return float(value) if real and not isinstance(value, bool) else math.nan
 
 
 def checked_format(label: str, value: Any) -> str:
@@ -75,9 +82,10 @@ def checked_shape(label: str, shape: Any) -> Shape:
 def checked_axis(label: str, axis: Any, shape: Shape) -> int:
     """``axis``, which counts the batch as 0, as an int from 1 on."""
     ndim = len(shape) + 1
-    if isinstance(axis, bool) or not isinstance(axis, int) or not -ndim < axis < ndim or axis == 0:
+    whole = isinstance(axis, int | np.integer) and not isinstance(axis, bool)
+    if not whole or not -ndim < axis < ndim or axis == 0:
         raise ValueError(
             f"{label}: axis must lie in 1..{ndim - 1} or -{ndim - 1}..-1 for an input of shape "
             f"(N, {', '.join(map(str, shape))}), got {axis!r}"
         )
-    return axis % ndim
+    return int(axis) % ndim

@@ -50,9 +50,7 @@ class Steps:
             masks: Mapping[str, Array],
             coefficients: Mapping[str, float],
         ) -> tuple[Training, Array]:
-            outputs, tape, updates = self.graph.forward(
-                old.weights, x, training=True, masks=masks, record=True
-            )
+            outputs, tape, updates = self.graph.forward(old.weights, x, training=True, masks=masks)
             judged = self.plan.judge(outputs, y, weight, gradients=True)
             del outputs
             problem = _problem(xp, judged.loss, judged.valid)

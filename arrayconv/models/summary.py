@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from arrayconv.models.layer import Node, Shape
+    from arrayconv.models.layer import Node
     from arrayconv.models.model import Model
+    from arrayconv.models.shapes import Shape
 
 
 def table(model: Model) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -52,11 +53,8 @@ def read_tensors(
     except (library.SafetensorError, ValueError) as error:
         raise ValueError(f"{path}: this is no whole safetensors file ({error})") from None
     # the library has no order of its own
-    return {name: _array(path, name, held) for name, held in sorted(found, key=_name)}, metadata
-
-
-def _name(found: tuple[str, Any]) -> str:
-    return found[0]
+    found = sorted(found, key=operator.itemgetter(0))
+    return {name: _array(path, name, held) for name, held in found}, metadata
 
 
 def _array(path: Any, name: str, held: Mapping[str, Any]) -> NDArray[Any]:

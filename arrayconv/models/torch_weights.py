@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arrayconv.models.depthwise import DepthwiseConv
 from arrayconv.models.features import feature_orders
-from arrayconv.models.initializers import Shape
 from arrayconv.models.layer import Layer
 from arrayconv.models.pairing import Part, Wanted, assign, paired
+from arrayconv.models.shapes import Shape
 from arrayconv.models.tensor_file import read_tensors
 from arrayconv.namespace import to_numpy
 
@@ -187,21 +188,19 @@ def _shapes(layer: Layer) -> dict[str, Shape]:
             shapes[name] = spec.shape
         else:
             *window, a, b = spec.shape
-            shapes[name] = (a * b, 1, *window) if _depthwise(layer) else (b, a, *window)
+            shapes[name] = (
+                (a * b, 1, *window) if isinstance(layer, DepthwiseConv) else (b, a, *window)
+            )
     return shapes
 
 
 def _turned(layer: Layer, name: str, value: NDArray[Any]) -> NDArray[Any]:
     if name != "kernel":
         return value.reshape(layer.specs[name].shape)
-    if _depthwise(layer):
+    if isinstance(layer, DepthwiseConv):
         channels, times = layer.specs[name].shape[-2:]
         # (C * m, 1, *K) -> (C, m, *K) -> (*K, C, m)
         value = value.reshape(channels, times, *value.shape[2:])
         return np.moveaxis(value, (0, 1), (-2, -1))
     # (out, in, *K) -> (*K, in, out), or of a transposed convolution (in, out, *K) -> (*K, out, in)
     return np.moveaxis(value, (0, 1), (-1, -2))
-
-
-def _depthwise(layer: Layer) -> bool:
-    return type(layer).__name__ == "DepthwiseConv"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
-
-import numpy as np
 
 from arrayconv.models.callbacks import Callback, works_by_batch
 from arrayconv.models.compiling import Compiled
-from arrayconv.models.feed import inputs_alone, is_rows, split
+from arrayconv.models.feed import inputs_alone, inputs_of, rows_of, split
 from arrayconv.models.graph import Graph
 from arrayconv.models.history import History
 from arrayconv.models.loop import measured, train
 from arrayconv.models.progress import Progress
+from arrayconv.models.shapes import checked_count, number
 from arrayconv.models.step import compiled
 from arrayconv.namespace import Array, array_namespace
 
@@ -115,18 +115,19 @@ class Trainer(Compiled):
         True
         """
         plan = self._compiled("fit")
-        epochs = _count("fit", "epochs", epochs)
-        initial_epoch = _count("fit", "initial_epoch", initial_epoch)
-        if steps_per_epoch is not None:
-            steps_per_epoch = _count("fit", "steps_per_epoch", steps_per_epoch, least=1)
-        if validation_steps is not None:
-            validation_steps = _count("fit", "validation_steps", validation_steps, least=1)
+        epochs = checked_count("fit", "epochs", epochs, least=0)
+        initial_epoch = checked_count("fit", "initial_epoch", initial_epoch, least=0)
+        steps_per_epoch = _steps("fit", "steps_per_epoch", steps_per_epoch)
+        validation_steps = _steps("fit", "validation_steps", validation_steps)
         progress = Progress("fit", verbose)
         hooks = _callbacks(callbacks)
-        number = isinstance(validation_split, float | int | np.number)
-        if not number or not 0 <= validation_split < 1:
+        if not 0 <= number(validation_split) < 1:
             raise ValueError(f"fit: validation_split must be in [0, 1), got {validation_split!r}")
         if validation_split and validation_data is None:
+            if inputs_of(x)[1] is None:
+                raise ValueError(
+                    "fit: validation_split needs arrays, and x is an iterable of batches; give validation_data instead"
+                )
             (x, vx), (y, vy), (sample_weight, vw) = (
                 split("fit", part, validation_split) for part in (x, y, sample_weight)
             )
@@ -168,8 +169,7 @@ class Trainer(Compiled):
         by_batch = [hook for hook in hooks if works_by_batch(hook)]
         try:
             for epoch in range(initial_epoch, epochs):
-                before = (self.weights, self._trained) if self.built else None
-                try:
+                with self._all_or_nothing(epoch):
                     for hook in hooks:
                         hook.on_epoch_begin(epoch, {})
                     progress.begin(f"Epoch {epoch + 1}/{epochs}", len(feed) or None)
@@ -187,10 +187,6 @@ class Trainer(Compiled):
                     finally:
                         # what a callback adds to the numbers is kept too
                         self.history.add(epoch, logs)
-                except BaseException:
-                    if epoch not in self.history.epoch and before is not None:
-                        self.weights, self._trained = before
-                    raise
                 if self.stop_training:
                     break
         finally:
@@ -198,6 +194,17 @@ class Trainer(Compiled):
             for hook in hooks:
                 hook.on_train_end(logs)
         return self.history
+
+    @contextmanager
+    def _all_or_nothing(self, epoch: int) -> Iterator[None]:
+        """Go back to the weights and the optimizer's state of before where an epoch does not come into the history."""
+        before = (self.weights, self._trained) if self.built else None
+        try:
+            yield
+        except BaseException:
+            if before is not None and self.history is not None and epoch not in self.history.epoch:
+                self.weights, self._trained = before
+            raise
 
     def evaluate(
         self,
@@ -240,7 +247,7 @@ class Trainer(Compiled):
         """
         self._compiled("evaluate")
         progress = Progress("evaluate", verbose)
-        steps = None if steps is None else _count("evaluate", "steps", steps, least=1)
+        steps = _steps("evaluate", "steps", steps)
         feed = self._feed("evaluate", x, y, sample_weight, batch_size=batch_size, steps=steps)
         self._look("evaluate", feed)
         progress.begin("evaluate", len(feed) or None)
@@ -288,7 +295,7 @@ class Trainer(Compiled):
         array([[3.],
                [7.]])
         """
-        steps = None if steps is None else _count("predict", "steps", steps, least=1)
+        steps = _steps("predict", "steps", steps)
         progress = Progress("predict", verbose)
         progress.begin("predict", None)
         parts: list[tuple[Array, ...]] = []
@@ -307,9 +314,7 @@ class Trainer(Compiled):
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, an array, or a list or dict of them, as `predict` returns them."""
-        parts = x.values() if isinstance(x, Mapping) else x if isinstance(x, list | tuple) else (x,)
-        rows = max((int(part.shape[0]) for part in parts if is_rows(part)), default=1)
-        return self.predict(x, batch_size=max(rows, 1))
+        return self.predict(x, batch_size=rows_of("predict_on_batch", x))
 
     def train_on_batch(
         self,
@@ -370,10 +375,8 @@ class Trainer(Compiled):
         return made[xp]
 
 
-def _count(op: str, name: str, value: Any, least: int = 0) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{op}: {name} must be an int of at least {least}, got {value!r}")
-    return int(value)
+def _steps(op: str, name: str, value: Any) -> int | None:
+    return None if value is None else checked_count(op, name, value)
 
 
 def _callbacks(given: Any) -> list[Callback]:

@@ -20,7 +20,7 @@ from arrayconv.namespace import to_numpy
 if TYPE_CHECKING:
     from arrayconv.models.model import Model
 
-SUFFIX = ".safetensors"
+_SUFFIX = ".safetensors"
 _KERAS = (".h5", ".hdf5", ".keras")
 
 
@@ -71,9 +71,9 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
 
 def check_path(op: str, path: str | os.PathLike[str]) -> None:
     """Raise ``ValueError`` unless the name is one that `save` writes to."""
-    if Path(path).suffix != SUFFIX:
+    if Path(path).suffix != _SUFFIX:
         keras = "; Keras's files are read, not written" if Path(path).suffix in _KERAS else ""
-        raise ValueError(f"{op}: path must end in {SUFFIX}, got {os.fspath(path)}{keras}")
+        raise ValueError(f"{op}: path must end in {_SUFFIX}, got {os.fspath(path)}{keras}")
 
 
 def load(path: str | os.PathLike[str]) -> Model:

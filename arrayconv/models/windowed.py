@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from arrayconv.models.initializers import Shape
 from arrayconv.models.linear import Kernel
-from arrayconv.models.shapes import checked_format, tidy
+from arrayconv.models.shapes import Shape, checked_format, tidy
 from arrayconv.window import per_axis, sliding
 
 

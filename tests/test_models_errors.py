@@ -1,0 +1,244 @@
+"""What layers and models say of arguments, shapes and weights that do not fit."""
+
+import numpy as np
+import pytest
+
+import arrayconv as ac
+from arrayconv import models
+
+LAYERS = [
+    (lambda: models.Conv(0, 3), ValueError, "Conv: filters must be an int of at least 1, got 0"),
+    (lambda: models.Conv(8), TypeError, "kernel_size"),
+    (
+        lambda: models.Conv(8, 3, stride=2),
+        TypeError,
+        "Conv: unknown argument 'stride'; did you mean 'strides'?",
+    ),
+    (lambda: models.Dense("8"), ValueError, "Dense: units must be an int"),
+    (lambda: models.Dense(8, activation="rellu"), ValueError, "did you mean 'relu'?"),
+    (
+        lambda: models.Dense(8, activation=ac.relu),
+        ValueError,
+        "Dense: activation must be one of elu, gelu",
+    ),
+    (
+        lambda: models.Dense(8, kernel_initializer="glorot"),
+        ValueError,
+        "kernel_initializer must be one of glorot_normal",
+    ),
+    (lambda: models.Dense(8, name="a/b"), ValueError, "name must be a string without '/'"),
+    (lambda: models.Dense(8, input_shape=784), ValueError, "such as (28, 28, 1); got 784"),
+    (lambda: models.Dense(8, input_shape=(None, 784)), ValueError, "without the batch axis"),
+    (lambda: models.Dropout(1), ValueError, "rate must lie in [0, 1), got 1"),
+    (lambda: models.LeakyReLU("a"), ValueError, "negative_slope must be a finite number"),
+    (
+        lambda: models.BatchNormalization(momentum=2),
+        ValueError,
+        "momentum must lie in [0, 1], got 2",
+    ),
+    (lambda: models.BatchNormalization(epsilon=0), ValueError, "epsilon must be greater than 0"),
+    (lambda: models.BatchNormalization(axis=2).build((3, 4, 5)), ValueError, "axis must be -1"),
+    (lambda: models.Softmax(axis=3).build((3,)), ValueError, "axis must lie in 1..1"),
+    (
+        lambda: models.ConvTranspose(2, 3, padding="causal"),
+        ValueError,
+        "padding must be 'valid' or 'same'",
+    ),
+    (
+        lambda: models.ConvTranspose(2, 3, output_padding=1).build((5, 1)),
+        ValueError,
+        "smaller than strides",
+    ),
+    (
+        lambda: models.UpSampling(2, interpolation="cubic"),
+        ValueError,
+        "interpolation must be one of bilinear, nearest",
+    ),
+    (lambda: models.Conv(2, 3, data_format="NHWC"), ValueError, "data_format must be"),
+    (
+        lambda: models.Conv(2, 3, name="stem").build((10,)),
+        ValueError,
+        "Conv 'stem': expects an input with one or more spatial axes",
+    ),
+    (
+        lambda: models.Conv(2, (3, 3), name="stem").build((28, 28)),
+        ValueError,
+        "Conv 'stem': kernel_size expects an int or 1 ints",
+    ),
+    (
+        lambda: models.Conv(2, 5, name="stem").build((4, 4, 1)),
+        ValueError,
+        "Conv 'stem': the window is larger than the padded input on spatial axis 0",
+    ),
+    (
+        lambda: models.Conv(2, 3, groups=2, name="g").build((4, 4, 3)),
+        ValueError,
+        "Conv 'g': groups must divide",
+    ),
+    (
+        lambda: models.MaxPool(5, name="p").build((4, 4, 1)),
+        ValueError,
+        "MaxPool 'p': the window is larger",
+    ),
+    (
+        lambda: models.Dense(3, name="d").build(()),
+        ValueError,
+        "Dense 'd': expects an input (N, ..., features)",
+    ),
+    (
+        lambda: models.Add(name="sum")([models.Input((2,)), models.Input((3,))]),
+        ValueError,
+        "Add 'sum': needs inputs of one shape, got (2,), (3,)",
+    ),
+    (
+        lambda: models.Add()(models.Input((2,))),
+        ValueError,
+        "Add: needs a list of two or more inputs, got 1",
+    ),
+    (
+        lambda: models.Concatenate()([models.Input((2, 3)), models.Input((3, 3))]),
+        ValueError,
+        "differ along axis -1 alone",
+    ),
+    (
+        lambda: models.Dense(2)([models.Input((2,)), models.Input((2,))]),
+        ValueError,
+        "Dense: takes 1 input, got 2",
+    ),
+    (lambda: models.Dense(2)(models.Dense(3)), TypeError, "got the Dense itself"),
+    (lambda: models.Dense(2)([[1.0, 2.0]]), TypeError, "must be called on an array"),
+    (
+        lambda: models.Dense(2).get_weights(),
+        ValueError,
+        "Dense: get_weights needs weights, and it has none yet",
+    ),
+    (lambda: models.Dense(2).count_params(), ValueError, "count_params needs an input shape"),
+    (lambda: models.Conv2D, ImportError, "here it is Conv, for 1-D to 3-D"),
+    (lambda: models.load_model, ImportError, "here it is load"),
+    (lambda: models.layers, ImportError, "are in arrayconv.models itself"),
+    (lambda: models.Conve, AttributeError, "no attribute 'Conve'"),
+    (lambda: models.MaxPooling2D, ImportError, "here it is MaxPool"),
+    (lambda: models.Input(784), ValueError, "Input: a shape is a tuple of positive ints"),
+    (lambda: models.set_seed(-1), ValueError, "seed must be an int of at least 0, got -1"),
+]
+
+
+def _disconnected():
+    a, b = models.Input((2,), name="a"), models.Input((2,), name="b")
+    models.Model(a, models.Add()([a, models.Dense(2)(b)]))
+
+
+def _twice():
+    start = models.Input((2,))
+    models.Model(start, models.Dense(2, name="d")(models.Dense(2, name="d")(start)))
+
+
+def _two_inputs():
+    a, b = models.Input((8, 8, 3), name="a"), models.Input((8, 8, 3), name="b")
+    return models.Model([a, b], models.Add()([a, b]))
+
+
+def _built():
+    return models.Sequential(
+        [models.Input((4, 4, 1), name="image"), models.Flatten(), models.Dense(2)]
+    )
+
+
+def _weights():
+    model = _built()
+    model.weights = {"dense/kernel": np.ones((16, 2)), "other/bias": np.ones(2)}
+
+
+MODELS = [
+    (
+        _disconnected,
+        "the graph is disconnected: the outputs depend on Input 'b', which is not among inputs",
+    ),
+    (_twice, "two layers are called 'd'; give one of them another name"),
+    (
+        lambda: models.Sequential([models.Dense(2)]).get_weights(),
+        "has no input shape yet: start it with Input",
+    ),
+    (lambda: models.Sequential([models.Dense(2)]).summary(), "has no input shape yet"),
+    (lambda: models.plot_model(models.Sequential([models.Dense(2)])), "has no input shape yet"),
+    (lambda: models.Sequential().build((3,)), "has no layers yet; add one first"),
+    (lambda: models.Sequential()(np.ones((1, 2))), "has no layers yet; add one first"),
+    (lambda: models.Sequential([models.Dense(2), models.Input((3,))]), "an Input must come first"),
+    (
+        lambda: models.Sequential([models.Dense]),
+        "got <class 'arrayconv.models.linear.Dense'>; Dense() makes one",
+    ),
+    (lambda: models.Sequential(models.Dense(2)), "layers must be a list of layers"),
+    (lambda: models.Sequential([ac.relu]), "add expects a layer, got <function relu"),
+    (
+        lambda: models.Model(models.Dense(2), models.Dense(3)),
+        "inputs must be what Input(...) or a layer called on nodes gave",
+    ),
+    (lambda: models.Model([], models.Input((2,))), "inputs must hold at least one node"),
+    (
+        lambda: _built()(np.ones((3, 5, 4, 1))),
+        "Input 'image' expects an array of shape (N, 4, 4, 1), got (3, 5, 4, 1)",
+    ),
+    (lambda: _built()(np.ones((3, 4, 4))), "x[..., None] adds the axis of one channel"),
+    (lambda: _built()(np.ones((4, 4, 1))), "x[None, ...] makes a batch of one"),
+    (lambda: _built()(np.ones((3, 16))), "xp.reshape may be what is missing"),
+    (lambda: _built()([[1.0, 2.0]]), "must be an array of a library"),
+    (lambda: _two_inputs()(np.ones((2, 8, 8, 3))), "takes 2 inputs (a, b), got 1"),
+    (
+        lambda: _two_inputs()([np.ones((2, 8, 8, 3)), np.ones((3, 8, 8, 3))]),
+        "equally many samples, got [2, 3]",
+    ),
+    (
+        lambda: _two_inputs()({"a": np.ones((2, 8, 8, 3)), "c": 0}),
+        "the inputs are called a, b, got a, c",
+    ),
+    (lambda: _built().get_layer("conv"), "has no layer 'conv'; it has flatten, dense"),
+    (lambda: _built().get_layer(index=2), "has no layer with index 2"),
+    (
+        lambda: _built().set_weights([np.ones((16, 2))]),
+        "set_weights expects 2 arrays (dense/kernel, dense/bias), got 1",
+    ),
+    (
+        lambda: _built().set_weights([np.ones((16, 3)), np.ones(2)]),
+        "Dense 'dense': kernel has the shape (16, 2), got (16, 3)",
+    ),
+    (_weights, "weights lacks ['dense/bias'] and should not have ['other/bias']"),
+    (
+        lambda: models.from_config({"class": "Net"}),
+        "class must be one of Model, Sequential, got 'Net'",
+    ),
+    (
+        lambda: models.from_config({"class": "Sequential", "name": "s"}),
+        "the Sequential config has no 'input'",
+    ),
+    (
+        lambda: models.Conv(2, 3)(models.Conv(2, 3)(models.Input((4, 4, 1)))),
+        "Conv: the window is larger",
+    ),
+    (
+        lambda: models.Sequential(
+            [models.Conv(2, 3, input_shape=(4, 4, 1)), models.Conv(2, 3, name="second")]
+        ),
+        "Conv 'second': the window is larger",
+    ),
+    (
+        lambda: models.Sequential(
+            [models.Dense(2, name="d", input_shape=(3,)), models.Dense(2, name="d")]
+        ),
+        "two layers are called 'd'",
+    ),
+]
+
+
+@pytest.mark.parametrize("make, kind, message", LAYERS, ids=[m for *_, m in LAYERS])
+def test_errors_of_layers(make, kind, message):
+    with pytest.raises(kind) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("make, message", MODELS, ids=[m for _, m in MODELS])
+def test_errors_of_models(make, message):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        make()
+    assert message in str(caught.value)
