@@ -59,17 +59,17 @@ ORDER = (
     "loss",
 )
 # One page of the reference for each room; the operations are split into families.
-MODULES = {
-    "filters": "filters",
-    "verify": "verify",
-    "autodiff": "autodiff",
-    "models": "models",
-    "networks": "models.networks",
-    "data": "data",
-    "backends": "backends",
-    "cases": "cases",
-    "demo": "demo",
-}
+MODULES = (
+    "filters",
+    "verify",
+    "autodiff",
+    "models",
+    "models.networks",
+    "data",
+    "backends",
+    "cases",
+    "demo",
+)
 
 
 def families():
@@ -130,18 +130,14 @@ def write_reference():
     # the page of a function that is gone would be in no table
     shutil.rmtree(HERE / "reference" / "api", ignore_errors=True)
     pages = {"operations": page("Operations", families())}
-    for name, path in MODULES.items():
-        try:
-            module = importlib.import_module(f"arrayconv.{path}")
-        except ModuleNotFoundError:
-            continue
-        public = [f"arrayconv.{path}.{item}" for item in names(module)]
-        title = f"`arrayconv.{path}`: {first_line(module)}"
-        pages[name] = page(title, {"": public})
+    for path in MODULES:
+        module = importlib.import_module(f"arrayconv.{path}")
+        public = [f"{module.__name__}.{name}" for name in names(module)]
+        pages[path] = page(f"`{module.__name__}`: {first_line(module)}", {"": public})
     listed = "\n".join(pages)
     pages["index"] = (
-        "# Reference\n\nEvery public function and class: shapes, the size formula, every error, the source, and an "
-        f"example that the tests run.\n\n```{{toctree}}\n:maxdepth: 2\n\n{listed}\n```\n"
+        "# Reference\n\nEvery public function and class. An operation's page gives shapes, the size formula, every "
+        f"error, the source, and an example that the tests run.\n\n```{{toctree}}\n:maxdepth: 2\n\n{listed}\n```\n"
     )
     for name, text in pages.items():
         write(HERE / "reference" / f"{name}.md", text)
