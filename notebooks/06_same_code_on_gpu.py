@@ -185,7 +185,7 @@ assert np.allclose(by_taps, features(x, w, b), atol=1e-4)
 # Its results on a CPU with two cores are committed in `benchmarks/results`; here is the forward convolution. Left of
 # the line is faster than the peer, right of it slower. Both are in the picture.
 
-# %% tags=["varies"]
+# %%
 run = json.loads(Path("../benchmarks/results/cpu.json").read_text())
 times = {}
 for row in run["rows"]:

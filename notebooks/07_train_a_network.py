@@ -94,7 +94,7 @@ history.plot()
 plt.show()
 
 # %% [markdown]
-# The validation loss lies below the training loss at first: dropout makes training harder than testing, and the
+# The validation loss lies below the training loss: dropout makes training harder than testing, and the
 # training loss is a mean over an epoch in which the network was still getting better.
 #
 # ### Where it errs

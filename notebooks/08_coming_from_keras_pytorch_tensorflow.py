@@ -264,7 +264,7 @@ plt.show()
 # | `max_pool(x, 2)` | `MaxPooling2D(2)` | `MaxPool2d(2)` | `tf.nn.max_pool2d` |
 # | `avg_pool(x, 2)` | `AveragePooling2D(2)` | `AvgPool2d(2, count_include_pad=False)` | `tf.nn.avg_pool2d` |
 # | `global_avg_pool(x)` | `GlobalAveragePooling2D` | `AdaptiveAvgPool2d(1)`, flattened | `tf.reduce_mean` |
-# | `adaptive_avg_pool(x, 7)` | none | `AdaptiveAvgPool2d(7)` | none |
+# | `adaptive_avg_pool(x, 7)` | `AdaptiveAveragePooling2D(7)` | `AdaptiveAvgPool2d(7)` | none |
 # | `im2col(x, 3)` | `ops.image.extract_patches` | `Unfold(3)` | `tf.image.extract_patches` |
 # | `relu(x)` | `ops.relu` | `relu` | `tf.nn.relu` |
 # | `conv_vjp(dy, x, w)` | by the backend | `torch.autograd` | `tf.GradientTape` |
@@ -277,7 +277,7 @@ plt.show()
 # | weights | `(*k, C_in / groups, C_out)` | the same | `(C_out, C_in / groups, *k)` |
 # | transposed weights | `(*k, C_out / groups, C_in)` | the same | `(C_in, C_out / groups, *k)` |
 # | `"same"` and stride 2 | `ceil(n / 2)`, the odd zero at the end | the same | not allowed |
-# | padding as numbers | in every operation | by a layer of its own | in every operation, the same on both sides |
+# | padding as numbers | in every operation | a layer of its own (`tf.nn`: pairs) | the same on both sides |
 # | "convolution" | correlation; `flip_kernel=True` for the other | correlation | correlation |
 # | mean with padding | the cells of the input | the cells of the input | all, unless `count_include_pad=False` |
 # | last, partial window | dropped; `ceil_mode=True` keeps it | dropped; `"same"` keeps it | `ceil_mode=True` |
