@@ -130,10 +130,8 @@ def types(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def bench(session: nox.Session) -> None:
-    """The benchmarks, with Keras beside the other peers; arguments follow ``--``."""
-    extras = f"{ROOT}[test,jax]"
-    python = environment(session, "bench", CPU_TORCH, "-e", extras, "keras>=3.10")
-    session.run(str(python), "-m", "benchmarks", *session.posargs)
+    """The benchmarks; arguments follow ``--``."""
+    session.run(cpu(session), "-m", "benchmarks", *session.posargs)
 
 
 @nox.session(venv_backend="none", default=False)

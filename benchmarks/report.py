@@ -18,6 +18,7 @@ CONV_COLUMNS = (
     ("arrayconv numpy", "torch"),
     ("arrayconv numpy fast", "torch"),
     ("arrayconv torch", "torch"),
+    ("arrayconv torch fast", "torch"),
     ("arrayconv jax", "lax"),
     ("arrayconv jax fast", "lax"),
     ("arrayconv jax", "keras"),

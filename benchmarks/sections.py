@@ -42,6 +42,7 @@ def conv_contenders(case: Conv, data: Data, backward: bool) -> list[Contender]:
         from benchmarks import torch_peers
 
         found.append(ours.conv(torch_peers.library(), case, data, backward))
+        found.append(ours.conv(torch_peers.library(), case, data, backward, "fast"))
         found += torch_peers.conv(case, data, backward)
     if find_spec("jax"):
         from benchmarks import jax_peers
