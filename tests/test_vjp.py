@@ -108,4 +108,6 @@ def test_tie_rules_agree_where_nothing_ties(case, ties):
     f, vjp = getattr(ac, case.op), getattr(ac, f"{case.op}_vjp")
     dy = np.random.default_rng(0).standard_normal(f(x, *case.args, **case.config).shape)
     first = vjp(dy, x, *case.args, **case.config, ties="first")
-    np.testing.assert_array_equal(vjp(dy, x, *case.args, **case.config, ties=ties), first)
+    # shares are added up window by window, and otherwise axis by axis
+    other = vjp(dy, x, *case.args, **case.config, ties=ties)
+    np.testing.assert_allclose(other, first, rtol=0, atol=1e-14)

@@ -31,7 +31,8 @@ contain them, the name belongs into ``plan.FAST``, and ``options(precision="fast
 
 Blocks, groups, half types, the phases of a strided input gradient and native kernels are handled
 here, once. Put the module into ``plan.STRATEGIES``; the tests then force it on NumPy over the whole
-table of cases, and on every other library over a sample. Then let ``plan`` choose it where the benchmark says that it wins.
+table of cases, and on every other library over a sample. Then let ``plan`` choose it where the
+benchmark says that it wins.
 """
 
 from __future__ import annotations

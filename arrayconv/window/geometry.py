@@ -7,7 +7,7 @@ Along one axis, output ``o`` reads the input cells ``o * stride + dilation * k -
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, product
@@ -64,20 +64,29 @@ class Window:
     @cached_property
     def axes(self) -> tuple[Window, ...]:
         """The same windows as one sliding along each axis in turn, for what can be reduced axis by axis."""
-        ndim = len(self.size)
+        return self._in_turn(range(len(self.size)))
+
+    @cached_property
+    def axes_last_first(self) -> tuple[Window, ...]:
+        """The same, the last axis first: the first of equal cells in C order stays the first."""
+        return self._in_turn(reversed(range(len(self.size))))
+
+    def _in_turn(self, order: Iterable[int]) -> tuple[Window, ...]:
+        size = self.size
         parts = []
-        for axis in range(ndim):
-            sizes = (*self.output[:axis], *self.size[axis:])
+        for axis in order:
+            output = (*size[:axis], self.output[axis], *size[axis + 1 :])
             parts.append(
                 Window(
-                    sizes,
+                    size,
                     _only(axis, self.kernel),
                     _only(axis, self.stride),
                     _only(axis, self.dilation),
                     tuple(p if a == axis else (0, 0) for a, p in enumerate(self.padding)),
-                    (*self.output[: axis + 1], *self.size[axis + 1 :]),
+                    output,
                 )
             )
+            size = output
         return tuple(parts)
 
     def split(self, axis: int, inner: int | None = None) -> tuple[Window, Window]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterator
 from functools import reduce
@@ -27,6 +28,8 @@ from arrayconv.ops.pooling.blocks import pooled, unpooled
 from arrayconv.window import Ints, Padding, Window, per_axis, sliding
 
 TIES = ("first", "split", "all")
+# How much more than at once a gradient may compute axis by axis: a compiler fuses the few sums of each step.
+MORE, MORE_TRACED = 1.0, 1.4
 
 
 def max_pool(
@@ -194,18 +197,41 @@ def window_maximum_vjp(
     dy = cast(xp, dy, accumulator(xp, dtype))
     at = traits(xp, x)
     host = at.mutable and not at.accelerator
-    # a CPU guesses the branches of where, and badly where each cell of few wins now and then
-    shares = _multiplied if host and len(window.taps) <= 4 else _chosen
+    # a CPU guesses the branches of where, and badly where each cell wins now and then
+    shares = _multiplied if host else _chosen
+    # to share a gradient, all the maxima of a window must be counted
+    by_axes = ties != "split" and _pays_by_axes(window, at.mutable)
 
     def part(block: Block, into: Array | None) -> Array:
-        rows = (block.images, block.rows, ...)
+        steps = block.window.axes_last_first if by_axes else (block.window,)
         cells = x[block.images, block.cells, ...]
         allowed = None if valid is None else valid[:, block.cells, ...]
-        hits = _winners(_hits(xp, cells, y[rows], block.window, allowed, host), ties)
-        parts = shares(xp, _upstream(xp, dy[rows], hits, ties), hits)
-        return windows.overlap_add(xp, parts, block.window, lead=1, mutable=at.mutable, into=into)
+        below = [(cells, allowed)]
+        for step in steps[:-1]:
+            cells = windows.reduce_windows(xp, cells, step, xp.maximum)
+            if allowed is not None:
+                allowed = windows.reduce_windows(xp, allowed, step, xp.logical_or)
+            below.append((cells, allowed))
+        top, gradient = y[block.images, block.rows, ...], dy[block.images, block.rows, ...]
+        for step in reversed(steps):
+            cells, allowed = below.pop()
+            hits = _winners(_hits(xp, cells, top, step, allowed, host), ties)
+            parts = shares(xp, _upstream(xp, gradient, hits, ties), hits)
+            gradient = windows.overlap_add(
+                xp, parts, step, lead=1, mutable=at.mutable, into=None if below else into
+            )
+            top = cells
+        return gradient
 
     return cast(xp, unpooled(xp, dy, window, part), dtype)
+
+
+def _pays_by_axes(window: Window, mutable: bool) -> bool:
+    at_once, by_axes = (
+        sum(len(step.taps) * math.prod(step.output) for step in steps)
+        for steps in ((window,), window.axes_last_first)
+    )
+    return by_axes <= (MORE if mutable else MORE_TRACED) * at_once
 
 
 def _hits(
@@ -215,7 +241,7 @@ def _hits(
     for cells, outputs in window.tap_inside:
         at = (slice(None), *cells, ...)
         # two comparisons of a copy cost a CPU less than two of every second cell
-        cell = copied(xp, x[at]) if host else x[at]
+        cell = copied(xp, x[at]) if host and window.stride[-1] > 1 else x[at]
         # NaN wins, and equals nothing, itself included
         hit = (cell == y[(slice(None), *outputs, ...)]) | (cell != cell)
         if valid is not None:
