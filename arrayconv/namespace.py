@@ -124,9 +124,15 @@ class Traits(NamedTuple):
     accelerator: bool
 
 
+_ON_HOST = Traits(mutable=True, accelerator=False)
+
+
 def traits(xp: Namespace, x: Array) -> Traits:
     """Whether results can be written in place, and whether they live on an accelerator."""
     lazy = is_lazy(x)
+    if not lazy and places_itself(x):
+        # NumPy: there is no device to ask for, and small calls count every microsecond
+        return _ON_HOST
     report = getattr(x, "__dlpack_device__", None)
     if report is not None:
         try:
