@@ -13,6 +13,9 @@ from arrayconv.engine.windows import channels_as_images, gather, overlap_add
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
 
+# Windows of an image from which it has a product of its own, for no library adds up a long sum as well as short ones.
+MANY_WINDOWS = 256
+
 
 def declines(window: Window, channels: int, features: int) -> str | None:
     """Nothing: planes serve every window."""
@@ -48,8 +51,16 @@ def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool)
 
 def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, C)`` and ``(G, N, *out, O)`` to ``(G, *kernel, C, O)``."""
-    groups, channels, features = x.shape[0], x.shape[-1], dy.shape[-1]
-    dw = xp.matmul(_columns(xp, x, window, mutable), xp.reshape(dy, (groups, -1, features)))
+    groups, batch, channels, features = x.shape[0], x.shape[1], x.shape[-1], dy.shape[-1]
+    columns = _columns(xp, x, window, mutable)
+    windows = math.prod(window.output)
+    if mutable and windows >= MANY_WINDOWS:
+        # (G, K * C, N * out) -> (G, N, K * C, out)
+        split = xp.reshape(columns, (groups, columns.shape[1], batch, windows))
+        rows = xp.reshape(dy, (groups, batch, windows, features))
+        dw = xp.sum(xp.matmul(xp.permute_dims(split, (0, 2, 1, 3)), rows), axis=1)
+    else:
+        dw = xp.matmul(columns, xp.reshape(dy, (groups, -1, features)))
     return xp.reshape(dw, (groups, *window.kernel, channels, features))
 
 

@@ -14,6 +14,9 @@ from arrayconv.engine.windows import gather, overlap_add, pad, reach, tap_views
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
 
+# Windows that one product of a weight gradient sums over: no library adds up a long sum as well as short ones.
+LONGEST_SUM = 4096
+
 
 def declines(window: Window, channels: int, features: int) -> str | None:
     """Nothing: rows serve every window, if slowly where the last axis but one has a stride."""
@@ -76,9 +79,10 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     groups, channels, features = x.shape[0], x.shape[-1], dy.shape[-1]
     columns, outer = _columns(xp, x, window, mutable)
     products = []
-    gradient = _rows(xp, dy, window)
+    pieces = _pieces(window) if mutable else 1
+    gradient = _rows(xp, dy, window, pieces)
     for view in tap_views(columns, outer, lead=2):
-        rows = _rows(xp, view, window)
+        rows = _rows(xp, view, window, pieces)
         product = xp.matmul(xp.matrix_transpose(rows), gradient)
         products.append(xp.sum(product, axis=tuple(range(1, product.ndim - 2))))
     dw = xp.stack(products, axis=1)  # (G, outer cells, inner cells * C, O)
@@ -104,8 +108,18 @@ def _columns(xp: Namespace, x: Array, window: Window, mutable: bool) -> tuple[Ar
     return xp.reshape(columns, (*columns.shape[:-2], columns.shape[-2] * columns.shape[-1])), outer
 
 
-def _rows(xp: Namespace, view: Array, window: Window) -> Array:
+def _rows(xp: Namespace, view: Array, window: Window, pieces: int = 1) -> Array:
     if len(window.size) == 1:
         return view
-    # (G, N, *S, rows, columns, D) -> (G, N, *S, rows * columns, D), without a copy where the rows follow one another
-    return xp.reshape(view, (*view.shape[:-3], view.shape[-3] * view.shape[-2], view.shape[-1]))
+    *lead, rows, columns, depth = view.shape
+    # (G, N, *S, rows, columns, D) -> (G, N, *S, pieces, rows / pieces * columns, D), without a copy where the rows
+    # follow one another
+    return xp.reshape(view, (*lead, pieces, rows // pieces * columns, depth))
+
+
+@lru_cache(maxsize=1024)
+def _pieces(window: Window) -> int:
+    """Into how many pieces the rows of an image divide, so that no product of a gradient sums over too many."""
+    rows, columns = (1, *window.output)[-2:]
+    short = (p for p in range(1, rows) if rows % p == 0 and rows // p * columns <= LONGEST_SUM)
+    return next(short, rows)
