@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.engine.windows import channels_as_images, gather, overlap_add
+from arrayconv.engine.windows import channels_as_images, gather, overlap_add, sum_pieces
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
 
-# Windows of an image from which it has a product of its own, for no library adds up a long sum as well as short ones.
+# Windows of an image from which its weight gradient is a product of its own.
 MANY_WINDOWS = 256
 
 
@@ -53,11 +53,11 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     """``(G, N, *size, C)`` and ``(G, N, *out, O)`` to ``(G, *kernel, C, O)``."""
     groups, batch, channels, features = x.shape[0], x.shape[1], x.shape[-1], dy.shape[-1]
     columns = _columns(xp, x, window, mutable)
-    windows = math.prod(window.output)
-    if mutable and windows >= MANY_WINDOWS:
-        # (G, K * C, N * out) -> (G, N, K * C, out)
-        split = xp.reshape(columns, (groups, columns.shape[1], batch, windows))
-        rows = xp.reshape(dy, (groups, batch, windows, features))
+    if mutable and math.prod(window.output) >= MANY_WINDOWS:
+        parts = batch * sum_pieces(window.output)
+        # (G, K * C, N * out) -> (G, parts, K * C, N * out / parts)
+        split = xp.reshape(columns, (groups, columns.shape[1], parts, -1))
+        rows = xp.reshape(dy, (groups, parts, -1, features))
         dw = xp.sum(xp.matmul(xp.permute_dims(split, (0, 2, 1, 3)), rows), axis=1)
     else:
         dw = xp.matmul(columns, xp.reshape(dy, (groups, -1, features)))

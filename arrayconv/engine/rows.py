@@ -10,12 +10,9 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from arrayconv.engine.windows import gather, overlap_add, pad, reach, tap_views
+from arrayconv.engine.windows import gather, overlap_add, pad, reach, sum_pieces, tap_views
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
-
-# Windows that one product of a weight gradient sums over: no library adds up a long sum as well as short ones.
-LONGEST_SUM = 4096
 
 
 def declines(window: Window, channels: int, features: int) -> str | None:
@@ -79,7 +76,7 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     groups, channels, features = x.shape[0], x.shape[-1], dy.shape[-1]
     columns, outer = _columns(xp, x, window, mutable)
     products = []
-    pieces = _pieces(window) if mutable else 1
+    pieces = sum_pieces(window.output[-2:]) if mutable else 1
     gradient = _rows(xp, dy, window, pieces)
     for view in tap_views(columns, outer, lead=2):
         rows = _rows(xp, view, window, pieces)
@@ -109,17 +106,8 @@ def _columns(xp: Namespace, x: Array, window: Window, mutable: bool) -> tuple[Ar
 
 
 def _rows(xp: Namespace, view: Array, window: Window, pieces: int = 1) -> Array:
-    if len(window.size) == 1:
-        return view
-    *lead, rows, columns, depth = view.shape
-    # (G, N, *S, rows, columns, D) -> (G, N, *S, pieces, rows / pieces * columns, D), without a copy where the rows
-    # follow one another
-    return xp.reshape(view, (*lead, pieces, rows // pieces * columns, depth))
-
-
-@lru_cache(maxsize=1024)
-def _pieces(window: Window) -> int:
-    """Into how many pieces the rows of an image divide, so that no product of a gradient sums over too many."""
-    rows, columns = (1, *window.output)[-2:]
-    short = (p for p in range(1, rows) if rows % p == 0 and rows // p * columns <= LONGEST_SUM)
-    return next(short, rows)
+    # (G, N, *S, rows, columns, D) -> (G, N, *S, pieces, rows * columns / pieces, D), without a copy where the rows
+    # follow one another; one axis is one row
+    lead = view.ndim - 1 - min(2, len(window.size))
+    windows = math.prod(view.shape[lead:-1])
+    return xp.reshape(view, (*view.shape[:lead], pieces, windows // pieces, view.shape[-1]))

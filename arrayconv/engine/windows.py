@@ -16,6 +16,8 @@ from itertools import product
 from arrayconv.namespace import Array, Namespace, constant_pad, placement
 from arrayconv.window import Pairs, Window
 
+# Windows that one product of a weight gradient sums over: no library adds up a long sum as well as short ones.
+SUM_LENGTHS = 64, 1024
 # Numbers in columns up to which one look-up costs less than a copy for each cell of the window.
 FEW_CELLS = 4096
 
@@ -155,6 +157,19 @@ def _flat_places(window: Window, size: tuple[int, ...]) -> list[int]:
         for cell in product(*map(range, window.output))
     )
     return [corner + tap for corner in corners for tap in taps]
+
+
+@lru_cache(maxsize=1024)
+def sum_pieces(output: tuple[int, ...]) -> int:
+    """Into how many equal pieces, of whole rows, the windows of an image are cut to be summed over; 1 if none suit."""
+    rows, columns = (math.prod(output[:-1]), output[-1]) if len(output) > 1 else (output[0], 1)
+    shortest, longest = SUM_LENGTHS
+    suiting = (
+        p
+        for p in range(1, rows + 1)
+        if rows % p == 0 and rows // p * columns in range(shortest, longest + 1)
+    )
+    return next(suiting, 1)
 
 
 def reduce_windows(
