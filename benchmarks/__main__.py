@@ -16,6 +16,7 @@ SECTIONS = (
     "conv-backward",
     "pool-forward",
     "pool-backward",
+    "parts",
     "tiny",
     "memory",
     "scaling",
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Run the sections asked for and return their rows with the machine's facts."""
-    from benchmarks import extras, sections, train
+    from benchmarks import extras, parts, sections, train
     from benchmarks.cases import CONVS, POOLS
 
     _limit_threads(options.threads)
@@ -64,6 +65,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
                 sections.convolutions(results, convs, direction == "backward", **timing)
             if f"pool-{direction}" in chosen:
                 sections.pools(results, pools, direction == "backward", **timing)
+        if "parts" in chosen:
+            parts.parts(results, convs)
         if "tiny" in chosen:
             extras.tiny(results, **timing)
         if "memory" in chosen:

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.cases import CONVS, POOLS
 from benchmarks.goals import Rows, Times, geometric_mean, judge, ratios, times_of
 from benchmarks.machine import BUSY
+from benchmarks.parts import PARTS
 
 LABELS = {case.name: case.label for case in (*CONVS, *POOLS)} | {"mnist5k": "an epoch of MNIST-5k"}
 
@@ -76,7 +77,8 @@ def markdown(run: dict[str, Any]) -> str:
         table = _ratio_table([row for row in rows if row["section"] == section], columns)
         if table:
             parts.append(f"## {section.capitalize()}\n\n{table}")
-    parts += filter(None, (_accuracy(rows), _memory(rows), _training_memory(rows), _scaling(rows)))
+    rest = (_parts, _accuracy, _memory, _training_memory, _scaling)
+    parts += filter(None, (page(rows) for page in rest))
     if run.get("gpu"):
         from benchmarks.gpu import page
 
@@ -156,6 +158,24 @@ def _ratio_table(rows: Rows, columns: Sequence[tuple[str, str]]) -> str:
 def _cell(times: Times, case: str, pair: tuple[str, str]) -> str:
     ratio = ratios(times, *pair).get(case)
     return "-" if ratio is None else number(ratio)
+
+
+def _parts(rows: Rows) -> str:
+    measured = [row for row in rows if row["section"].startswith("parts ")]
+    if not measured:
+        return ""
+    lines = [
+        (
+            f"{LABELS.get(row['case'], row['case'])}, {row['section'].removeprefix('parts ')}",
+            *(f"{row[part]:.0%}" for part in PARTS),
+        )
+        for row in measured
+    ]
+    text = (
+        "Share of the time on NumPy, by a profile: matrix products, copies of windows and of results, "
+        "sums and multiply-adds, and the rest of the calls."
+    )
+    return f"## Where the time goes\n\n{text}\n\n{table(('case', *PARTS), lines)}"
 
 
 def _accuracy(rows: Rows) -> str:

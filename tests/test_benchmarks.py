@@ -19,6 +19,7 @@ from benchmarks import (
     machine,
     numpy_peers,
     ours,
+    parts,
     report,
     sections,
     timing,
@@ -253,6 +254,26 @@ def test_the_page_has_ratios_means_and_marks():
     assert "| geometric mean | 1.00 |" in page
     assert "Other processes took 40% of the processor" in page
     json.dumps(facts)
+
+
+def test_parts_of_the_time():
+    # a product of its own size, columns of many windows, depthwise without a product
+    cases = [case for case in CONVS if case.name in ("pointwise", "strided", "depthwise")]
+    results = sections.Results()
+    parts.parts(results, [replace(case, size=(16, 16)) for case in cases])
+    found = {(row["case"], row["section"]): row for row in results.rows}
+    for row in found.values():
+        assert min(row[part] for part in parts.PARTS) >= 0
+        assert sum(row[part] for part in parts.PARTS) == pytest.approx(1, abs=0.01)
+    assert found["depthwise", "parts forward"]["product"] == 0
+    assert found["depthwise", "parts forward"]["sums"] > 0.1
+    assert found["pointwise", "parts forward"]["product"] > 0.3
+    assert (
+        found["strided", "parts forward"]["copies"] > found["pointwise", "parts forward"]["copies"]
+    )
+    facts = machine.facts(2) | {"others": 0.0, "load after": 1.0}
+    page = report.markdown({"facts": facts, "rows": results.rows, "failures": []})
+    assert "## Where the time goes" in page
 
 
 def test_others_share_of_the_processor():
