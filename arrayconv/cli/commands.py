@@ -191,7 +191,8 @@ class _Bar:
         except ImportError:
             self._bar = None
         else:
-            self._bar = tqdm(total=total, desc=what, leave=False, file=sys.stderr)
+            # none in a log
+            self._bar = tqdm(total=total, desc=what, leave=False, file=sys.stderr, disable=None)
 
     def __enter__(self) -> _Bar:
         return self
