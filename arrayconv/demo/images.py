@@ -34,7 +34,13 @@ def _pillow() -> Any:
 
 
 def photograph() -> Path:
-    """Return the path of the photograph that ships with the package."""
+    """Return the path of the photograph that ships with the package.
+
+    Examples
+    --------
+    >>> photograph().name
+    'astronaut.jpg'
+    """
     return Path(str(resources.files("arrayconv.demo") / "astronaut.jpg"))
 
 

@@ -187,7 +187,14 @@ def line_detector(pooling: bool = False) -> Sequential:
 
 
 def line_image() -> NDArray[np.float64]:
-    """The 8x8 image of one vertical line, two pixels wide, as a batch ``(1, 8, 8, 1)``."""
+    """The 8x8 image of one vertical line, two pixels wide, as a batch ``(1, 8, 8, 1)``.
+
+    Examples
+    --------
+    >>> from arrayconv.models import networks
+    >>> networks.line_image()[0, 0, :, 0]
+    array([0., 0., 0., 1., 1., 0., 0., 0.])
+    """
     image = np.zeros((1, 8, 8, 1))
     image[:, :, 3:5] = 1.0
     return image
