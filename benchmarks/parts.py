@@ -56,9 +56,9 @@ def shares(call: Callable[[], Any]) -> dict[str, float]:
         call()
         profile.disable()
         stats = pstats.Stats(profile)
-        spent = stats.total_tt  # type: ignore[attr-defined]
+        spent = stats.total_tt
     found = dict.fromkeys(PARTS, 0.0)
-    for (file, _, function), (_, _, own, _, _) in stats.stats.items():  # type: ignore[attr-defined]
+    for (file, _, function), (_, _, own, _, _) in stats.stats.items():
         found[part_of(file, function)] += own / spent
     return found
 

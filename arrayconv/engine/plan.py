@@ -46,7 +46,7 @@ WIDE_DEPTH, NARROW_FEATURES = 128, 32
 # Windows per image from which products of whole rows are large enough.
 ROW_WINDOWS = 400
 # Rows of an image, for each that stacking computes beside them, from which it pays under a compiler.
-HEIGHT = 5
+ROWS_PER_ADDED = 5
 # Windows below which the calls cost more than the arithmetic.
 SMALL_WINDOWS = 512
 # Channels and features from which Winograd's products outweigh its sums, and windows that outweigh its kernel's.
@@ -293,7 +293,7 @@ def _choose_traced(problem: Problem, dense: bool) -> tuple[str, str]:
     added = window.extent[0] - 1
     if (
         len(window.size) > 1
-        and HEIGHT * added <= window.output[0]
+        and ROWS_PER_ADDED * added <= window.output[0]
         and problem.channels > FEW_CHANNELS
     ):
         return "stacked", "one product for all kernel rows, then fused sums"
