@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.engine.windows import gather, overlap_add
+from arrayconv.engine.windows import gather, scatter
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
 
@@ -17,9 +17,9 @@ def declines(window: Window, channels: int, features: int) -> str | None:
 def temporaries(window: Window, channels: int, features: int) -> int:
     """Elements per group and image: the columns, the padded input, the product; none for one cell."""
     cells = math.prod(window.output)
-    if len(window.taps) == 1 and window.fits and math.prod(window.stride) == 1:
+    if window.cells == 1 and window.fits and math.prod(window.stride) == 1:
         return 0
-    return cells * (len(window.taps) * channels + features) + math.prod(window.size) * channels
+    return cells * (window.cells * channels + features) + math.prod(window.size) * channels
 
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
@@ -38,13 +38,11 @@ def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool)
     """``(G, N, *out, O)`` and ``(G, *kernel, C, O)`` to ``(G, N, *size, C)``."""
     groups, batch, features = dy.shape[0], dy.shape[1], dy.shape[-1]
     channels = w.shape[-2]
-    taps = len(window.taps)
+    taps = window.cells
     weights = xp.reshape(w, (groups, taps * channels, features))
     rows = xp.matmul(xp.reshape(dy, (groups, -1, features)), xp.permute_dims(weights, (0, 2, 1)))
     columns = xp.reshape(rows, (groups, batch, *window.output, taps, channels))
-    return overlap_add(
-        xp, (columns[..., k, :] for k in range(taps)), window, lead=2, mutable=mutable
-    )
+    return scatter(xp, columns, window, lead=2, mutable=mutable)
 
 
 def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool) -> Array:

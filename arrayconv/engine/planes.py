@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.engine.windows import channels_as_images, gather, overlap_add, sum_pieces
+from arrayconv.engine.windows import channels_as_images, gather, scatter, sum_pieces
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
 
@@ -25,7 +25,7 @@ def declines(window: Window, channels: int, features: int) -> str | None:
 def temporaries(window: Window, channels: int, features: int) -> int:
     """Elements per group and image: the columns, the padded planes, the product."""
     cells = math.prod(window.output)
-    return cells * (len(window.taps) * channels + features) + 2 * math.prod(window.size) * channels
+    return cells * (window.cells * channels + features) + 2 * math.prod(window.size) * channels
 
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
@@ -40,11 +40,11 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
 def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *out, O)`` and ``(G, *kernel, C, O)`` to ``(G, N, *size, C)``."""
     groups, batch, features = dy.shape[0], dy.shape[1], dy.shape[-1]
-    channels, taps = w.shape[-2], len(window.taps)
+    channels, taps = w.shape[-2], window.cells
     rows = xp.reshape(dy, (groups, -1, features))
     columns = xp.matmul(xp.reshape(w, (groups, -1, features)), xp.matrix_transpose(rows))
     columns = xp.reshape(columns, (groups, taps, channels, batch, *window.output, 1))
-    dx = overlap_add(xp, (columns[:, k, ...] for k in range(taps)), window, lead=3, mutable=mutable)
+    dx = scatter(xp, columns, window, lead=3, mutable=mutable, at=1)
     # (G, C, N, *size, 1) -> (G, N, *size, C)
     return xp.permute_dims(dx[..., 0], (0, *range(2, dx.ndim - 1), 1))
 
@@ -67,4 +67,4 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
 def _columns(xp: Namespace, x: Array, window: Window, mutable: bool) -> Array:
     """``(G, prod(kernel) * C, N * prod(out))``."""
     columns = gather(xp, channels_as_images(xp, x), window, lead=3, mutable=mutable, at=1)
-    return xp.reshape(columns, (x.shape[0], len(window.taps) * x.shape[-1], -1))
+    return xp.reshape(columns, (x.shape[0], window.cells * x.shape[-1], -1))

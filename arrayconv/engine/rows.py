@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from arrayconv.engine.windows import gather, overlap_add, pad, reach, sum_pieces, tap_views
+from arrayconv.engine.windows import gather, overlap_add, pad, reach, scatter, sum_pieces, tap_views
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
 
@@ -23,7 +23,7 @@ def declines(window: Window, channels: int, features: int) -> str | None:
 def temporaries(window: Window, channels: int, features: int) -> int:
     """Elements per group and image: the padded input, its columns along the last axis, two products."""
     inner, _ = _split(window)
-    columns = math.prod(inner.output) * len(inner.taps) * channels
+    columns = math.prod(inner.output) * inner.cells * channels
     return math.prod(inner.size) * channels + columns + 2 * math.prod(window.output) * features
 
 
@@ -31,7 +31,7 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
     """``(G, N, *size, C)`` and ``(G, *kernel, C, O)`` to ``(G, N, *out, O)``."""
     groups, batch, features = x.shape[0], x.shape[1], w.shape[-1]
     columns, outer = _columns(xp, x, window, mutable)
-    weights = xp.reshape(w, (groups, len(outer.taps), columns.shape[-1], features))
+    weights = xp.reshape(w, (groups, outer.cells, columns.shape[-1], features))
     y = None
     for k, view in enumerate(tap_views(columns, outer, lead=2)):
         rows = _rows(xp, view, window)
@@ -52,21 +52,19 @@ def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool)
     """``(G, N, *out, O)`` and ``(G, *kernel, C, O)`` to ``(G, N, *size, C)``."""
     groups, channels, features = dy.shape[0], w.shape[-2], w.shape[-1]
     inner, outer = _split(window)
-    depth = len(inner.taps) * channels
-    weights = xp.reshape(w, (groups, len(outer.taps), depth, features))
+    depth = inner.cells * channels
+    weights = xp.reshape(w, (groups, outer.cells, depth, features))
     rows = xp.reshape(dy, (groups, -1, features))
     parts = (
         xp.reshape(
             xp.matmul(rows, xp.permute_dims(weights[:, k, ...], (0, 2, 1))),
             (*dy.shape[:-1], depth),
         )
-        for k in range(len(outer.taps))
+        for k in range(outer.cells)
     )
     columns = overlap_add(xp, parts, outer, lead=2, mutable=mutable)
-    cells = xp.reshape(columns, (*columns.shape[:-1], len(inner.taps), channels))
-    padded = overlap_add(
-        xp, (cells[..., k, :] for k in range(len(inner.taps))), inner, lead=2, mutable=mutable
-    )
+    cells = xp.reshape(columns, (*columns.shape[:-1], inner.cells, channels))
+    padded = scatter(xp, cells, inner, lead=2, mutable=mutable)
     back = tuple((-before, -after) for before, after in window.reach)
     return pad(xp, padded, back, lead=2, mutable=mutable)
 

@@ -32,7 +32,7 @@ def declines(window: Window, channels: int, features: int) -> str | None:
 def temporaries(window: Window, channels: int, features: int) -> int:
     """Elements per group and image: the padded input, the columns, the stacked product, the sum."""
     inner, outer = window.split(1)
-    columns = len(inner.taps) * channels + len(outer.taps) * features
+    columns = inner.cells * channels + outer.cells * features
     return (
         math.prod(inner.size) * channels
         + math.prod(inner.output) * columns
@@ -46,7 +46,7 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
         return _correlate_planes(xp, x, w, window, mutable)
     groups, batch, features = x.shape[0], x.shape[1], w.shape[-1]
     inner, outer = window.split(1)
-    stack = len(outer.taps)
+    stack = outer.cells
     padded = reach(xp, x, window, lead=2, mutable=mutable)
     columns = gather(xp, padded, inner, lead=2, mutable=mutable)
     depth = columns.shape[-2] * columns.shape[-1]
@@ -62,7 +62,7 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
 def _correlate_planes(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
     groups, batch, features = x.shape[0], x.shape[1], w.shape[-1]
     inner, outer = window.split(1)
-    stack = len(outer.taps)
+    stack = outer.cells
     padded = reach(xp, channels_as_images(xp, x), window, lead=3, mutable=mutable)
     columns = gather(xp, padded, inner, lead=3, mutable=mutable, at=1)
     depth = columns.shape[1] * columns.shape[2]

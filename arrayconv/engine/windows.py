@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, reduce
 from itertools import product
@@ -36,14 +37,9 @@ def pad(
     if all(width == (0, 0) for width in widths):
         return x
     if any(before < 0 or after < 0 for before, after in widths):
-        x = x[
-            (
-                *_whole(lead),
-                *(_kept(n, w) for n, w in zip(x.shape[lead:-1], widths, strict=True)),
-                ...,
-            )
-        ]
-        widths = tuple((max(before, 0), max(after, 0)) for before, after in widths)
+        kept = tuple(_kept(n, width) for n, width in zip(x.shape[lead:-1], widths, strict=True))
+        x = x[(*_whole(lead), *(cells for cells, _ in kept), ...)]
+        widths = tuple(width for _, width in kept)
         if all(width == (0, 0) for width in widths):
             return x
     if not mutable:
@@ -59,9 +55,14 @@ def pad(
     return padded
 
 
-def _kept(n: int, width: tuple[int, int]) -> slice:
-    before, after = width
-    return slice(min(n, max(0, -before)), max(0, n + min(0, after)))
+def _kept(n: int, width: tuple[int, int]) -> tuple[slice, tuple[int, int]]:
+    """The cells of an axis of ``n`` that are left, and the cells to add around them."""
+    start, stop = -width[0], n + width[1]
+    low, high = max(start, 0), min(stop, n)
+    if low >= high:
+        # nothing of the axis is left, and all the cells are new
+        return slice(0, 0), (0, max(0, stop - start))
+    return slice(low, high), (low - start, stop - high)
 
 
 def _whole(lead: int) -> tuple[slice, ...]:
@@ -101,18 +102,20 @@ def gather(
     xp: Namespace, x: Array, window: Window, *, lead: int, mutable: bool, at: int = -2
 ) -> Array:
     """Every window of ``x``, zero outside: ``(*lead, *out, C)`` with an axis for the cells of the window at ``at``."""
-    padded = reach(xp, x, window, lead=lead, mutable=mutable)
-    taps = len(window.taps)
-    if taps == 1:
-        (view,) = tap_views(padded, window, lead=lead)
-        return xp.expand_dims(view, axis=at)
+    taps = window.cells
     shape = [*x.shape[:lead], *window.output, x.shape[-1]]
     at %= len(shape) + 1
     shape.insert(at, taps)
+    if _by_patches(window):
+        return xp.reshape(_patches(xp, x, window, lead, mutable, at), tuple(shape))
+    padded = reach(xp, x, window, lead=lead, mutable=mutable)
+    if taps == 1:
+        (view,) = tap_views(padded, window, lead=lead)
+        return xp.expand_dims(view, axis=at)
     if mutable and at == len(shape) - 2 and math.prod(shape) <= FEW_CELLS:
         size = tuple(padded.shape[lead:-1])
         cells = xp.reshape(padded, (*x.shape[:lead], math.prod(size), x.shape[-1]))
-        places = _places(xp, window, size, placement(x))
+        places = xp.asarray(_flat_places(window, size), dtype=xp.int64, **placement(x))
         return xp.reshape(xp.take(cells, places, axis=lead), tuple(shape))
     if not mutable:
         joined = xp.concat(list(tap_views(padded, window, lead=lead)), axis=at)
@@ -124,28 +127,12 @@ def gather(
     return columns
 
 
-def _places(
-    xp: Namespace, window: Window, size: tuple[int, ...], where: dict[str, object]
-) -> Array:
-    """Where in the flat image of ``size`` that ``reach`` made lie the cells of every window, window by window."""
-    known = _known_places(xp, window, size)
-    for place, found in known:
-        if place == where:
-            return found
-    places = xp.asarray(_flat_places(window, size), **where)
-    known.append((where, places))
-    return places
-
-
 @lru_cache(maxsize=256)
-def _known_places(
-    xp: Namespace, window: Window, size: tuple[int, ...]
-) -> list[tuple[dict[str, object], Array]]:
-    """The places on every device that they were asked for on; devices can be compared, CuPy's not hashed."""
-    return []
+def _flat_places(window: Window, size: tuple[int, ...]) -> array[int]:
+    """Where in the flat image of ``size`` that ``reach`` made lie the cells of every window, window by window.
 
-
-def _flat_places(window: Window, size: tuple[int, ...]) -> list[int]:
+    As a buffer, from which libraries make an array without looking at each number.
+    """
     steps = [math.prod(size[axis + 1 :]) for axis in range(len(size))]
 
     def flat(cell: tuple[int, ...]) -> int:
@@ -156,7 +143,95 @@ def _flat_places(window: Window, size: tuple[int, ...]) -> list[int]:
         flat(tuple(map(operator.mul, cell, window.stride)))
         for cell in product(*map(range, window.output))
     )
-    return [corner + tap for corner in corners for tap in taps]
+    return array("q", (corner + tap for corner in corners for tap in taps))
+
+
+def _by_patches(window: Window) -> bool:
+    """Whether the windows are better cut out by one reshape than cell by cell."""
+    return window.disjoint and window.cells > 1 and 2 * window.cells > math.prod(window.stride)
+
+
+def _patches(xp: Namespace, x: Array, window: Window, lead: int, mutable: bool, at: int) -> Array:
+    """``gather`` for windows that do not overlap, with the kernel's axes at ``at``."""
+    ndim = len(window.size)
+    widths = tuple(
+        (before, o * s - before - n)
+        for n, s, o, (before, _) in zip(
+            window.size, window.stride, window.output, window.padding, strict=True
+        )
+    )
+    x = pad(xp, x, widths, lead=lead, mutable=mutable)
+    pairs = tuple(n for pair in zip(window.output, window.stride, strict=True) for n in pair)
+    x = xp.reshape(x, (*x.shape[:lead], *pairs, x.shape[-1]))
+    cells = (slice(0, e, d) for e, d in zip(window.extent, window.dilation, strict=True))
+    x = x[(*_whole(lead), *(part for cut in cells for part in (slice(None), cut)), ...)]
+    return xp.permute_dims(x, _patch_order(lead, ndim, at))
+
+
+def _patch_order(lead: int, ndim: int, at: int) -> tuple[int, ...]:
+    # (*lead, out0, step0, out1, step1, ..., C) -> (*lead, *out, C) with the steps at `at`
+    order = [*range(lead), *range(lead, lead + 2 * ndim, 2), lead + 2 * ndim]
+    order[at:at] = range(lead + 1, lead + 2 * ndim, 2)
+    return tuple(order)
+
+
+def scatter(
+    xp: Namespace, columns: Array, window: Window, *, lead: int, mutable: bool, at: int = -2
+) -> Array:
+    """The adjoint of ``gather``: ``(*lead, *size, C)`` from ``(*lead, *out, C)`` with the window's cells at ``at``."""
+    at %= columns.ndim
+    if not _by_patches(window):
+        whole = _whole(at)
+        parts = (columns[(*whole, k, ...)] for k in range(window.cells))
+        return overlap_add(xp, parts, window, lead=lead, mutable=mutable)
+    ndim = len(window.size)
+    shape = columns.shape
+    x = xp.reshape(columns, (*shape[:at], *window.kernel, *shape[at + 1 :]))
+    order = _patch_order(lead, ndim, at)
+    x = xp.permute_dims(x, tuple(order.index(axis) for axis in range(len(order))))
+    lead_shape, channels = x.shape[:lead], x.shape[-1]
+    # the cells between those of a window, and between windows, take nothing
+    for axis, (k, d, s) in enumerate(
+        zip(window.kernel, window.dilation, window.stride, strict=True)
+    ):
+        x = _widened(xp, x, lead + 2 * axis + 1, k, d, s)
+    x = xp.reshape(
+        x,
+        (
+            *lead_shape,
+            *(o * s for o, s in zip(window.output, window.stride, strict=True)),
+            channels,
+        ),
+    )
+    widths = tuple(
+        (-before, n - o * s + before)
+        for n, s, o, (before, _) in zip(
+            window.size, window.stride, window.output, window.padding, strict=True
+        )
+    )
+    return pad(xp, x, widths, lead=lead, mutable=mutable)
+
+
+def _widened(xp: Namespace, x: Array, axis: int, kernel: int, dilation: int, step: int) -> Array:
+    """``x`` with the ``kernel`` cells of an axis ``dilation`` apart, and zeros up to ``step`` cells."""
+    if kernel == step:
+        return x
+    before, after = x.shape[:axis], x.shape[axis + 1 :]
+    if dilation > 1:
+        x = xp.reshape(x, (*before, kernel, 1, *after))
+        x = _lengthened(xp, x, axis + 1, dilation - 1)
+        x = xp.reshape(x, (*before, kernel * dilation, *after))
+    if kernel * dilation > step:
+        return x[(*_whole(axis), slice(0, step), ...)]
+    return _lengthened(xp, x, axis, step - kernel * dilation)
+
+
+def _lengthened(xp: Namespace, x: Array, axis: int, count: int) -> Array:
+    """``x`` with ``count`` zeros at the end of an axis."""
+    if count == 0:
+        return x
+    widths = ((0, 0),) * axis + ((0, count),) + ((0, 0),) * (x.ndim - axis - 1)
+    return constant_pad(xp, x, widths, 0)
 
 
 @lru_cache(maxsize=1024)
@@ -214,18 +289,24 @@ def overlap_add(
     lead: int,
     mutable: bool,
     into: Array | None = None,
+    alone: bool = True,
 ) -> Array:
-    """The adjoint of ``gather``: ``parts`` (one ``(*lead, *out, C)`` per cell of the window, in C order) summed where
-    they overlap, as ``(*lead, *size, C)``, added to ``into`` if that is given."""
+    """The adjoint of ``tap_views``: ``parts`` (one ``(*lead, *out, C)`` per cell of the window, in C order) summed
+    where they overlap, as ``(*lead, *size, C)``.
+
+    They are added to ``into`` if that is given, or written where windows do not overlap and nothing
+    else adds to its cells (``alone``).
+    """
     if not mutable:
         return _interleaved_sum(xp, list(parts), window, lead=lead)
+    written = window.disjoint and (alone or into is None)
     for (cells, outputs), part in zip(window.tap_inside, parts, strict=True):
         if into is None:
             shape = (*part.shape[:lead], *window.size, part.shape[-1])
             make = xp.empty if window.tiles else xp.zeros
             into = make(shape, dtype=part.dtype, **placement(part))
         at, inside = (*_whole(lead), *cells, ...), part[(*_whole(lead), *outputs, ...)]
-        if window.disjoint:
+        if written:
             into[at] = inside
         else:
             into[at] += inside
@@ -261,28 +342,40 @@ def _interleaved_sum(xp: Namespace, parts: list[Array], window: Window, *, lead:
 def interleave(
     xp: Namespace, parts: dict[tuple[int, ...], Array], steps: tuple[int, ...], *, lead: int
 ) -> Array:
-    """One array whose cells ``r::steps`` are ``parts[r]``, zero where a residue ``r`` is missing."""
-    if all(step == 1 for step in steps):
-        (whole,) = parts.values()
-        return whole
+    """One array whose cells ``r::steps`` are ``parts[r]``, zero where no part has a residue ``r`` along an axis."""
+    residues = [sorted({r[axis] for r in parts}) for axis in range(len(steps))]
     some = next(iter(parts.values()))
-    empty = None
-    ordered = []
-    for residue in product(*map(range, steps)):
-        part = parts.get(residue)
-        if part is None:
-            empty = xp.zeros_like(some) if empty is None else empty
-            part = empty
-        ordered.append(part)
+    if all(step == 1 for step in steps):
+        return some
     ndim = len(steps)
     shape = some.shape[lead:-1]
-    stacked = xp.reshape(xp.stack(ordered, axis=0), (*steps, *some.shape))
-    # (*steps, *lead, *shape, C) -> (*lead, shape0, step0, shape1, step1, ..., C)
+    counts = tuple(map(len, residues))
+    stacked = xp.stack([parts[r] for r in product(*residues)], axis=0)
+    stacked = xp.reshape(stacked, (*counts, *some.shape))
+    # (*counts, *lead, *shape, C) -> (*lead, shape0, count0, shape1, count1, ..., C)
     order = [ndim + a for a in range(lead)]
     for axis in range(ndim):
         order += [ndim + lead + axis, axis]
     order.append(2 * ndim + lead)
+    x = xp.permute_dims(stacked, tuple(order))
+    for axis, (present, step) in enumerate(zip(residues, steps, strict=True)):
+        x = _spaced(xp, x, lead + 2 * axis + 1, present, step)
     merged = tuple(n * step for n, step in zip(shape, steps, strict=True))
-    return xp.reshape(
-        xp.permute_dims(stacked, tuple(order)), (*some.shape[:lead], *merged, some.shape[-1])
-    )
+    return xp.reshape(x, (*some.shape[:lead], *merged, some.shape[-1]))
+
+
+def _spaced(xp: Namespace, x: Array, axis: int, places: list[int], length: int) -> Array:
+    """``x`` with the cells of an axis at ``places`` of ``length``, and zeros elsewhere."""
+    if len(places) == length:
+        return x
+    whole = _whole(axis)
+    ends = [*places[1:], length]
+    parts = [
+        _lengthened(xp, x[(*whole, slice(i, i + 1), ...)], axis, end - place - 1)
+        for i, (place, end) in enumerate(zip(places, ends, strict=True))
+    ]
+    joined = parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
+    if places[0] == 0:
+        return joined
+    widths = ((0, 0),) * axis + ((places[0], 0),) + ((0, 0),) * (x.ndim - axis - 1)
+    return constant_pad(xp, joined, widths, 0)

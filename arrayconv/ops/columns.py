@@ -206,22 +206,21 @@ def _batch_and_channels(shape: tuple[int, ...], data_format: str) -> tuple[int, 
 
 
 def _columns_shape(batch: int, channels: int, window: Window) -> tuple[int, int]:
-    return batch * math.prod(window.output), len(window.taps) * channels
+    return batch * math.prod(window.output), window.cells * channels
 
 
 def _gathered(xp: Namespace, x: Array, window: Window) -> Array:
     columns = windows.gather(xp, x, window, lead=1, mutable=not is_lazy(x))
-    if len(window.taps) == 1:
-        # one cell is a view of the caller's array
+    if window.disjoint:
+        # windows that do not overlap may be a view of the caller's array
         columns = copied(xp, columns)
     return xp.reshape(columns, _columns_shape(x.shape[0], x.shape[-1], window))
 
 
 def _scattered(xp: Namespace, columns: Array, batch: int, channels: int, window: Window) -> Array:
     wide = cast(xp, columns, accumulator(xp, columns.dtype))
-    taps = len(window.taps)
-    parts = xp.reshape(wide, (batch, *window.output, taps, channels))
-    x = windows.overlap_add(
-        xp, (parts[..., k, :] for k in range(taps)), window, lead=1, mutable=not is_lazy(columns)
+    wide = xp.reshape(wide, (batch, *window.output, window.cells, channels))
+    x = cast(
+        xp, windows.scatter(xp, wide, window, lead=1, mutable=not is_lazy(columns)), columns.dtype
     )
-    return cast(xp, x, columns.dtype)
+    return copied(xp, x) if window.disjoint else x

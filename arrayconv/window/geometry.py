@@ -7,12 +7,35 @@ Along one axis, output ``o`` reads the input cells ``o * stride + dilation * k -
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, product
+from typing import Generic, TypeVar
 
 from arrayconv.window.arguments import Pairs
+
+# Cells along the axes of a window up to which what is derived from them is kept with it.
+SMALL = 64
+
+T = TypeVar("T")
+
+
+class kept_while_small(Generic[T]):  # noqa: N801 (a decorator, named as functools' own)
+    """``functools.cached_property`` for small windows: those of a million cells would fill the caches."""
+
+    def __init__(self, derive: Callable[[Window], T]) -> None:
+        self.derive, self.__doc__ = derive, derive.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, window: Window, owner: type | None = None) -> T:
+        found = self.derive(window)
+        if sum(window.kernel) <= SMALL:
+            # in the place where Python looks before it asks a descriptor without __set__
+            window.__dict__[self.name] = found
+        return found
 
 
 @dataclass(frozen=True)
@@ -129,29 +152,40 @@ class Window:
             ),
         )
 
-    @cached_property
-    def taps(self) -> tuple[tuple[int, ...], ...]:
+    @property
+    def taps(self) -> Iterator[tuple[int, ...]]:
         """Every cell of the window, in C order."""
-        return tuple(product(*map(range, self.kernel)))
+        return product(*map(range, self.kernel))
 
     @cached_property
-    def tap_slices(self) -> tuple[tuple[slice, ...], ...]:
+    def cells(self) -> int:
+        """How many cells the window has."""
+        return math.prod(self.kernel)
+
+    @property
+    def tap_slices(self) -> Iterator[tuple[slice, ...]]:
         """For each cell of the window, where that cell of every window lies in the array that ``reach`` made."""
+        return product(*self._reads)
+
+    @kept_while_small
+    def _reads(self) -> tuple[tuple[slice, ...], ...]:
         return tuple(
-            tuple(
-                slice(d * k, d * k + s * (o - 1) + 1, s)
-                for k, s, d, o in zip(tap, self.stride, self.dilation, self.output, strict=True)
+            tuple(slice(d * k, d * k + s * (o - 1) + 1, s) for k in range(cells))
+            for cells, s, d, o in zip(
+                self.kernel, self.stride, self.dilation, self.output, strict=True
             )
-            for tap in self.taps
         )
 
-    @cached_property
-    def tap_inside(self) -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]:
+    @property
+    def tap_inside(self) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
         """For each cell of the window, the input cells it meets and the windows for which it lies inside."""
-        axes = [[self.inside(axis, k) for k in range(n)] for axis, n in enumerate(self.kernel)]
+        for pairs in product(*self._meets):
+            yield tuple(cells for cells, _ in pairs), tuple(windows for _, windows in pairs)
+
+    @kept_while_small
+    def _meets(self) -> tuple[tuple[tuple[slice, slice], ...], ...]:
         return tuple(
-            (tuple(cells for cells, _ in pairs), tuple(windows for _, windows in pairs))
-            for pairs in product(*axes)
+            tuple(self.inside(axis, k) for k in range(n)) for axis, n in enumerate(self.kernel)
         )
 
     def inside(self, axis: int, k: int) -> tuple[slice, slice]:
@@ -164,7 +198,7 @@ class Window:
             return slice(0, 0), slice(0, 0)
         return slice(first * s + offset, (stop - 1) * s + offset + 1, s), slice(first, stop)
 
-    @cached_property
+    @kept_while_small
     def segments(self) -> tuple[tuple[tuple[slice, ...], ...], ...]:
         """For each axis, the outputs cut where the set of window cells inside the input changes.
 
@@ -204,19 +238,16 @@ class Window:
 
     @cached_property
     def disjoint(self) -> bool:
-        """Whether no cell of the input is in two windows."""
-        return all(
-            e <= s or o == 1 for e, s, o in zip(self.extent, self.stride, self.output, strict=True)
-        )
+        """Whether no cell of the input lies between the first and the last cell of two windows."""
+        return all(e <= s for e, s in zip(self.extent, self.stride, strict=True))
 
     @cached_property
     def tiles(self) -> bool:
         """Whether every cell of the input is in exactly one window."""
-        packed = self.disjoint and self.extent == self.kernel
-        return packed and all(
-            n == o * k and padding == (0, 0)
-            for n, o, k, padding in zip(
-                self.size, self.output, self.kernel, self.padding, strict=True
+        return self.kernel == self.stride and all(
+            d == 1 and n == o * k and padding == (0, 0)
+            for d, n, o, k, padding in zip(
+                self.dilation, self.size, self.output, self.kernel, self.padding, strict=True
             )
         )
 
@@ -236,7 +267,7 @@ class Window:
             size, self.kernel, self.stride, self.dilation, ((0, 0),) * len(size), self.output
         )
 
-    @cached_property
+    @property
     def phases(self) -> tuple[Phase, ...]:
         """The input gradient as correlations of ``dy``, one per residue of the stride."""
         return tuple(

@@ -130,13 +130,15 @@ def avg_pool_vjp(
     def spread(block: Block, into: Array | None) -> Array:
         part = g[block.images, block.rows, ...] / _rows(divisor, block)
         for i, along in enumerate(reversed(block.window.axes), start=1):
+            last = i == len(block.window.axes)
             part = windows.overlap_add(
                 xp,
-                [part] * len(along.taps),
+                [part] * along.cells,
                 along,
                 lead=1,
                 mutable=not is_lazy(x),
-                into=into if i == len(block.window.axes) else None,
+                into=into if last else None,
+                alone=block.window.disjoint,
             )
         return part
 

@@ -218,7 +218,13 @@ def window_maximum_vjp(
             hits = _winners(_hits(xp, cells, top, step, allowed, host), ties)
             parts = shares(xp, _upstream(xp, gradient, hits, ties), hits)
             gradient = windows.overlap_add(
-                xp, parts, step, lead=1, mutable=at.mutable, into=None if below else into
+                xp,
+                parts,
+                step,
+                lead=1,
+                mutable=at.mutable,
+                into=None if below else into,
+                alone=block.window.disjoint,
             )
             top = cells
         return gradient
@@ -228,7 +234,7 @@ def window_maximum_vjp(
 
 def _pays_by_axes(window: Window, mutable: bool) -> bool:
     at_once, by_axes = (
-        sum(len(step.taps) * math.prod(step.output) for step in steps)
+        sum(step.cells * math.prod(step.output) for step in steps)
         for steps in ((window,), window.axes_last_first)
     )
     return by_axes <= (MORE if mutable else MORE_TRACED) * at_once
