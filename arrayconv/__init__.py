@@ -16,7 +16,6 @@ from arrayconv.course import (
     rectified,
     zero_pad,
 )
-from arrayconv.engine.explain import explain
 from arrayconv.engine.settings import options
 from arrayconv.namespace import to_numpy
 from arrayconv.ops.activation import (
@@ -52,7 +51,13 @@ from arrayconv.ops.activation import (
     tanh_vjp,
 )
 from arrayconv.ops.columns import col2im, col2im_vjp, im2col, im2col_vjp
-from arrayconv.ops.convolution import conv, conv_transpose, conv_transpose_vjp, conv_vjp
+from arrayconv.ops.convolution import (
+    conv,
+    conv_transpose,
+    conv_transpose_vjp,
+    conv_vjp,
+    explain,
+)
 from arrayconv.ops.dense import (
     dense,
     dense_vjp,

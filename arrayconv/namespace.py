@@ -133,6 +133,10 @@ def traits(xp: Namespace, x: Array) -> Traits:
     if not lazy and places_itself(x):
         # NumPy: there is no device to ask for, and small calls count every microsecond
         return _ON_HOST
+    kind = getattr(array_api_compat.device(x), "type", None) if not lazy else None
+    if isinstance(kind, str):
+        # torch's devices say what they are, and its compiler cannot trace DLPack's answer
+        return Traits(True, kind != "cpu")
     report = getattr(x, "__dlpack_device__", None)
     if report is not None:
         try:

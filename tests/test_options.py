@@ -214,7 +214,7 @@ def launches(monkeypatch):
     from torch.utils._python_dispatch import TorchDispatchMode
 
     real = engine.traits
-    for room in (engine, importlib.import_module("arrayconv.ops.convolution")):
+    for room in (engine, importlib.import_module("arrayconv.ops.convolution.parts")):
         monkeypatch.setattr(room, "traits", lambda xp, x: real(xp, x)._replace(accelerator=True))
     # Allocation, questions and reshapes launch nothing.
     free = ("aten.empty", "aten.is_pinned", "aten._unsafe_view")

@@ -37,46 +37,67 @@ benchmark says that it wins.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
+from itertools import zip_longest
 
 from arrayconv.engine import native, windows
 from arrayconv.engine.blocks import Block
 from arrayconv.engine.plan import STRATEGIES, Plan, Problem, make_plan
 from arrayconv.engine.settings import current
-from arrayconv.namespace import Array, Namespace, accumulator, cast, itemsize, placement, traits
+from arrayconv.namespace import (
+    Array,
+    DType,
+    Namespace,
+    accumulator,
+    cast,
+    copied,
+    itemsize,
+    placement,
+    traits,
+)
 from arrayconv.window import Window
 
-__all__ = ["STRATEGIES", "correlate", "correlate_input_vjp", "correlate_weight_vjp", "plans_only"]
+__all__ = ["STRATEGIES", "correlate", "correlate_input_vjp", "correlate_weight_vjp", "plan_for"]
 
-# Where it holds a list, plans are noted there and nothing is computed.
-plans_only: ContextVar[list[Plan] | None] = ContextVar("arrayconv_plans_only", default=None)
+# Images that a plan counts on where their number is not known.
+UNKNOWN_BATCH = 32
 
 
-def correlate(xp: Namespace, x: Array, w: Array, window: Window, groups: int) -> Array:
-    """``(N, *size, C)`` and ``(*kernel, C / groups, O)`` to ``(N, *output, O)``."""
+def correlate(
+    xp: Namespace, x: Array, w: Array, window: Window, groups: int, b: Array | None = None
+) -> Array:
+    """``(N, *size, C)`` and ``(*kernel, C / groups, O)`` to ``(N, *output, O)``, plus ``b``."""
     if current().engine == "native":
         y = native.correlate(xp, x, w, window, groups)
         if y is not None:
-            return y
-    weights = _group_weights(xp, cast(xp, w, accumulator(xp, x.dtype)), groups)
-    return _correlate(xp, x, weights, window)
+            return y if b is None else y + _bias(xp, y, b)
+    wide = accumulator(xp, x.dtype)
+    weights = _group_weights(xp, cast(xp, w, wide), groups)
+    plan = plan_for("correlate", xp, x, window, groups, *weights.shape[-2:])
+    bias = None if b is None else _bias(xp, x, cast(xp, b, wide))
+    return _correlate(xp, x, weights, plan, x.dtype, bias)
 
 
-def correlate_input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, groups: int) -> Array:
-    """The gradient with respect to ``x``: ``(N, *output, O)`` and ``(*kernel, C / groups, O)`` to ``(N, *size, C)``."""
+def correlate_input_vjp(
+    xp: Namespace, dy: Array, w: Array, window: Window, groups: int, b: Array | None = None
+) -> Array:
+    """The gradient with respect to ``x``: ``(N, *output, O)`` and ``(*kernel, C / groups, O)`` to ``(N, *size, C)``.
+
+    A transposed convolution adds its bias ``b``.
+    """
     if current().engine == "native":
         dx = native.correlate_input_vjp(xp, dy, w, window, groups)
         if dx is not None:
-            return dx
-    weights = _group_weights(xp, cast(xp, w, accumulator(xp, dy.dtype)), groups)
-    plan = _plan("input_vjp", xp, dy, window, groups, *weights.shape[-2:])
-    shape = (_batch(dy), *window.size, groups * weights.shape[-2])
-    if plan.phases:
-        return _by_phases(xp, dy, weights, window, shape, plan.problem.traits.mutable)
-    if shape[0] == 0:
+            return dx if b is None else dx + _bias(xp, dx, b)
+    wide = accumulator(xp, dy.dtype)
+    weights = _group_weights(xp, cast(xp, w, wide), groups)
+    shape = (dy.shape[0], *window.size, groups * weights.shape[-2])
+    if 0 in shape:
         return xp.zeros(shape, dtype=dy.dtype, **placement(dy))
-    return _by_overlap(xp, dy, weights, plan, shape)
+    plan = plan_for("input_vjp", xp, dy, window, groups, *weights.shape[-2:])
+    bias = None if b is None else _bias(xp, dy, cast(xp, b, wide))
+    compute = _by_phases if plan.phased else _by_overlap
+    return compute(xp, dy, weights, plan, shape, bias)
 
 
 def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, groups: int) -> Array:
@@ -87,8 +108,8 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
             return dw
     channels, features = x.shape[-1] // groups, dy.shape[-1] // groups
     shape = (*window.kernel, channels, groups * features)
-    plan = _plan("weight_vjp", xp, x, window, groups, channels, features)
-    if _batch(x) == 0:
+    plan = plan_for("weight_vjp", xp, x, window, groups, channels, features)
+    if x.shape[0] == 0:
         return xp.zeros(shape, dtype=x.dtype, **placement(x))
     strategy = STRATEGIES[plan.strategy]
     mutable = plan.problem.traits.mutable
@@ -108,19 +129,56 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
     return cast(xp, xp.reshape(dw, shape), x.dtype)
 
 
+def plan_for(
+    kind: str,
+    xp: Namespace,
+    x: Array,
+    window: Window,
+    groups: int,
+    channels: int,
+    features: int,
+    dtype: DType = None,
+) -> Plan:
+    """The plan of one of the three functions, from the shape, dtype and kind of its first array alone.
+
+    ``kind`` is ``"correlate"``, ``"input_vjp"`` or ``"weight_vjp"``; ``channels`` and ``features``
+    are those of the input and of the output per group; ``dtype`` is that of ``x``, unless given.
+    """
+    batch = x.shape[0]
+    # under jax.export the batch may be a symbol
+    known = isinstance(batch, int)
+    dtype = x.dtype if dtype is None else dtype
+    wide = accumulator(xp, dtype)
+    problem = Problem(
+        kind,
+        groups,
+        batch if known else UNKNOWN_BATCH,
+        channels,
+        features,
+        window,
+        itemsize(xp, wide),
+        traits(xp, x),
+        hasattr(xp, "fft"),
+        wide != dtype,
+        known,
+    )
+    return make_plan(problem, current())
+
+
 def _correlate(
     xp: Namespace,
     x: Array,
     weights: Array,
-    window: Window,
+    plan: Plan,
+    dtype: DType,
+    bias: Array | None,
     store: Callable[[Block, Array], None] | None = None,
 ) -> Array:
     # weights are (G, *kernel, C, O) in the accumulator's dtype; store, if given, takes each block's result
-    groups = weights.shape[0]
-    plan = _plan("correlate", xp, x, window, groups, *weights.shape[-2:])
-    shape = (_batch(x), *window.output, groups * weights.shape[-1])
+    groups, window = weights.shape[0], plan.problem.window
+    shape = (x.shape[0], *window.output, groups * weights.shape[-1])
     if shape[0] == 0:
-        return xp.zeros(shape, dtype=x.dtype, **placement(x))
+        return xp.zeros(shape, dtype=dtype, **placement(x))
     strategy = STRATEGIES[plan.strategy]
     mutable = plan.problem.traits.mutable
     if hasattr(strategy, "prepare"):
@@ -129,41 +187,68 @@ def _correlate(
     def compute(block: Block) -> Array:
         part = x if block is plan.only else x[block.images, block.cells, ...]
         part = _grouped(xp, part, groups)
-        y = strategy.correlate(xp, part, weights, block.window, mutable)
-        return cast(xp, _merged(xp, y), x.dtype)
+        y = _merged(xp, strategy.correlate(xp, part, weights, block.window, mutable))
+        return cast(xp, _plus(y, bias, mutable), dtype)
 
     if store is None:
-        return _assemble(xp, plan, shape, x, compute)
+        return _assemble(xp, plan, shape, compute, dtype, x)
     for block in plan.blocks:
         store(block, compute(block))
     return None
 
 
-def _by_phases(
-    xp: Namespace, dy: Array, weights: Array, window: Window, shape: tuple[int, ...], mutable: bool
-) -> Array:
-    if all(step == 1 for step in window.stride):
-        (phase,) = window.phases
-        return _correlate(xp, dy, windows.flipped(xp, weights, phase.taps), phase.window)
+def _bias(xp: Namespace, like: Array, b: Array) -> Array:
+    # the leading axes keep JAX's strict rank promotion content
+    return xp.reshape(b, (1,) * (like.ndim - 1) + (-1,))
+
+
+def _plus(y: Array, bias: Array | None, mutable: bool) -> Array:
+    """``y``, an array made here, plus the bias."""
+    if bias is None:
+        return y
     if not mutable:
-        wide = window.unpadded
-        parts = {}
-        for phase in wide.phases:
-            if 0 not in phase.window.kernel:
-                residue = tuple(target.start for target in phase.target)
-                parts[residue] = _correlate(
-                    xp, dy, windows.flipped(xp, weights, phase.taps), phase.window
-                )
+        return y + bias
+    y += bias
+    return y
+
+
+def _by_phases(
+    xp: Namespace,
+    dy: Array,
+    weights: Array,
+    plan: Plan,
+    shape: tuple[int, ...],
+    bias: Array | None,
+) -> Array:
+    window = plan.problem.window
+    phases = list(plan.phases)
+    if all(step == 1 for step in window.stride):
+        ((phase, correlation),) = phases
+        kernel = windows.flipped(xp, weights, phase.taps)
+        return _correlate(xp, dy, kernel, correlation, dy.dtype, bias)
+    if not plan.problem.traits.mutable and phases:
+        parts = {
+            tuple(target.start for target in phase.target): _correlate(
+                xp,
+                dy,
+                windows.flipped(xp, weights, phase.taps),
+                correlation,
+                weights.dtype,
+                None,
+            )
+            for phase, correlation in phases
+        }
         dx = windows.interleave(xp, parts, window.stride, lead=1)
         widths = tuple(
             (-before, before + n - m)
-            for (before, _), n, m in zip(window.padding, window.size, wide.size, strict=True)
+            for (before, _), n, m in zip(
+                window.padding, window.size, window.unpadded.size, strict=True
+            )
         )
-        return windows.pad(xp, dx, widths, lead=1, mutable=False)
-    dx = xp.zeros(shape, dtype=dy.dtype, **placement(dy))
-    for phase in window.phases:
-        if 0 in phase.window.kernel:
-            continue
+        dx = windows.pad(xp, dx, widths, lead=1, mutable=False)
+        return cast(xp, _plus(dx, bias, False), dy.dtype)
+    dx = _filled(xp, shape, bias, dy)
+    for phase, correlation in phases:
         first, *rest = phase.target
 
         def store(
@@ -173,12 +258,27 @@ def _by_phases(
             stop = first.start + (block.rows.stop - 1) * first.step + 1
             dx[(block.images, slice(start, stop, first.step), *rest, ...)] = value
 
-        _correlate(xp, dy, windows.flipped(xp, weights, phase.taps), phase.window, store)
+        kernel = windows.flipped(xp, weights, phase.taps)
+        _correlate(xp, dy, kernel, correlation, dy.dtype, bias, store)
     return dx
 
 
+def _filled(xp: Namespace, shape: tuple[int, ...], bias: Array | None, like: Array) -> Array:
+    """What is left where no window reaches: the bias, or zeros."""
+    zeros = xp.zeros(shape, dtype=like.dtype, **placement(like))
+    if bias is None:
+        return zeros
+    bias = cast(xp, bias, like.dtype)
+    return _plus(zeros, bias, traits(xp, like).mutable)
+
+
 def _by_overlap(
-    xp: Namespace, dy: Array, weights: Array, plan: Plan, shape: tuple[int, ...]
+    xp: Namespace,
+    dy: Array,
+    weights: Array,
+    plan: Plan,
+    shape: tuple[int, ...],
+    bias: Array | None,
 ) -> Array:
     groups = weights.shape[0]
     strategy = STRATEGIES[plan.strategy]
@@ -188,24 +288,55 @@ def _by_overlap(
         part = _grouped(xp, dy[block.images, block.rows, ...], groups)
         return _merged(xp, strategy.input_vjp(xp, part, weights, block.window, mutable))
 
-    if not mutable or len(plan.blocks.pieces) == 1:
+    def finished(part: Array) -> Array:
+        return cast(xp, _plus(part, bias, mutable), dy.dtype)
+
+    if not mutable or plan.blocks.pieces == 1:
         return _assemble(
-            xp, plan, shape, dy, lambda block: cast(xp, compute(block), dy.dtype), whole_rows=True
+            xp,
+            plan,
+            shape,
+            lambda block: finished(compute(block)),
+            dy.dtype,
+            dy,
+            whole_rows=True,
         )
-    dx = xp.zeros(shape, dtype=weights.dtype, **placement(dy))
-    for block in plan.blocks:
-        # rows of windows may lie in the padding altogether
-        if block.cells.start < block.cells.stop:
-            dx[block.images, block.cells, ...] += compute(block)
-    return cast(xp, dx, dy.dtype)
+    dx = _filled(xp, shape, bias, dy)
+    for blocks in plan.blocks.by_images():
+        _add_rows(xp, dx, blocks, compute, finished)
+    return dx
+
+
+def _add_rows(
+    xp: Namespace,
+    dx: Array,
+    blocks: Iterable[Block],
+    compute: Callable[[Block], Array],
+    finished: Callable[[Array], Array],
+) -> None:
+    """Write into ``dx`` the sum of what ``compute`` gives for blocks of rows that share cells with their neighbours."""
+    # rows of windows may lie in the padding altogether
+    met = [block for block in blocks if block.cells.start < block.cells.stop]
+    shared = None
+    for block, following in zip_longest(met, met[1:]):
+        part = compute(block)
+        if shared is not None:
+            part[:, : shared.shape[1], ...] += shared
+        stop = block.cells.stop if following is None else following.cells.start
+        done = min(stop, block.cells.stop) - block.cells.start
+        # in the accumulator's dtype until all is added
+        shared = None if done == part.shape[1] else copied(xp, part[:, done:, ...])
+        rows = slice(block.cells.start, block.cells.start + done)
+        dx[block.images, rows, ...] = finished(part[:, :done, ...])
 
 
 def _assemble(
     xp: Namespace,
     plan: Plan,
     shape: tuple[int, ...],
-    like: Array,
     compute: Callable[[Block], Array],
+    dtype: DType,
+    like: Array,
     *,
     whole_rows: bool = False,
 ) -> Array:
@@ -215,42 +346,10 @@ def _assemble(
         images = [[compute(block) for block in row] for row in plan.blocks.by_images()]
         rows = [row[0] if len(row) == 1 else xp.concat(row, axis=1) for row in images]
         return rows[0] if len(rows) == 1 else xp.concat(rows, axis=0)
-    result = xp.empty(shape, dtype=like.dtype, **placement(like))
+    result = xp.empty(shape, dtype=dtype, **placement(like))
     for block in plan.blocks:
         result[(block.images, *(() if whole_rows else (block.rows,)), ...)] = compute(block)
     return result
-
-
-def _plan(
-    kind: str,
-    xp: Namespace,
-    x: Array,
-    window: Window,
-    groups: int,
-    channels: int,
-    features: int,
-) -> Plan:
-    problem = Problem(
-        kind,
-        groups,
-        x.shape[0],
-        channels,
-        features,
-        window,
-        itemsize(xp, accumulator(xp, x.dtype)),
-        traits(xp, x),
-        hasattr(xp, "fft"),
-    )
-    plan = make_plan(problem, current())
-    notes = plans_only.get()
-    if notes is not None:
-        notes.append(plan)
-    return plan
-
-
-def _batch(x: Array) -> int:
-    # where plans are only noted, an empty batch stands for what is not computed
-    return 0 if plans_only.get() is not None else int(x.shape[0])
 
 
 def _group_weights(xp: Namespace, w: Array, groups: int) -> Array:

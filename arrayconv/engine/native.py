@@ -10,33 +10,46 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from arrayconv.namespace import Array, Namespace, library
+from arrayconv.engine.windows import reach
+from arrayconv.namespace import Array, Namespace, accumulator, cast, library, traits
 from arrayconv.window import Window
 
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, groups: int) -> Array | None:
     """As ``engine.correlate``, or ``None``."""
-    kernels = _KERNELS.get(library(xp))
-    return None if kernels is None else kernels[0](x, w, window, groups)
+    return _call(0, xp, x, w, window, groups)
 
 
 def correlate_input_vjp(
     xp: Namespace, dy: Array, w: Array, window: Window, groups: int
 ) -> Array | None:
     """As ``engine.correlate_input_vjp``, or ``None``."""
-    kernels = _KERNELS.get(library(xp))
-    return None if kernels is None else kernels[1](dy, w, window, groups)
+    return _call(1, xp, dy, w, window, groups)
 
 
 def correlate_weight_vjp(
     xp: Namespace, x: Array, dy: Array, window: Window, groups: int
 ) -> Array | None:
     """As ``engine.correlate_weight_vjp``, or ``None``."""
+    return _call(2, xp, x, dy, window, groups)
+
+
+def _call(
+    which: int, xp: Namespace, a: Array, b: Array, window: Window, groups: int
+) -> Array | None:
     kernels = _KERNELS.get(library(xp))
-    return None if kernels is None else kernels[2](x, dy, window, groups)
+    if kernels is None or 0 in a.shape or 0 in b.shape:
+        return None
+    dtype = a.dtype
+    if not traits(xp, a).accelerator:
+        # kernels for CPUs add up half types in half
+        wide = accumulator(xp, dtype)
+        a, b = cast(xp, a, wide), cast(xp, b, wide)
+    result = kernels[which](xp, a, b, window, groups)
+    return None if result is None else cast(xp, result, dtype)
 
 
-def _jax_correlate(x: Array, w: Array, window: Window, groups: int) -> Array:
+def _jax_correlate(xp: Namespace, x: Array, w: Array, window: Window, groups: int) -> Array:
     lax = sys.modules["jax"].lax
     axes = "".join(chr(ord("0") + axis) for axis in range(len(window.size)))
     return lax.conv_general_dilated(
@@ -51,19 +64,19 @@ def _jax_correlate(x: Array, w: Array, window: Window, groups: int) -> Array:
     )
 
 
-def _jax_input_vjp(dy: Array, w: Array, window: Window, groups: int) -> Array:
+def _jax_input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, groups: int) -> Array:
     jax = sys.modules["jax"]
     shape = (dy.shape[0], *window.size, w.shape[-2] * groups)
     x = jax.ShapeDtypeStruct(shape, dy.dtype)
-    (dx,) = jax.linear_transpose(lambda x: _jax_correlate(x, w, window, groups), x)(dy)
+    (dx,) = jax.linear_transpose(lambda x: _jax_correlate(xp, x, w, window, groups), x)(dy)
     return dx
 
 
-def _jax_weight_vjp(x: Array, dy: Array, window: Window, groups: int) -> Array:
+def _jax_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, groups: int) -> Array:
     jax = sys.modules["jax"]
     shape = (*window.kernel, x.shape[-1] // groups, dy.shape[-1])
     w = jax.ShapeDtypeStruct(shape, dy.dtype)
-    (dw,) = jax.linear_transpose(lambda w: _jax_correlate(x, w, window, groups), w)(dy)
+    (dw,) = jax.linear_transpose(lambda w: _jax_correlate(xp, x, w, window, groups), w)(dy)
     return dw
 
 
@@ -73,18 +86,19 @@ def _torch_convolution(window: Window) -> Callable[..., Any] | None:
     return kinds[len(window.size) - 1] if len(window.size) <= len(kinds) else None
 
 
-def _torch_correlate(x: Array, w: Array, window: Window, groups: int) -> Array | None:
+def _torch_correlate(
+    xp: Namespace, x: Array, w: Array, window: Window, groups: int
+) -> Array | None:
     convolution = _torch_convolution(window)
-    if convolution is None or x.shape[0] == 0:
+    if convolution is None:
         return None
     last = x.ndim - 1
-    # torch pads symmetrically only, so the reach (crops included) is padded first; its axes run backwards
-    widths = [width for pair in reversed(window.reach) for width in pair]
-    pad = sys.modules["torch"].nn.functional.pad
-    # (N, *S, C) -> (N, C, *S) and (*K, C, O) -> (O, C, *K)
+    # torch pads symmetrically only, so the reach is padded first, crops included
+    padded = reach(xp, x, window, lead=1, mutable=False)
+    # (N, *S, C) -> (N, C, *S) and (*K, C, O) -> (O, C, *K); some of its kernels fail where weights are a view
     y = convolution(
-        pad(x.permute(0, last, *range(1, last)), widths),
-        w.permute(last, last - 1, *range(last - 1)),
+        padded.permute(0, last, *range(1, last)),
+        w.permute(last, last - 1, *range(last - 1)).contiguous(),
         stride=window.stride,
         dilation=window.dilation,
         groups=groups,
@@ -99,20 +113,27 @@ def _torch_adjoint(
     with torch.enable_grad():
         point = torch.zeros(shape, dtype=dy.dtype, device=dy.device, requires_grad=True)
         value = function(point)
-        return None if value is None else torch.autograd.grad(value, point, dy)[0]
+        if value is None:
+            return None
+        # windows may lie in the padding altogether
+        return torch.autograd.grad(value, point, dy)[0] if value.requires_grad else point.detach()
 
 
-def _torch_input_vjp(dy: Array, w: Array, window: Window, groups: int) -> Array | None:
+def _torch_input_vjp(
+    xp: Namespace, dy: Array, w: Array, window: Window, groups: int
+) -> Array | None:
     shape = (dy.shape[0], *window.size, w.shape[-2] * groups)
-    return _torch_adjoint(lambda x: _torch_correlate(x, w.detach(), window, groups), shape, dy)
+    return _torch_adjoint(lambda x: _torch_correlate(xp, x, w.detach(), window, groups), shape, dy)
 
 
-def _torch_weight_vjp(x: Array, dy: Array, window: Window, groups: int) -> Array | None:
+def _torch_weight_vjp(
+    xp: Namespace, x: Array, dy: Array, window: Window, groups: int
+) -> Array | None:
     shape = (*window.kernel, x.shape[-1] // groups, dy.shape[-1])
-    return _torch_adjoint(lambda w: _torch_correlate(x.detach(), w, window, groups), shape, dy)
+    return _torch_adjoint(lambda w: _torch_correlate(xp, x.detach(), w, window, groups), shape, dy)
 
 
-_Kernel = Callable[[Array, Array, Window, int], Array | None]
+_Kernel = Callable[[Namespace, Array, Array, Window, int], Array | None]
 _KERNELS: dict[str, tuple[_Kernel, _Kernel, _Kernel]] = {
     "jax.numpy": (_jax_correlate, _jax_input_vjp, _jax_weight_vjp),
     "torch": (_torch_correlate, _torch_input_vjp, _torch_weight_vjp),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import ModuleType
@@ -12,7 +13,7 @@ from arrayconv.engine import columns, depthwise, fft, planes, rows, stacked, tap
 from arrayconv.engine.blocks import Block, Blocks, fit, grid
 from arrayconv.engine.settings import Settings
 from arrayconv.namespace import Traits
-from arrayconv.window import Window
+from arrayconv.window import Phase, Window
 
 STRATEGIES: dict[str, ModuleType] = {
     "columns": columns,
@@ -35,8 +36,10 @@ WINDOWS_PER_FEATURE = 8
 TILES = 256
 # Windows that one product sums over in a weight gradient: libraries differ in how they add up long sums.
 LONGEST_SUM = 8192
-# Under a compiler each block is unrolled into the program.
+# Under a compiler each block is unrolled into the program,
 MOST_BLOCKS_TRACED = 16
+# and so is each phase of a strided input gradient.
+MOST_PHASES_TRACED = 16
 # With as many channels or fewer, an image row is the longer run to copy.
 FEW_CHANNELS = 8
 # With as many channels or fewer, adding up an input gradient costs less than copying the columns of dy.
@@ -66,9 +69,11 @@ class Problem(NamedTuple):
     channels: int  # of the input, per group
     features: int  # of the output, per group
     window: Window
-    itemsize: int
+    itemsize: int  # of the accumulator
     traits: Traits
     fft: bool  # whether the namespace has that extension
+    half: bool = False  # whether arrays are cast to the accumulator, block by block
+    divisible: bool = True  # whether images may be cut apart; where not, the batch may be a guess
 
 
 @dataclass(frozen=True)
@@ -77,15 +82,17 @@ class Plan:
 
     Attributes
     ----------
+    settings : Settings
+        The options it was made under.
     strategy : str
-        Name of the strategy.
+        Name of the strategy; of an input gradient by phases, those of the phases.
     reason : str
         Why it was chosen.
-    phases : bool
-        Whether an input gradient is taken as correlations by phases of the stride.
+    phased : bool
+        Whether an input gradient is taken as correlations by phases of the stride, each with a plan
+        of its own (``phases``).
     blocks : Blocks
-        The work, a block of images and rows at a time; one block where each phase has a plan of its
-        own.
+        The work, a block of images and rows at a time; of several phases each has its own.
     memory : int
         Bytes of temporary arrays of the largest block.
     flops : int
@@ -95,9 +102,10 @@ class Plan:
     """
 
     problem: Problem
+    settings: Settings
     strategy: str
     reason: str
-    phases: bool
+    phased: bool
     blocks: Blocks
     memory: int
     flops: int
@@ -108,35 +116,46 @@ class Plan:
         """The block, where there is one."""
         return next(iter(self.blocks)) if len(self.blocks) == 1 else None
 
+    @property
+    def phases(self) -> Iterator[tuple[Phase, Plan]]:
+        """The phases of an input gradient that have cells of the kernel, and the plan of each."""
+        return _phases(self.problem, self.settings) if self.phased else iter(())
+
     def __str__(self) -> str:
         p = self.problem
-        count, rows = len(self.blocks), self.blocks.pieces[0][1].stop
-        work = (
-            f"{count} block{'s' * (count != 1)} of up to {self.blocks.images} images x {rows} rows"
-        )
+        work = "\n".join(f"  {line}" for line in self._work())
         where = "accelerator" if p.traits.accelerator else "CPU"
         how = "written in place" if p.traits.mutable else "traced or immutable"
         return (
-            f"{p.kind}: {'by phases of the stride' if self.phases else self.strategy} ({self.reason})\n"
+            f"{p.kind}: {self.strategy} ({self.reason})\n"
             f"  {p.batch} x {p.window.size} x {p.groups * p.channels} -> {p.window.output} x {p.groups * p.features}, "
             f"kernel {p.window.kernel}, stride {p.window.stride}, dilation {p.window.dilation}, groups {p.groups}; "
             f"{where}, {how}\n"
-            f"  {work}; temporaries {self.memory / 2**20:.2f} MiB; "
+            f"{work}\n"
+            f"  temporaries {self.memory / 2**20:.2f} MiB; "
             f"{self.flops / 1e9:.3f} GFLOP; {self.bytes / 2**20:.2f} MiB in and out"
         )
+
+    def _work(self) -> Iterator[str]:
+        several = len(plans := [plan for _, plan in self.phases]) > 1
+        for plan in plans if several else [self]:
+            blocks = plan.blocks
+            count = f"{len(blocks)} block{'s' * (len(blocks) != 1)}"
+            of = f"kernel {plan.problem.window.kernel} by {plan.strategy}: " if several else ""
+            yield f"{of}{count} of up to {blocks.images} images x {blocks.lines} rows"
 
 
 @lru_cache(maxsize=1024)
 def make_plan(problem: Problem, settings: Settings) -> Plan:
     """The plan for a problem; the second time it costs a look-up."""
-    window = problem.window
-    phases = problem.kind == "input_vjp" and not _overlaps(problem)
+    if problem.kind == "input_vjp" and not _overlaps(problem):
+        return _plan_phases(problem, settings)
     name, reason = (
         (settings.strategy, "asked for by options(strategy=...)")
         if settings.strategy
         else _choose(problem, settings)
     )
-    strategy = STRATEGIES[name]
+    window, strategy = problem.window, STRATEGIES[name]
     refusal = strategy.declines(window, problem.channels, problem.features)
     if name in FAST and settings.precision != "fast":
         refusal = "it rounds more and spreads NaN and inf, so it needs precision='fast' as well"
@@ -144,53 +163,97 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
         refusal = "the array library has no fft extension"
     if refusal:
         raise ValueError(f"options: strategy {name!r} declines this convolution: {refusal}")
-    if phases:
-        reason = "each phase is a correlation of dy with a plan of its own"
-    cells = math.prod(window.kernel)
-    per_image = (
-        problem.groups
-        * problem.itemsize
-        * strategy.temporaries(window, problem.channels, problem.features)
-    )
+    numbers = strategy.temporaries(window, problem.channels, problem.features)
+    if problem.half:
+        numbers += math.prod(window.size) * problem.channels
+        numbers += math.prod(window.output) * problem.features
+    per_image = problem.groups * problem.itemsize * numbers
     kernel = _prepared(problem, name)
     budget = max(1, _budget(problem, name, per_image, settings.workspace - kernel))
     blocks = _blocks(problem, name, budget, per_image)
-    if phases:
-        blocks, per_image = grid(window, problem.batch, max(1, problem.batch), window.output[0]), 0
-    height = max(part.output[0] for _, _, part in blocks.pieces)
-    largest = min(blocks.images, problem.batch) * height / window.output[0]
-    products = (
-        problem.batch * math.prod(window.output) * cells * problem.channels * problem.features
+    largest = min(blocks.images, problem.batch) * blocks.lines / window.output[0]
+    return Plan(
+        problem=problem,
+        settings=settings,
+        strategy=name,
+        reason=reason,
+        phased=False,
+        blocks=blocks,
+        memory=math.ceil(largest * per_image) + kernel,
+        flops=_flops(problem),
+        bytes=_bytes(problem),
     )
+
+
+def _plan_phases(problem: Problem, settings: Settings) -> Plan:
+    plans = [plan for _, plan in _phases(problem, settings)]
+    names = ", ".join(dict.fromkeys(plan.strategy for plan in plans))
+    if len(plans) != 1:
+        reason = f"{len(plans)} phases of the stride, each a correlation of dy"
+    else:
+        reason = f"a correlation of dy: {plans[0].reason}"
+    window = problem.window
+    return Plan(
+        problem=problem,
+        settings=settings,
+        strategy=names,
+        reason=reason,
+        phased=True,
+        blocks=plans[0].blocks
+        if len(plans) == 1
+        else Blocks(window, problem.batch, max(1, problem.batch), window.output[0]),
+        memory=max((plan.memory for plan in plans), default=0),
+        flops=_flops(problem),
+        bytes=_bytes(problem),
+    )
+
+
+def _phases(problem: Problem, settings: Settings) -> Iterator[tuple[Phase, Plan]]:
+    window = problem.window
+    if not problem.traits.mutable and any(step > 1 for step in window.stride):
+        # what cannot be written phase by phase is interleaved, so all phases must be of one size
+        window = window.unpadded
+    for phase in window.phases:
+        if 0 not in phase.window.kernel:
+            correlation = problem._replace(
+                kind="correlate",
+                channels=problem.features,
+                features=problem.channels,
+                window=phase.window,
+            )
+            yield phase, make_plan(correlation, settings)
+
+
+def _flops(problem: Problem) -> int:
+    window = problem.window
+    products = math.prod(window.output) * window.cells * problem.channels * problem.features
+    return 2 * problem.groups * problem.batch * products
+
+
+def _bytes(problem: Problem) -> int:
+    window = problem.window
     numbers = (
         problem.batch * math.prod(window.size) * problem.channels
         + problem.batch * math.prod(window.output) * problem.features
-        + cells * problem.channels * problem.features
+        + window.cells * problem.channels * problem.features
     )
-    return Plan(
-        problem=problem,
-        strategy=name,
-        reason=reason,
-        phases=phases,
-        blocks=blocks,
-        memory=math.ceil(largest * per_image) + (0 if phases else kernel),
-        flops=2 * problem.groups * products,
-        bytes=problem.groups * numbers * problem.itemsize,
-    )
+    return problem.groups * numbers * problem.itemsize
 
 
 def _overlaps(problem: Problem) -> bool:
     """Whether an input gradient is better taken as one product and an overlap-add than by phases of the stride."""
     window = problem.window
-    cells, steps = math.prod(window.kernel), math.prod(window.stride)
+    cells, steps = window.cells, math.prod(window.stride)
     if cells == 1:
         return False
+    if 0 in window.size:
+        return True
     # as many phases as cells, or more, would be products of single cells
     if steps >= cells or (problem.groups > 1 and problem.channels == 1):
         return True
     few = problem.channels <= FEW_RESULTS and problem.groups == 1
     if not problem.traits.mutable and cells > MOST_COPIES:
-        return False
+        return steps > MOST_PHASES_TRACED
     if problem.traits.mutable:
         return few
     # a compiler fuses the sums
@@ -203,7 +266,7 @@ def _choose(problem: Problem, settings: Settings) -> tuple[str, str]:
         found = _choose_fast(problem, settings.workspace)
         if found is not None:
             return found
-    if math.prod(window.kernel) == 1:
+    if window.cells == 1:
         return "columns", "a window of one cell is one product without copies"
     if problem.groups > 1 and channels == 1:
         return "depthwise", "one channel per group: multiply-adds, no product"
@@ -216,7 +279,7 @@ def _choose(problem: Problem, settings: Settings) -> tuple[str, str]:
         and features <= NARROW_FEATURES
     )
     if problem.traits.accelerator:
-        if wide and math.prod(window.kernel) > MOST_COPIES and problem.kind == "correlate":
+        if wide and window.cells > MOST_COPIES and problem.kind == "correlate":
             return "stacked", "a large kernel and few features: one product for all kernel rows"
         return "columns", "few, large operations"
     if problem.kind == "input_vjp":
@@ -252,7 +315,7 @@ def _choose_fast(problem: Problem, workspace: int) -> tuple[str, str] | None:
     if problem.kind == "correlate" and problem.groups > 1 and channels == 1:
         # a compiler fuses the multiply-adds
         large = LARGE_ALONE if problem.traits.mutable else LARGE_KERNEL
-    if math.prod(window.kernel) < large or not _has_room(problem, "fft", workspace):
+    if window.cells < large or not _has_room(problem, "fft", workspace):
         return None
     return "fft", "a large kernel: products of frequencies"
 
@@ -279,7 +342,7 @@ def _choose_written(problem: Problem, dense: bool) -> tuple[str, str]:
 def _choose_traced(problem: Problem, dense: bool) -> tuple[str, str]:
     window = problem.window
     large = math.prod(window.output[-2:]) >= ROW_WINDOWS
-    if math.prod(window.kernel) > MOST_COPIES:
+    if window.cells > MOST_COPIES:
         return "rows", "a large kernel: few operations to compile"
     if problem.kind == "weight_vjp" and large and len(window.size) < 3:
         return "planes", "a product of whole image rows"
@@ -337,6 +400,8 @@ def _blocks(problem: Problem, name: str, budget: int, per_image: int) -> Blocks:
     images, lines = fit(window, batch, per_image, budget)
     if problem.kind == "weight_vjp" and not problem.traits.accelerator and name not in FAST:
         images = min(images, max(1, LONGEST_SUM // math.prod(window.output)))
+    if not problem.divisible:
+        images = batch
     if not problem.traits.mutable:
         images = max(images, -(-batch // MOST_BLOCKS_TRACED))
         image_blocks = -(-batch // images)
@@ -346,4 +411,4 @@ def _blocks(problem: Problem, name: str, budget: int, per_image: int) -> Blocks:
     step = 1
     if name in FAST:
         step = STRATEGIES[name].tile(window, problem.channels, problem.features)[0]
-    return grid(window, batch, images, lines, step)
+    return grid(window, batch, images, lines, step, divisible=problem.divisible)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, reduce
 from itertools import product
 
-from arrayconv.namespace import Array, Namespace, constant_pad, placement
+from arrayconv.namespace import Array, Namespace, constant_pad, placement, places_itself
 from arrayconv.window import Pairs, Window
 
 # Windows that one product of a weight gradient sums over: no library adds up a long sum as well as short ones.
@@ -115,7 +115,10 @@ def gather(
     if mutable and at == len(shape) - 2 and math.prod(shape) <= FEW_CELLS:
         size = tuple(padded.shape[lead:-1])
         cells = xp.reshape(padded, (*x.shape[:lead], math.prod(size), x.shape[-1]))
-        places = xp.asarray(_flat_places(window, size), dtype=xp.int64, **placement(x))
+        known = _flat_places(window, size)
+        # what torch makes of a buffer is no tensor of its tracers
+        numbers = known if places_itself(x) else list(known)
+        places = xp.asarray(numbers, dtype=xp.int64, **placement(x))
         return xp.reshape(xp.take(cells, places, axis=lead), tuple(shape))
     if not mutable:
         joined = xp.concat(list(tap_views(padded, window, lead=lead)), axis=at)

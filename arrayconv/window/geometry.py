@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from arrayconv.window.arguments import Pairs
 
-# Cells along the axes of a window up to which what is derived from them is kept with it.
+# Cells along the axes of a window, and phases of its stride, up to which what is derived from them is kept with it.
 SMALL = 64
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class kept_while_small(Generic[T]):  # noqa: N801 (a decorator, named as functoo
 
     def __get__(self, window: Window, owner: type | None = None) -> T:
         found = self.derive(window)
-        if sum(window.kernel) <= SMALL:
+        if sum(window.kernel) + math.prod(window.stride) <= SMALL:
             # in the place where Python looks before it asks a descriptor without __set__
             window.__dict__[self.name] = found
         return found
@@ -267,7 +267,7 @@ class Window:
             size, self.kernel, self.stride, self.dilation, ((0, 0),) * len(size), self.output
         )
 
-    @property
+    @kept_while_small
     def phases(self) -> tuple[Phase, ...]:
         """The input gradient as correlations of ``dy``, one per residue of the stride."""
         return tuple(

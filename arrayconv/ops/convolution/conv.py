@@ -1,0 +1,147 @@
+"""Convolution and its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from arrayconv import engine
+from arrayconv.namespace import Array, array_namespace, promoted
+from arrayconv.ops.convolution.arguments import (
+    ARGUMENTS,
+    ConvGradients,
+    check_conv,
+    result_shape,
+)
+from arrayconv.ops.convolution.parts import bias_gradient, flipped
+from arrayconv.ops.layout import check_gradient, check_wrt, from_last, to_last
+from arrayconv.window import Ints, Padding
+
+
+def conv(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    flip_kernel: bool = False,
+    data_format: str = "channels_last",
+) -> Array:
+    """Convolve ``x`` with ``w`` over any number of spatial axes, and add ``b``.
+
+    This is what deep learning calls convolution, the cross-correlation::
+
+        y[n, o, f] = b[f] + sum over k, c of x[n, o * stride + k * dilation - before, c] * w[k, c, f]
+
+    ``conv_vjp`` gives the gradients with respect to ``x``, ``w`` and ``b`` for an upstream gradient
+    ``dy`` of ``y``: ``db`` sums ``dy`` over images and positions, ``dw`` correlates ``x`` with
+    ``dy``, and ``dx`` is the transposed convolution of ``dy``.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``conv_vjp`` only).
+    x : array, shape (N, *S, C_in), or (N, C_in, *S) for ``"channels_first"``
+        Real floating. The number of spatial axes is ``x.ndim - 2``.
+    w : array, shape (*K, C_in / groups, C_out)
+        The kernel, in this layout for both data formats.
+    b : array, optional
+        Anything that reshapes to ``(C_out,)``; its gradient has its shape.
+    stride : int or sequence of int
+        Step between windows, one or one per spatial axis, at least 1.
+    padding : int, sequence of int, sequence of (int, int), or str
+        Zeros around the spatial axes: one number, one per axis, a pair ``(before, after)`` per
+        axis; ``"valid"`` (none); ``"same"`` (the output has ``ceil(n / stride)`` cells, an odd zero
+        goes to the end); ``"same_lower"`` (it goes to the start); ``"causal"`` (one spatial axis:
+        output ``o`` sees nothing after input ``o``).
+    dilation : int or sequence of int
+        Step between the cells of one window, at least 1.
+    groups : int
+        Blocks of channels convolved apart; divides ``C_in`` and ``C_out``. ``groups=C_in`` is the
+        depthwise convolution.
+    flip_kernel : bool
+        Run the kernel backwards: the convolution of mathematics.
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of the result.
+    wrt : collection of {"x", "w", "b"}
+        The gradients wanted (``conv_vjp`` only); the others are ``None`` and cost nothing.
+
+    Returns
+    -------
+    array, shape (N, *out, C_out) or (N, C_out, *out)
+        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis, in
+        the promoted dtype of the arguments. ``conv_vjp`` returns ``ConvGradients(dx, dw, db)``.
+
+    Raises
+    ------
+    TypeError
+        Arrays of two libraries or devices; a dtype that is not real floating; a stride, padding or
+        dilation that is not integer.
+    ValueError
+        A window larger than the padded input, negative padding, a stride or dilation below 1,
+        channels or groups that do not fit, a bias of another length, an unknown name.
+
+    Notes
+    -----
+    V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning",
+    arXiv:1603.07285: relationships 6 and 14. Products accumulate in at least float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.arange(16.0).reshape(1, 4, 4, 1)
+    >>> w = np.ones((2, 2, 1, 1))
+    >>> ac.conv(x, w, stride=2)[0, :, :, 0]
+    array([[10., 18.],
+           [42., 50.]])
+    >>> dx, dw, db = ac.conv_vjp(np.ones((1, 2, 2, 1)), x, w, stride=2)
+    >>> dw[:, :, 0, 0]
+    array([[20., 24.],
+           [36., 40.]])
+    """
+    xp = array_namespace("conv", x=x, w=w, b=b)
+    x, w, b = promoted("conv", xp, x=x, w=w, b=b)
+    window = check_conv("conv", x, w, b, stride, padding, dilation, groups, data_format)
+    y = engine.correlate(
+        xp, to_last(xp, x, data_format), flipped(xp, w, flip_kernel), window, groups, b
+    )
+    return from_last(xp, y, data_format)
+
+
+def conv_vjp(
+    dy: Array,
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    flip_kernel: bool = False,
+    data_format: str = "channels_last",
+    wrt: Collection[str] = ARGUMENTS,
+) -> ConvGradients:
+    xp = array_namespace("conv_vjp", dy=dy, x=x, w=w, b=b)
+    dy, x, w, b = promoted("conv_vjp", xp, dy=dy, x=x, w=w, b=b)
+    check_wrt("conv_vjp", wrt, ARGUMENTS)
+    window = check_conv("conv_vjp", x, w, b, stride, padding, dilation, groups, data_format)
+    check_gradient(
+        "conv_vjp", dy, result_shape(x.shape[0], window.output, w.shape[-1], data_format)
+    )
+    dy = to_last(xp, dy, data_format)
+    dx = dw = None
+    if "x" in wrt:
+        dx = engine.correlate_input_vjp(xp, dy, flipped(xp, w, flip_kernel), window, groups)
+        dx = from_last(xp, dx, data_format)
+    if "w" in wrt:
+        dw = engine.correlate_weight_vjp(xp, to_last(xp, x, data_format), dy, window, groups)
+        dw = flipped(xp, dw, flip_kernel)
+    db = bias_gradient(xp, dy, b) if b is not None and "b" in wrt else None
+    return ConvGradients(dx, dw, db)
+
+
+conv_vjp.__doc__ = conv.__doc__
