@@ -14,7 +14,24 @@ LAYERS = [
         TypeError,
         "Conv: unknown argument 'stride'; did you mean 'strides'?",
     ),
-    (lambda: models.Dense("8"), ValueError, "Dense: units must be an int"),
+    (lambda: models.Dense("8"), TypeError, "Dense: units must be an int"),
+    (lambda: models.Conv(2.5, 3), TypeError, "Conv: filters must be an int of at least 1, got 2.5"),
+    (lambda: models.Dropout("a"), TypeError, "Dropout: rate must be a number, got 'a'"),
+    (lambda: models.Dropout(np.nan), ValueError, "rate must be a finite number, got nan"),
+    (
+        lambda: models.BatchNormalization(momentum=None),
+        TypeError,
+        "momentum must be a number, got None",
+    ),
+    (
+        lambda: models.LayerNormalization(center="no"),
+        TypeError,
+        "center must be True or False, got 'no'",
+    ),
+    (lambda: models.GELU("tanh"), TypeError, "approximate must be True or False, got 'tanh'"),
+    (lambda: models.Dense(2, use_bias="False"), TypeError, "use_bias must be True or False"),
+    (lambda: models.Dense(2, trainable=0), TypeError, "trainable must be True or False, got 0"),
+    (lambda: models.GlobalMaxPool(keepdims="no"), TypeError, "keepdims must be True or False"),
     (lambda: models.Dense(8, activation="rellu"), ValueError, "did you mean 'relu'?"),
     (
         lambda: models.Dense(8, activation=ac.relu),
@@ -30,7 +47,7 @@ LAYERS = [
     (lambda: models.Dense(8, input_shape=784), ValueError, "such as (28, 28, 1); got 784"),
     (lambda: models.Dense(8, input_shape=(None, 784)), ValueError, "without the batch axis"),
     (lambda: models.Dropout(1), ValueError, "rate must lie in [0, 1), got 1"),
-    (lambda: models.LeakyReLU("a"), ValueError, "negative_slope must be a finite number"),
+    (lambda: models.LeakyReLU("a"), TypeError, "negative_slope must be a number"),
     (
         lambda: models.BatchNormalization(momentum=2),
         ValueError,
@@ -113,11 +130,11 @@ LAYERS = [
         "Dense: get_weights needs weights, and it has none yet",
     ),
     (lambda: models.Dense(2).count_params(), ValueError, "count_params needs an input shape"),
-    (lambda: models.Conv2D, ImportError, "here it is Conv, for 1-D to 3-D"),
-    (lambda: models.load_model, ImportError, "here it is load"),
-    (lambda: models.layers, ImportError, "are in arrayconv.models itself"),
+    (lambda: models.Conv2D, AttributeError, "here it is Conv, for 1-D to 3-D"),
+    (lambda: models.load_model, AttributeError, "here it is load"),
+    (lambda: models.layers, AttributeError, "are in arrayconv.models itself"),
     (lambda: models.Conve, AttributeError, "no attribute 'Conve'"),
-    (lambda: models.MaxPooling2D, ImportError, "here it is MaxPool"),
+    (lambda: models.MaxPooling2D, AttributeError, "here it is MaxPool"),
     (lambda: models.Input(784), ValueError, "Input: a shape is a tuple of positive ints"),
     (lambda: models.set_seed(-1), ValueError, "seed must be an int of at least 0, got -1"),
 ]
@@ -242,3 +259,9 @@ def test_errors_of_models(make, message):
     with pytest.raises((ValueError, TypeError)) as caught:
         make()
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["Conv2D", "MaxPooling3D", "layers", "load_model", "Conve"])
+def test_a_name_that_models_lacks(name):
+    assert not hasattr(models, name)
+    assert getattr(models, name, None) is None

@@ -131,10 +131,10 @@ CALLS = [
     ),
     (
         lambda: dense_network().compile("adam", LOSS, ["accuracy"]),
-        ValueError,
-        r"loss_weights must be finite numbers, got 'accuracy'; .* write metrics=\[",
+        TypeError,
+        r"loss_weights must be numbers, got 'accuracy'; .* write metrics=\[",
     ),
-    (lambda: compiled().fit(X, LABELS, epochs=1.5), ValueError, "epochs must be an int"),
+    (lambda: compiled().fit(X, LABELS, epochs=1.5), TypeError, "epochs must be an int"),
     (
         lambda: compiled().fit(X, LABELS, initial_epoch=-1),
         ValueError,
@@ -142,7 +142,7 @@ CALLS = [
     ),
     (
         lambda: compiled().fit(X, LABELS, initial_epoch="0"),
-        ValueError,
+        TypeError,
         "initial_epoch must be an int",
     ),
     (
@@ -152,8 +152,8 @@ CALLS = [
     ),
     (
         lambda: compiled().fit(X, LABELS, validation_split="0.2"),
-        ValueError,
-        "validation_split must",
+        TypeError,
+        "validation_split must be a number, got '0.2'",
     ),
     (
         lambda: compiled().fit(X, LABELS, class_weight=[1, 2]),
@@ -161,6 +161,22 @@ CALLS = [
         "class_weight must be a dict",
     ),
     (lambda: compiled().fit(X, LABELS, class_weight={0: None}), TypeError, "got 0: None"),
+    (
+        lambda: compiled().fit(X, LABELS, class_weight={0: 1.0, 1: np.nan}),
+        ValueError,
+        "class_weight must have finite factors, got 1: nan",
+    ),
+    (
+        lambda: compiled().fit(X, LABELS, sample_weight=np.where(LABELS == 1, np.inf, 1.0)),
+        FloatingPointError,
+        "The data are not: sample_weight holds NaN or inf",
+    ),
+    (lambda: compiled().fit(X, LABELS, shuffle="no"), TypeError, "fit: shuffle must be True or"),
+    (
+        lambda: dense_network().compile("adam", LOSS, loss_weights=np.nan),
+        ValueError,
+        "compile: loss_weights must be a finite number, got nan",
+    ),
     (lambda: compiled().fit(X, LABELS, verbose=3), ValueError, "verbose must be"),
     (lambda: compiled().fit(X, LABELS, batch_size=0), ValueError, "batch_size must be positive"),
     (lambda: compiled().fit(X, LABELS, validation_split=1.0), ValueError, "validation_split must"),
@@ -188,6 +204,16 @@ CALLS = [
         "train_on_batch: x must be an array",
     ),
     (lambda: models.SGD(-1), ValueError, "SGD: learning_rate must be a number"),
+    (lambda: models.SGD("a"), TypeError, "SGD: learning_rate must be a number, got 'a'"),
+    (lambda: models.SGD(np.inf), ValueError, "SGD: learning_rate must be a finite number"),
+    (lambda: models.SGD(clipnorm="1"), TypeError, "SGD: clipnorm must be a number, got '1'"),
+    (lambda: models.SGD(momentum="1"), TypeError, "SGD: momentum must be a number, got '1'"),
+    (lambda: models.SGD(nesterov="no"), TypeError, "SGD: nesterov must be True or False"),
+    (
+        lambda: models.CosineDecay(0.1, "10"),
+        TypeError,
+        "CosineDecay: decay_steps must be a number, got '10'",
+    ),
     (lambda: models.SGD(clipnorm=1, clipvalue=1), ValueError, "give one of clipnorm"),
     (lambda: models.SGD(momentum=1.0), ValueError, r"momentum must be in \[0, 1\)"),
     (

@@ -34,8 +34,8 @@ def small(filters=4, name=None):
 
 
 def test_save_and_load_on_every_library(xp, tmp_path):
-    model = small(name="little")
     x = xp.array(rng.standard_normal((4, 8, 8, 3)))
+    model = small(name="little").to(like=x)
     want = xp.to_numpy(model(x))
     with xp.computing():
         model.save(path := tmp_path / "little.safetensors")
@@ -43,8 +43,7 @@ def test_save_and_load_on_every_library(xp, tmp_path):
     assert isinstance(again, models.Sequential)
     assert again.name == "little"
     np.testing.assert_array_equal(xp.to_numpy(again(x)), want)
-    other = small()
-    other(x)
+    other = small().to(like=x)
     other.load_weights(path)
     assert type(next(iter(other.weights.values()))) is type(x)
     np.testing.assert_array_equal(xp.to_numpy(other(x)), want)
@@ -73,8 +72,7 @@ def test_the_networks_survive_a_file(tmp_path, network):
 
 
 def test_what_the_file_holds(tmp_path):
-    model = small()
-    model(np.ones((1, 8, 8, 3), dtype=np.float32))
+    model = small().to(like=np.ones((), dtype=np.float32))
     model.save(path := tmp_path / "small.safetensors")
     with safetensors.safe_open(path, "numpy") as file:
         assert set(file.keys()) == set(model.weights)
@@ -89,8 +87,7 @@ def test_weights_keep_the_dtype_and_library_of_the_model(tmp_path):
     model = small()
     model(np.ones((1, 8, 8, 3)))
     model.save(path := tmp_path / "small.safetensors")
-    other = small()
-    other(jax.numpy.ones((1, 8, 8, 3), dtype=jax.numpy.bfloat16))
+    other = small().to(like=jax.numpy.ones((), dtype=jax.numpy.bfloat16))
     other.load_weights(path)
     assert {(type(w).__module__.split(".")[0], str(w.dtype)) for w in other.weights.values()} == {
         ("jaxlib", "bfloat16")

@@ -202,7 +202,6 @@ def __getattr__(name: str) -> Any:
     hint = _ELSEWHERE.get(name, "")
     if stem in __all__:
         hint = f"here it is {stem}, for 1-D to 3-D by the input's rank"
-    if hint:
-        # `from arrayconv.models import Conv2D` passes the words of an AttributeError over
-        raise ImportError(f"module {__name__!r} has no attribute {name!r}; {hint}", name=__name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}" + (f"; {hint}" if hint else "")
+    )

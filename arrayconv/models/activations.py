@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -11,7 +10,7 @@ from arrayconv.models.activate import Activate, activation_stages
 from arrayconv.models.initializers import initializer
 from arrayconv.models.kinds import Staged
 from arrayconv.models.layer import Backward, Forward, Layer, Stage, Weights, WeightSpec
-from arrayconv.models.shapes import Shape, checked_axis, number
+from arrayconv.models.shapes import Shape, checked_axis, checked_flag, checked_number
 from arrayconv.namespace import Array, array_namespace
 
 
@@ -53,7 +52,7 @@ class LeakyReLU(Elementwise):
     op = "leaky_relu"
 
     def __init__(self, negative_slope: float = 0.3, **common: Any) -> None:
-        slope = _finite("LeakyReLU", "negative_slope", negative_slope)
+        slope = checked_number("LeakyReLU", "negative_slope", negative_slope)
         super().__init__(options={"negative_slope": slope}, **common)
 
 
@@ -69,7 +68,7 @@ class ELU(Elementwise):
     op = "elu"
 
     def __init__(self, alpha: float = 1.0, **common: Any) -> None:
-        super().__init__(options={"alpha": _finite("ELU", "alpha", alpha)}, **common)
+        super().__init__(options={"alpha": checked_number("ELU", "alpha", alpha)}, **common)
 
 
 class SELU(Elementwise):
@@ -90,7 +89,9 @@ class GELU(Elementwise):
     op = "gelu"
 
     def __init__(self, approximate: bool = False, **common: Any) -> None:
-        super().__init__(options={"approximate": bool(approximate)}, **common)
+        super().__init__(
+            options={"approximate": checked_flag("GELU", "approximate", approximate)}, **common
+        )
 
 
 class SiLU(Elementwise):
@@ -220,9 +221,3 @@ class PReLU(Layer):
 def _batched(alpha: Array) -> Array:
     # (*shape) -> (1, *shape), for libraries that promote no ranks
     return alpha[None, ...]
-
-
-def _finite(label: str, argument: str, value: Any) -> float:
-    if not math.isfinite(number(value)):
-        raise ValueError(f"{label}: {argument} must be a finite number, got {value!r}")
-    return number(value)

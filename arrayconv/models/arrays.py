@@ -17,7 +17,7 @@ from arrayconv.namespace import (
     to_numpy,
 )
 
-_FLOATS = ("float64", "float32", "float16", "bfloat16")
+_FLOATS = ("float64", "float32", "float16", "bfloat16", "longdouble")
 
 
 def holds_arrays(values: tuple[Any, ...]) -> bool:

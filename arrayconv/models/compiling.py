@@ -15,7 +15,6 @@ from arrayconv.models.optimizer import Optimizer
 from arrayconv.models.optimizers import optimizer as as_optimizer
 from arrayconv.models.plan import Plan
 from arrayconv.models.step import Steps
-from arrayconv.namespace import array_namespace
 
 
 class Compiled:
@@ -38,6 +37,8 @@ class Compiled:
         to: Any
         masks: Any
         prepare: Any
+        as_inputs: Any
+        weights_beside: Any
 
         @property
         def graph(self) -> Graph: ...
@@ -134,19 +135,14 @@ class Compiled:
             )
         return self._feed(label, *(*data, None)[:3], batch_size=batch_size)
 
-    def _look(self, label: str, feed: Feed, moving: bool = True) -> None:
+    def _look(self, label: str, feed: Feed, moving: bool = False) -> None:
         """Check data that is all there before anything is trained."""
         if feed.arrays is None:
             return
         x = feed.arrays.x
         parts = x if isinstance(x, Mapping) else dict(enumerate(x))
         first = {name: part[:1, ...] for name, part in parts.items()}
-        if moving:
-            inputs = self.prepare(first if isinstance(x, Mapping) else tuple(first.values()))
-            dtype = inputs[0].dtype
-        else:
-            if not isinstance(x, Mapping):
-                self.graph.check_inputs(tuple(first.values()))
-            dtype = array_namespace(label, x=next(iter(first.values()))).float32
+        prepared = self.prepare if moving else self.as_inputs
+        inputs = prepared(first if isinstance(x, Mapping) else tuple(first.values()))
         shapes = [node.shape for node in self.graph.outputs]
-        self._compiled(label).check(label, shapes, dtype, feed.arrays.y)
+        self._compiled(label).check(label, shapes, inputs[0].dtype, feed.arrays.y)

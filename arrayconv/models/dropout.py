@@ -6,7 +6,7 @@ from typing import Any
 
 import arrayconv as ac
 from arrayconv.models.layer import Backward, Forward, Layer, Weights, WeightSpec
-from arrayconv.models.shapes import Shape, number
+from arrayconv.models.shapes import Shape, checked_number
 from arrayconv.namespace import Array
 
 
@@ -20,6 +20,8 @@ class Dropout(Layer):
 
     Raises
     ------
+    TypeError
+        A rate that is no number.
     ValueError
         A rate out of range.
 
@@ -32,7 +34,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, **common: Any) -> None:
         super().__init__(**common)
-        self.rate = number(rate)
+        self.rate = checked_number(self.label, "rate", rate)
         if not 0 <= self.rate < 1:
             raise ValueError(f"{self.label}: rate must lie in [0, 1), got {rate!r}")
 

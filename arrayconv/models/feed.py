@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -303,6 +304,10 @@ def _factors(label: str, given: Any) -> dict[int, float]:
                 f"{label}: class_weight must have class numbers as keys and factors as values, got "
                 f"{number!r}: {factor!r}"
             ) from None
+        if not math.isfinite(factors[number]):
+            raise ValueError(
+                f"{label}: class_weight must have finite factors, got {number!r}: {factor!r}"
+            )
     return factors
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from arrayconv.models.layer import Layer, Node, Stage
 from arrayconv.models.names import snake
 from arrayconv.models.order import ordered
+from arrayconv.models.returned import check_all_trained, checked_backward, checked_forward
 from arrayconv.models.shapes import Shape
 from arrayconv.namespace import Array, array_namespace
 
@@ -25,6 +26,9 @@ class Step(NamedTuple):
     names: tuple[str, ...]
     sources: tuple[int, ...]
     target: int
+    # Without the batch axis; None between two stages of one layer.
+    shapes: tuple[Shape | None, ...]
+    shape: Shape | None
 
 
 class Record(NamedTuple):
@@ -102,12 +106,16 @@ class Graph:
             layer = node.layer
             sources = tuple(self._index[parent] for parent in node.inputs)
             names = tuple(layer.specs)
+            shapes: tuple[Shape | None, ...] = tuple(parent.shape for parent in node.inputs)
             for i, stage in enumerate(layer.stages):
                 last = i + 1 == len(layer.stages)
                 target = self._index[node] if last else extra
-                steps.append(Step(stage, layer, self.keys[node], names, sources, target))
+                shape = node.shape if last else None
+                steps.append(
+                    Step(stage, layer, self.keys[node], names, sources, target, shapes, shape)
+                )
                 if not last:
-                    sources, extra = (extra,), extra + 1
+                    sources, shapes, extra = (extra,), (None,), extra + 1
         return tuple(steps)
 
     def noise(self) -> dict[str, tuple[Shape, float]]:
@@ -187,7 +195,8 @@ class Graph:
             # a layer that occurs twice goes on from its first update
             name = self.names[step.layer]
             w = _local(step, name, weights, updates)
-            y, new = step.stage.forward(w, *x, training=training, mask=mask)
+            returned = step.stage.forward(w, *x, training=training, mask=mask)
+            y, new = checked_forward(step.layer, returned, inputs[0].shape[0], step.shape)
             updates |= {f"{name}/{weight}": value for weight, value in new.items()}
             values[step.target] = y
             if record and active[step.target]:
@@ -198,7 +207,7 @@ class Graph:
                 readers[source] -= 1
                 if not readers[source]:
                     del values[source]
-            del x, y
+            del x, y, returned
         return tuple(values[end] for end in self._ends), tape, updates
 
     def backward(
@@ -237,25 +246,31 @@ class Graph:
             if dy is not None:
                 _add(upstream, end, dy)
         gradients: dict[str, Array] = {}
+        trained: dict[Layer, str] = {}
         while tape.records:
             step, x, y, mask = tape.records.pop()
             dy = upstream.pop(step.target, None)
             if dy is None:
                 continue
-            need = any(active[source] for source in step.sources)
+            wanted = [active[source] for source in step.sources]
             layer = self.names[step.layer]
             w = _local(step, layer, weights, {})
-            dxs, dws = step.stage.backward(
-                dy, w, *x, y=y, training=tape.training, mask=mask, need=need
+            returned = step.stage.backward(
+                dy, w, *x, y=y, training=tape.training, mask=mask, need=any(wanted)
             )
-            del x, y, dy
+            dxs, dws = checked_backward(step.layer, returned, dy.shape[0], step.shapes, wanted)
+            del x, y, dy, returned
+            if step.layer.trainable:
+                trained[step.layer] = layer
             for name, dw in dws.items():
                 if step.layer.trainable:
                     _add(gradients, f"{layer}/{name}", dw)
-            for source, dx in zip(step.sources, dxs, strict=True):
-                if dx is not None and active[source]:
+            for source, dx, want in zip(step.sources, dxs, wanted, strict=True):
+                if want:
                     _add(upstream, source, dx)
             del dxs
+        for owner, name in trained.items():
+            check_all_trained(owner, gradients, name)
         return {name: _or_zeros(gradients, name, weights) for name in self.trainable}
 
     @property

@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from arrayconv.models.arrays import beside, holds_arrays
+from arrayconv.models.arrays import beside, holds_arrays, moved
 from arrayconv.models.initializers import Initializer
 from arrayconv.models.names import suggestion
 from arrayconv.models.parameters import Parameters, WeightSpec
-from arrayconv.models.shapes import Shape, checked_name, checked_shape
+from arrayconv.models.returned import checked_forward
+from arrayconv.models.shapes import Shape, checked_flag, checked_name, checked_shape
 from arrayconv.namespace import Array, array_namespace, is_floating
 
 Weights = Mapping[str, Array]
@@ -129,7 +130,7 @@ class Layer(Parameters):
         name = common.get("name")
         if name is not None:
             self.name = checked_name(type(self).__name__, name)
-        self.trainable = bool(common.get("trainable", True))
+        self.trainable = checked_flag(self.label, "trainable", common.get("trainable", True))
         shape = common.get("input_shape")
         self.input_shape = None if shape is None else checked_shape(self.label, shape)
         self.nodes: list[Node] = []
@@ -254,20 +255,21 @@ class Layer(Parameters):
 
     def _compute(self, x: tuple[Array, ...], training: bool) -> Array:
         xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(x)})
-        self.build(*(tuple(a.shape[1:]) for a in x))
+        shape = self.build(*(tuple(a.shape[1:]) for a in x))
         self.draw(0)
         like = next((a for a in x if is_floating(xp, a.dtype)), None)
         if like is None:
             like = xp.astype(x[0][:0, ...], xp.float32)
-        self.to(like)
         x = tuple(xp.astype(a, like.dtype) for a in x)
-        shape = self.noise(*(tuple(a.shape[1:]) for a in x)) if training else None
+        noise = self.noise(*(tuple(a.shape[1:]) for a in x)) if training else None
         mask = None
-        if shape is not None:
-            keep = np.random.default_rng().random((x[0].shape[0], *shape)) >= self.rate
+        if noise is not None:
+            keep = np.random.default_rng().random((x[0].shape[0], *noise)) >= self.rate
             mask = beside(xp, keep, like)
-        y, updates = self.forward(self.weights, *x, training=training, mask=mask)
-        self.weights |= updates
+        returned = self.forward(self.weights_beside(like), *x, training=training, mask=mask)
+        y, updates = checked_forward(self, returned, x[0].shape[0], shape)
+        kept = {name: moved(value, self.weights[name]) for name, value in updates.items()}
+        self.weights = {**self.weights, **kept}
         return y
 
     @property

@@ -11,7 +11,7 @@ from arrayconv.models.activate import activation_stages
 from arrayconv.models.initializers import Initializer, initializer
 from arrayconv.models.kinds import Staged
 from arrayconv.models.layer import Backward, Forward, Stage, Weights, WeightSpec
-from arrayconv.models.shapes import Shape, checked_count
+from arrayconv.models.shapes import Shape, checked_count, checked_flag
 from arrayconv.namespace import Array
 
 
@@ -73,7 +73,7 @@ class Kernel(Staged):
         super().__init__(**common)
         self._activation = activation_stages(self.label, activation)
         self.activation = activation
-        self.use_bias = bool(use_bias)
+        self.use_bias = checked_flag(self.label, "use_bias", use_bias)
         self.bias_initializer = initializer(self.label, "bias_initializer", bias_initializer)
 
     def _run(self, w: Weights, x: Array) -> Array:

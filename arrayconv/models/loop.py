@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from arrayconv.models.arrays import beside, moved
+from arrayconv.models.arrays import beside, moved, same_place
 from arrayconv.models.callbacks import Callback
 from arrayconv.models.feed import Batch, Feed, carried
 from arrayconv.models.initializers import current_seed
@@ -50,6 +50,7 @@ class Waiting(NamedTuple):
     problem: Array
     x: tuple[Array, ...]
     y: tuple[Array, ...]
+    weight: Array | None
     masks: dict[str, Array]
 
 
@@ -107,9 +108,10 @@ class _Epoch:
     def run(self, feed: Feed, advance: Advance | None) -> tuple[dict[str, float], Array]:
         state: Training | None = None
         for number, batch in enumerate(feed):
-            inputs = self.model.prepare(batch.x)
+            inputs = self.model.as_inputs(batch.x)
             if state is None:
                 like = inputs[0]
+                self.model.to(like=like)
                 xp = array_namespace(self.label, x=like)
                 # an epoch uses up copies: Ctrl-C finds the model's own weights whole
                 donate = compiles(xp) and self.epoch is not None and not self.by_batch
@@ -125,7 +127,7 @@ class _Epoch:
             rates = self.plan.optimizer.coefficients(self.step)
             state, problem = function(state, inputs, batch.y, batch.weight, masks, rates)
             self.step += 1
-            self.waiting.append(Waiting(number, problem, inputs, batch.y, masks))
+            self.waiting.append(Waiting(number, problem, inputs, batch.y, batch.weight, masks))
             while len(self.waiting) > ahead:
                 self.ask(state)
             running = Running(self.plan, state.totals)
@@ -172,7 +174,9 @@ class _Epoch:
         where = "" if self.epoch is None else f"{self.where()}, batch {old.number + 1}"
         if problem == BAD_LABELS:
             raise ValueError(f"{self.label}{where}: {bad_labels(self.plan, self.model, old.y)}")
-        found = first_not_finite(self.model.graph, state.weights, old.x, old.y, old.masks)
+        found = first_not_finite(
+            self.model.graph, state.weights, old.x, old.y, old.weight, old.masks
+        )
         raise FloatingPointError(
             f"{self.label}: the loss is not finite{where}. {found}. {self.kept()}"
         )
@@ -199,20 +203,23 @@ def measured(
     like: Array | None = None,
     advance: Advance | None = None,
 ) -> dict[str, float]:
-    """The numbers over every batch; with ``like`` the batches are moved there, else the model to them."""
+    """The numbers over every batch; with ``like`` the batches are moved there."""
     plan = model._compiled(label)
     totals: Any = None
+    beside_what: Any = None
     checks: deque[tuple[Batch, Array]] = deque()
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for batch in feed:
             if like is not None:
                 batch = carried(batch, like)
-            inputs = model.prepare(batch.x)
+            inputs = model.as_inputs(batch.x)
             xp = array_namespace(label, x=inputs[0])
+            if beside_what is None or not same_place(inputs[0], beside_what):
+                beside_what, weights = inputs[0], model.weights_beside(inputs[0])
             if totals is None:
                 totals = no_totals(xp, plan, inputs[0], accumulator(xp, inputs[0].dtype))
             function = model._current_steps().test(xp)
-            totals, valid = function(totals, model.weights, inputs, batch.y, batch.weight)
+            totals, valid = function(totals, weights, inputs, batch.y, batch.weight)
             checks.append((batch, valid))
             while len(checks) > (_AHEAD if compiles(xp) else 0):
                 _check(label, plan, model, *checks.popleft())

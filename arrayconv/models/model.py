@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from arrayconv.models.arrays import beside, float_name, holds_arrays, same_place
+from arrayconv.models.arrays import beside, float_name, holds_arrays, moved, same_place
 from arrayconv.models.config import graph_config
 from arrayconv.models.graph import Graph, name_layers
 from arrayconv.models.inputs import InputLayer
 from arrayconv.models.layer import Layer, Node
-from arrayconv.models.shapes import Shape, checked_name, checked_shape
+from arrayconv.models.shapes import Shape, checked_flag, checked_name, checked_shape
 from arrayconv.models.summary import table
 from arrayconv.models.training import Trainer
 from arrayconv.models.weights import load_weights, save
@@ -22,8 +22,10 @@ from arrayconv.namespace import Array, array_namespace, cast, is_floating, is_re
 class Model(Trainer):
     """A network with any number of inputs and outputs.
 
-    The library, device and floating dtype are those of the data: each call on arrays moves the weights
-    there first. A model called on nodes becomes part of a larger one, whose weights it shares.
+    The library, device and floating dtype are those of the data. `fit` moves the weights there, and so do the
+    first data of all; else `predict`, `evaluate` and calls work on copies of weights that are elsewhere or of
+    another dtype, and `to` moves them for good. A model called on nodes becomes part of a larger one, whose
+    weights it shares.
 
     Parameters
     ----------
@@ -189,7 +191,7 @@ class Model(Trainer):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         for layer in self.layers:
-            layer.trainable = bool(value)
+            layer.trainable = checked_flag(self.label, "trainable", value)
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """All weights as NumPy arrays, in Keras's order."""
@@ -259,8 +261,22 @@ class Model(Trainer):
                 return float_name(array_namespace(self.label, w=w), w.dtype)
         return "float32"
 
+    def weights_beside(self, like: Array) -> dict[str, Array]:
+        """The weights in the library, on the device and in the floating dtype of ``like``; the model keeps its own."""
+        return {
+            f"{self.graph.names[layer]}/{name}": w
+            for layer in self.graph.layers
+            for name, w in layer.weights_beside(like).items()
+        }
+
     def prepare(self, x: Any) -> tuple[Array, ...]:
-        """The inputs as a tuple in one floating dtype, and the weights moved beside them.
+        """`as_inputs`, and the weights moved beside them."""
+        arrays = self.as_inputs(x)
+        self.to(like=arrays[0])
+        return arrays
+
+    def as_inputs(self, x: Any) -> tuple[Array, ...]:
+        """The inputs as a tuple in one floating dtype.
 
         Parameters
         ----------
@@ -287,9 +303,7 @@ class Model(Trainer):
         if not self.built:
             self.build(tuple(tuple(a.shape[1:]) for a in arrays))
         self.graph.check_inputs(arrays)
-        arrays = tuple(cast(xp, a, dtype) for a in arrays)
-        self.to(like=arrays[0])
-        return arrays
+        return tuple(cast(xp, a, dtype) for a in arrays)
 
     def _arrays(self, x: Any) -> tuple[Array, ...]:
         if isinstance(x, Mapping):
@@ -313,7 +327,7 @@ class Model(Trainer):
         Parameters
         ----------
         x : array, Node, or a list or dict of them
-            As `prepare` takes them.
+            As `as_inputs` takes them.
         training : bool
             Whether batch normalization uses its batch and dropout drops.
 
@@ -325,17 +339,18 @@ class Model(Trainer):
         if given and all(isinstance(item, Node) for item in given):
             outputs = self._join(given)
         else:
-            inputs = self.prepare(x)
+            inputs = self.as_inputs(x)
             masks = None
             if training:
                 xp = array_namespace(self.label, x=inputs[0])
                 drawn = self.masks(np.random.default_rng(), inputs[0].shape[0])
                 masks = {key: beside(xp, mask, inputs[0]) for key, mask in drawn.items()}
             outputs, _, updates = self.graph.forward(
-                self.weights, inputs, training=training, masks=masks, record=False
+                self.weights_beside(inputs[0]), inputs, training=training, masks=masks, record=False
             )
             if updates:
-                self.weights = {**self.weights, **updates}
+                own = self.weights
+                self.weights = own | {n: moved(value, own[n]) for n, value in updates.items()}
         return outputs[0] if self._single_output else list(outputs)
 
     def _join(self, given: tuple[Node, ...]) -> tuple[Node, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import arrayconv as ac
 from arrayconv.models.initializers import initializer
 from arrayconv.models.layer import Backward, Forward, Layer, Weights, WeightSpec
-from arrayconv.models.shapes import Shape, checked_axis, number
+from arrayconv.models.shapes import Shape, checked_axis, checked_flag, checked_number
 from arrayconv.namespace import Array, array_namespace
 
 
@@ -26,10 +26,11 @@ class _Normalization(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.epsilon = number(epsilon)
+        self.epsilon = checked_number(self.label, "epsilon", epsilon)
         if not self.epsilon > 0:
             raise ValueError(f"{self.label}: epsilon must be greater than 0, got {epsilon!r}")
-        self.center, self.scale = bool(center), bool(scale)
+        self.center = checked_flag(self.label, "center", center)
+        self.scale = checked_flag(self.label, "scale", scale)
         self.beta_initializer = initializer(self.label, "beta_initializer", beta_initializer)
         self.gamma_initializer = initializer(self.label, "gamma_initializer", gamma_initializer)
 
@@ -103,7 +104,7 @@ class BatchNormalization(_Normalization):
     ) -> None:
         super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **common)
         self.axis = axis
-        self.momentum = number(momentum)
+        self.momentum = checked_number(self.label, "momentum", momentum)
         if not 0 <= self.momentum <= 1:
             raise ValueError(f"{self.label}: momentum must lie in [0, 1], got {momentum!r}")
         self.moving_mean_initializer = initializer(

@@ -8,6 +8,7 @@ from typing import Any
 
 from arrayconv.models.names import suggestion
 from arrayconv.models.schedules import LearningRateSchedule
+from arrayconv.models.shapes import checked_number
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast
 
 Weights = Mapping[str, Array]
@@ -72,9 +73,12 @@ class Optimizer:
         if len(given) > 1:
             raise ValueError(f"{self.label}: give one of {', '.join(clips)}, got {given}")
         for name, value in given.items():
-            if not value > 0:
+            if not checked_number(self.label, name, value) > 0:
                 raise ValueError(f"{self.label}: {name} must be positive, got {value!r}")
-        if weight_decay is not None and not weight_decay >= 0:
+        if (
+            weight_decay is not None
+            and not checked_number(self.label, "weight_decay", weight_decay) >= 0
+        ):
             raise ValueError(f"{self.label}: weight_decay must be at least 0, got {weight_decay!r}")
 
     @property
@@ -90,11 +94,11 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule) -> None:
         if not callable(value):
-            if isinstance(value, bool | str) or value is None or not float(value) >= 0:
+            value = checked_number(self.label, "learning_rate", value)
+            if value < 0:
                 raise ValueError(
                     f"{self.label}: learning_rate must be a number of at least 0 or a schedule, got {value!r}"
                 )
-            value = float(value)
         self._learning_rate = value
 
     def init(self, weights: Weights) -> State:

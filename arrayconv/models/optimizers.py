@@ -8,6 +8,7 @@ from typing import Any
 from arrayconv.models.names import lookup
 from arrayconv.models.optimizer import COMMON, Coefficients, Optimizer
 from arrayconv.models.schedules import LearningRateSchedule
+from arrayconv.models.shapes import checked_flag, checked_number
 from arrayconv.namespace import Array, Namespace
 
 
@@ -48,7 +49,7 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **common)
         self.momentum = _share(self.label, "momentum", momentum)
-        self.nesterov = nesterov
+        self.nesterov = checked_flag(self.label, "nesterov", nesterov)
         self.slots = ("momentum",) if momentum else ()
 
     def change(
@@ -228,6 +229,7 @@ def optimizer(value: Any) -> Optimizer:
 
 
 def _share(label: str, name: str, value: float) -> float:
-    if not 0 <= value < 1:
+    share = checked_number(label, name, value)
+    if not 0 <= share < 1:
         raise ValueError(f"{label}: {name} must be in [0, 1), got {value!r}")
-    return float(value)
+    return share

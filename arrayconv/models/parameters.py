@@ -27,10 +27,10 @@ class Parameters:
 
     def __init__(self) -> None:
         self.specs: dict[str, WeightSpec] = {}
+        # the same object as long as nobody has given the weights other values or another place
         self.weights: dict[str, Array] = {}
+        self._as_drawn = self.weights
         self.built = False
-        # Whether the weights have met data and so have its library, device and dtype.
-        self.placed = False
 
     @property
     def label(self) -> str:
@@ -40,15 +40,28 @@ class Parameters:
     def draw(self, position: int) -> None:
         """Give the weights their first values, unless they have some; ``position`` is the layer's in its model."""
         if not self.weights:
-            self.weights = {
+            self.weights = self._as_drawn = {
                 name: spec.initializer(spec.shape, position, i)
                 for i, (name, spec) in enumerate(self.specs.items())
             }
 
+    @property
+    def placed(self) -> bool:
+        """Whether the weights have a place: first values, NumPy's float64, follow the first data."""
+        return self.weights is not self._as_drawn
+
     def to(self, like: Array) -> None:
         """Move the weights to the library, device and floating dtype of the array ``like``."""
         self.weights = {name: moved(w, like) for name, w in self.weights.items()}
-        self.placed = True
+
+    def weights_beside(self, like: Array) -> dict[str, Array]:
+        """The weights in the library, on the device and in the floating dtype of ``like``; the layer keeps its own.
+
+        First values alone move there for good.
+        """
+        if not self.placed:
+            self.to(like)
+        return {name: moved(w, like) for name, w in self.weights.items()}
 
     def _drawn(self, op: str) -> dict[str, Array]:
         if len(self.weights) < len(self.specs) or not self.built:
@@ -86,7 +99,8 @@ class Parameters:
                 raise ValueError(
                     f"{self.label}: {name} has the shape {tuple(old.shape)}, got {value.shape}"
                 )
-            new[name] = moved(value, old)
+            own = value.dtype.kind == "f" and not self.placed
+            new[name] = value if own else moved(value, old)
         return new
 
     def count_params(self) -> int:

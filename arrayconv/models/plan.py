@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from arrayconv.models.losses import Loss, loss
 from arrayconv.models.metrics import Metric, metric
 from arrayconv.models.optimizer import Optimizer
-from arrayconv.models.shapes import number
+from arrayconv.models.shapes import checked_number
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -67,11 +66,12 @@ class Plan:
         each_loss = _spread("loss", losses, outputs)
         weights = 1.0 if weights is None else weights
         for weight in _listed(list(weights.values()) if isinstance(weights, Mapping) else weights):
-            if not math.isfinite(number(weight)):
-                raise ValueError(
-                    f"compile: loss_weights must be finite numbers, got {weight!r}; it comes before metrics: "
+            if isinstance(weight, str):
+                raise TypeError(
+                    f"compile: loss_weights must be numbers, got {weight!r}; it comes before metrics: "
                     "write metrics=[...]"
                 )
+            checked_number("compile", "loss_weights", weight)
         each_weight = _spread("loss_weights", weights, outputs)
         several = len(outputs) > 1
         each_metric = _per_output(metrics, outputs)

@@ -6,7 +6,7 @@ from typing import Any
 
 from arrayconv.models.kinds import Weightless
 from arrayconv.models.layer import WeightSpec
-from arrayconv.models.shapes import Shape, checked_format, join, split, tidy
+from arrayconv.models.shapes import Shape, checked_flag, checked_format, join, split, tidy
 from arrayconv.namespace import Array
 from arrayconv.window import per_axis, sliding
 
@@ -103,7 +103,7 @@ class _GlobalPool(Weightless):
     ) -> None:
         super().__init__(**common)
         self.data_format = checked_format(self.label, data_format)
-        self.keepdims = bool(keepdims)
+        self.keepdims = checked_flag(self.label, "keepdims", keepdims)
 
     def plan(self, *shapes: Shape) -> tuple[Shape, dict[str, WeightSpec]]:
         size, channels = split(self.label, shapes[0], self.data_format)

@@ -6,6 +6,8 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from arrayconv.models.shapes import checked_number
+
 
 class LearningRateSchedule:
     """What an optimizer takes in place of a number; a schedule of your own gives ``__call__``.
@@ -217,6 +219,6 @@ class CosineDecay(LearningRateSchedule):
 
 
 def _positive(label: str, name: str, value: int) -> int:
-    if not value > 0:
+    if not checked_number(label, name, value) > 0:
         raise ValueError(f"{label}: {name} must be positive, got {value!r}")
     return value

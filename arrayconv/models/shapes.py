@@ -14,15 +14,28 @@ DATA_FORMATS = ("channels_last", "channels_first")
 
 def checked_count(label: str, argument: str, value: Any, least: int = 1) -> int:
     """An int of at least ``least``, NumPy's included: ``Dense(y.max() + 1)``."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{label}: {argument} must be an int of at least {least}, got {value!r}")
+    if value < least:
         raise ValueError(f"{label}: {argument} must be an int of at least {least}, got {value!r}")
     return int(value)
 
 
-def number(value: Any) -> float:
-    """A real number, NumPy's included, as a float; NaN, which lies in no range, for anything else."""
+def checked_number(label: str, argument: str, value: Any) -> float:
+    """A finite real number, NumPy's included, as a float."""
     real = isinstance(value, int | float | np.integer | np.floating)
-    return float(value) if real and not isinstance(value, bool) else math.nan
+    if not real or isinstance(value, bool):
+        raise TypeError(f"{label}: {argument} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{label}: {argument} must be a finite number, got {value!r}")
+    return float(value)
+
+
+def checked_flag(label: str, argument: str, value: Any) -> bool:
+    """True or False, NumPy's included: the string ``"no"`` is true to Python."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{label}: {argument} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def checked_format(label: str, value: Any) -> str:

@@ -157,6 +157,7 @@ def first_not_finite(
     weights: Mapping[str, Array],
     x: Sequence[Array],
     y: Sequence[Array],
+    weight: Array | None,
     masks: Mapping[str, Array],
 ) -> str:
     """Where a loss that is not finite comes from, in a sentence or two: the data, a weight, a layer or the loss."""
@@ -170,6 +171,8 @@ def first_not_finite(
             return f"The data are not: x of {node.layer.label} holds NaN or inf"
     if not all(map(finite, y)):
         return "The data are not: y holds NaN or inf"
+    if weight is not None and not finite(weight):
+        return "The data are not: sample_weight holds NaN or inf"
     for name, w in weights.items():
         if not finite(w):
             layer = name.rpartition("/")[0]

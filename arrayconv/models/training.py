@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from arrayconv.models.arrays import same_place
 from arrayconv.models.callbacks import Callback, works_by_batch
 from arrayconv.models.compiling import Compiled
 from arrayconv.models.feed import inputs_alone, inputs_of, rows_of, split
@@ -14,7 +15,7 @@ from arrayconv.models.graph import Graph
 from arrayconv.models.history import History
 from arrayconv.models.loop import measured, train
 from arrayconv.models.progress import Progress
-from arrayconv.models.shapes import checked_count, number
+from arrayconv.models.shapes import checked_count, checked_flag, checked_number
 from arrayconv.models.step import compiled
 from arrayconv.namespace import Array, array_namespace
 
@@ -115,13 +116,14 @@ class Trainer(Compiled):
         True
         """
         plan = self._compiled("fit")
+        shuffle = checked_flag("fit", "shuffle", shuffle)
         epochs = checked_count("fit", "epochs", epochs, least=0)
         initial_epoch = checked_count("fit", "initial_epoch", initial_epoch, least=0)
         steps_per_epoch = _steps("fit", "steps_per_epoch", steps_per_epoch)
         validation_steps = _steps("fit", "validation_steps", validation_steps)
         progress = Progress("fit", verbose)
         hooks = _callbacks(callbacks)
-        if not 0 <= number(validation_split) < 1:
+        if not 0 <= checked_number("fit", "validation_split", validation_split) < 1:
             raise ValueError(f"fit: validation_split must be in [0, 1), got {validation_split!r}")
         if validation_split and validation_data is None:
             if inputs_of(x)[1] is None:
@@ -144,14 +146,14 @@ class Trainer(Compiled):
         )
         size = batch_size if validation_batch_size is None else validation_batch_size
         validation = self._validation(validation_data, size)
-        self._look("fit", feed)
+        self._look("fit", feed, moving=True)
         if not self.built:
             # the weights before the first epoch are those that it goes back to
             batch = feed.peek()
             if batch is not None:
                 self.prepare(batch.x)
         if validation is not None:
-            self._look("fit: validation_data", validation, moving=False)
+            self._look("fit: validation_data", validation)
         names = dict(plan.names)
         if validation is not None:
             names |= {f"val_{name}": best for name, best in plan.names.items()}
@@ -300,11 +302,14 @@ class Trainer(Compiled):
         progress.begin("predict", None)
         parts: list[tuple[Array, ...]] = []
         xp: Any = None
+        like: Any = None
         count = len(self.graph.inputs) if self.built else 1
         for batch in itertools.islice(inputs_alone("predict", x, count, batch_size), steps):
-            inputs = self.prepare(batch)
+            inputs = self.as_inputs(batch)
             xp = array_namespace("predict", x=inputs[0])
-            parts.append(self._predictor(xp)(self.weights, inputs))
+            if like is None or not same_place(inputs[0], like):
+                like, weights = inputs[0], self.weights_beside(inputs[0])
+            parts.append(self._predictor(xp)(weights, inputs))
             progress.step({})
         if not parts:
             raise ValueError("predict: x has no batches")
