@@ -19,9 +19,9 @@ A strategy is a module with five functions; ``columns`` and ``taps`` are the two
 ``declines(window, channels, features)``
     ``None``, or why this window cannot be served exactly. A strategy declines; it never
     approximates.
-``temporaries(window, channels, features)``
-    Elements of temporary arrays per group and image, from which ``plan`` makes blocks under the
-    workspace.
+``temporaries(kind, window, channels, features)``
+    Elements of temporary arrays per group and image of ``"correlate"``, ``"input_vjp"`` or
+    ``"weight_vjp"``, from which ``plan`` makes blocks under the workspace.
 
 A strategy that works in tiles has two more. ``tile(window, channels, features)`` gives the outputs
 of a tile along each axis, and blocks end between tiles. ``prepare(xp, w, window)`` makes of ``w``,
@@ -122,7 +122,7 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
             block.window,
             mutable,
         )
-        total = part if total is None else total + part
+        total = windows.plus(total, part, mutable)
     # (G, *kernel, C, O) -> (*kernel, C, G, O) -> (*kernel, C, G*O)
     ndim = len(window.kernel)
     dw = xp.permute_dims(total, (*range(1, ndim + 2), 0, ndim + 2))
@@ -188,7 +188,7 @@ def _correlate(
         part = x if block is plan.only else x[block.images, block.cells, ...]
         part = _grouped(xp, part, groups)
         y = _merged(xp, strategy.correlate(xp, part, weights, block.window, mutable))
-        return cast(xp, _plus(y, bias, mutable), dtype)
+        return cast(xp, windows.plus(y, bias, mutable), dtype)
 
     if store is None:
         return _assemble(xp, plan, shape, compute, dtype, x)
@@ -200,16 +200,6 @@ def _correlate(
 def _bias(xp: Namespace, like: Array, b: Array) -> Array:
     # the leading axes keep JAX's strict rank promotion content
     return xp.reshape(b, (1,) * (like.ndim - 1) + (-1,))
-
-
-def _plus(y: Array, bias: Array | None, mutable: bool) -> Array:
-    """``y``, an array made here, plus the bias."""
-    if bias is None:
-        return y
-    if not mutable:
-        return y + bias
-    y += bias
-    return y
 
 
 def _by_phases(
@@ -246,7 +236,7 @@ def _by_phases(
             )
         )
         dx = windows.pad(xp, dx, widths, lead=1, mutable=False)
-        return cast(xp, _plus(dx, bias, False), dy.dtype)
+        return cast(xp, windows.plus(dx, bias, False), dy.dtype)
     dx = _filled(xp, shape, bias, dy)
     for phase, correlation in phases:
         first, *rest = phase.target
@@ -269,7 +259,7 @@ def _filled(xp: Namespace, shape: tuple[int, ...], bias: Array | None, like: Arr
     if bias is None:
         return zeros
     bias = cast(xp, bias, like.dtype)
-    return _plus(zeros, bias, traits(xp, like).mutable)
+    return windows.plus(zeros, bias, traits(xp, like).mutable)
 
 
 def _by_overlap(
@@ -289,7 +279,7 @@ def _by_overlap(
         return _merged(xp, strategy.input_vjp(xp, part, weights, block.window, mutable))
 
     def finished(part: Array) -> Array:
-        return cast(xp, _plus(part, bias, mutable), dy.dtype)
+        return cast(xp, windows.plus(part, bias, mutable), dy.dtype)
 
     if not mutable or plan.blocks.pieces == 1:
         return _assemble(
@@ -328,6 +318,8 @@ def _add_rows(
         shared = None if done == part.shape[1] else copied(xp, part[:, done:, ...])
         rows = slice(block.cells.start, block.cells.start + done)
         dx[block.images, rows, ...] = finished(part[:, :done, ...])
+        # not to be there beside the next one
+        del part
 
 
 def _assemble(

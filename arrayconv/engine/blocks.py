@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -81,17 +81,37 @@ def _rows(window: Window, first: int, stop: int) -> tuple[slice, Window]:
     return window.rows(first, stop)
 
 
-def fit(window: Window, batch: int, per_image: int, budget: int) -> tuple[int, int]:
-    """How many images, and where not one fits how many rows of an image, go into a block of ``budget`` bytes."""
+def fit(window: Window, batch: int, cost: Callable[[Window], int], budget: int) -> tuple[int, int]:
+    """How many images, and where not one fits how many rows of an image, go into a block of ``budget`` bytes.
+
+    ``cost`` gives the bytes of one image, or of a part of its rows.
+    """
     height = window.output[0]
-    images = max(1, min(batch, budget // max(1, per_image)))
-    lines = height if per_image <= budget else max(1, height * budget // per_image)
-    return images, lines
+    one = cost(window)
+    if one <= budget or height == 1:
+        return max(1, min(batch, budget // max(1, one))), height
+    # rows share what lies between them, so the first costs more than the others
+    first = cost(largest(window, 1))
+    more = max(1, -(-(one - first) // (height - 1)))
+    return 1, max(1, min(height - 1, 1 + (budget - first) // more))
 
 
-def whole(window: Window, batch: int) -> Block:
+def largest(window: Window, lines: int) -> Window:
+    """The windows of a block of so many rows in the midst of an image."""
+    if lines >= window.output[0]:
+        return window
+    padded = (lines - 1) * window.stride[0] + window.extent[0]
+    return replace(
+        window,
+        size=(padded, *window.size[1:]),
+        padding=((0, 0), *window.padding[1:]),
+        output=(lines, *window.output[1:]),
+    )
+
+
+def whole(window: Window) -> Block:
     """All the work as one block, an empty batch included."""
-    return Block(slice(0, batch), slice(0, window.size[0]), slice(0, window.output[0]), window)
+    return Block(slice(None), slice(0, window.size[0]), slice(0, window.output[0]), window)
 
 
 def grid(

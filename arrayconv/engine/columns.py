@@ -14,12 +14,10 @@ def declines(window: Window, channels: int, features: int) -> str | None:
     return None
 
 
-def temporaries(window: Window, channels: int, features: int) -> int:
-    """Elements per group and image: the columns, the padded input, the product; none for one cell."""
-    cells = math.prod(window.output)
-    if window.cells == 1 and window.fits and math.prod(window.stride) == 1:
-        return 0
-    return cells * (window.cells * channels + features) + math.prod(window.size) * channels
+def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
+    """Elements per group and image: the padded input or its gradient, the columns, ``dy`` or the product."""
+    columns = window.cells * channels + features
+    return math.prod(window.output) * columns + math.prod(window.padded) * channels
 
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from arrayconv.engine.windows import overlap_add, reach, tap_views
+from arrayconv.engine.windows import overlap_add, plus, reach, tap_views
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
 
@@ -15,9 +15,11 @@ def declines(window: Window, channels: int, features: int) -> str | None:
     return None if channels == 1 else f"it is for one input channel per group, there are {channels}"
 
 
-def temporaries(window: Window, channels: int, features: int) -> int:
-    """Elements per group and image: the padded input, the sum and one term of it."""
-    return math.prod(window.size) + 2 * math.prod(window.output) * features
+def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
+    """Elements per group and image: the padded input or its gradient, the sum, a term of it and its factor."""
+    factors = 2 if features == 1 and kind != "input_vjp" else 3
+    rows = 0 if kind == "weight_vjp" else window.cells * window.output[-1]
+    return math.prod(window.padded) + (factors * math.prod(window.output) + rows) * features
 
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
@@ -26,13 +28,7 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
     row = window.output[-1] if mutable else 1
     y = None
     for view, weights in zip(tap_views(padded, window, lead=1), _by_tap(xp, w, row), strict=True):
-        term = _outer(xp, view, w.shape[-1]) * weights
-        if y is None:
-            y = term
-        elif mutable:
-            y += term
-        else:
-            y = y + term
+        y = plus(y, _outer(xp, view, w.shape[-1]) * weights, mutable)
     return _groups_first(xp, y, w.shape[-1])
 
 

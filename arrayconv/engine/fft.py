@@ -31,11 +31,11 @@ def declines(window: Window, channels: int, features: int) -> str | None:
     return None
 
 
-def temporaries(window: Window, channels: int, features: int) -> int:
+def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
     """Elements per group and image: tiles, their frequencies in two layouts, and the same of the products."""
     size = _size(window, channels, features)
     cells = math.prod(size) * math.prod(_counts(window, size))
-    return math.prod(window.size) * channels + 3 * cells * (channels + features)
+    return math.prod(window.padded) * channels + 8 * cells * (channels + features)
 
 
 def tile(window: Window, channels: int, features: int) -> tuple[int, ...]:

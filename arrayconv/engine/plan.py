@@ -10,8 +10,9 @@ from types import ModuleType
 from typing import NamedTuple
 
 from arrayconv.engine import columns, depthwise, fft, planes, rows, stacked, taps, winograd
-from arrayconv.engine.blocks import Block, Blocks, fit, grid
+from arrayconv.engine.blocks import Block, Blocks, fit, grid, largest
 from arrayconv.engine.settings import Settings
+from arrayconv.engine.windows import by_patches
 from arrayconv.namespace import Traits
 from arrayconv.window import Phase, Window
 
@@ -163,15 +164,10 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
         refusal = "the array library has no fft extension"
     if refusal:
         raise ValueError(f"options: strategy {name!r} declines this convolution: {refusal}")
-    numbers = strategy.temporaries(window, problem.channels, problem.features)
-    if problem.half:
-        numbers += math.prod(window.size) * problem.channels
-        numbers += math.prod(window.output) * problem.features
-    per_image = problem.groups * problem.itemsize * numbers
-    kernel = _prepared(problem, name)
-    budget = max(1, _budget(problem, name, per_image, settings.workspace - kernel))
-    blocks = _blocks(problem, name, budget, per_image)
-    largest = min(blocks.images, problem.batch) * blocks.lines / window.output[0]
+    kept = _kept(problem, name)
+    room = max(1, settings.workspace - kept)
+    blocks = _blocks(problem, name, room)
+    images = min(blocks.images, problem.batch)
     return Plan(
         problem=problem,
         settings=settings,
@@ -179,7 +175,7 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
         reason=reason,
         phased=False,
         blocks=blocks,
-        memory=math.ceil(largest * per_image) + kernel,
+        memory=images * _cost(problem, name, largest(window, blocks.lines)) + kept,
         flops=_flops(problem),
         bytes=_bytes(problem),
     )
@@ -270,6 +266,8 @@ def _choose(problem: Problem, settings: Settings) -> tuple[str, str]:
         return "columns", "a window of one cell is one product without copies"
     if problem.groups > 1 and channels == 1:
         return "depthwise", "one channel per group: multiply-adds, no product"
+    if by_patches(window):
+        return "columns", "windows that do not overlap: one copy for all, one product"
     dense = all(step == 1 for step in window.stride)
     depth = math.prod(window.kernel[1:]) * channels
     wide = (
@@ -363,6 +361,26 @@ def _choose_traced(problem: Problem, dense: bool) -> tuple[str, str]:
     return "rows", "columns along the last axis only"
 
 
+def _cost(problem: Problem, name: str, window: Window) -> int:
+    """Bytes of temporaries for one image, or the part of it that ``window`` slides over."""
+    channels, features = problem.channels, problem.features
+    numbers = STRATEGIES[name].temporaries(problem.kind, window, channels, features)
+    if problem.half:
+        numbers += math.prod(window.size) * channels + math.prod(window.output) * features
+    if problem.groups > 1 and name != "depthwise":
+        # groups are an axis of their own, and come back by a copy
+        copied = window.size if problem.kind == "input_vjp" else window.output
+        numbers += math.prod(copied) * (channels if problem.kind == "input_vjp" else features)
+    return problem.groups * problem.itemsize * int(numbers)
+
+
+def _kept(problem: Problem, name: str) -> int:
+    """Bytes that stay for all blocks: the kernel prepared for tiles, or in another order, or its gradient so far."""
+    numbers = problem.window.cells * problem.channels * problem.features
+    copies = 3 if problem.kind == "weight_vjp" else 2
+    return _prepared(problem, name) + copies * problem.groups * problem.itemsize * numbers
+
+
 def _prepared(problem: Problem, name: str) -> int:
     """Bytes of a kernel prepared for tiles: its values at points, or its frequencies, complex and in two layouts."""
     if name not in FAST:
@@ -374,8 +392,11 @@ def _prepared(problem: Problem, name: str) -> int:
     return int(copies * values * problem.groups * channels * features * problem.itemsize)
 
 
-def _budget(problem: Problem, name: str, per_image: int, room: int) -> int:
+def _budget(problem: Problem, name: str, room: int) -> int:
     """Bytes of temporaries of one block, out of the ``room`` for it."""
+    if problem.window.cells == 1:
+        # a product alone: blocks would only copy its result
+        return room
     if problem.traits.accelerator:
         return room
     if not problem.traits.mutable:
@@ -391,13 +412,15 @@ def _budget(problem: Problem, name: str, per_image: int, room: int) -> int:
     elif name == "fft":
         # blocks of rows would cut tiles
         windows = math.prod(problem.window.output)
+    per_image = _cost(problem, name, problem.window)
     enough = per_image * windows // math.prod(problem.window.output)
     return min(room, max(BLOCK_BYTES, enough))
 
 
-def _blocks(problem: Problem, name: str, budget: int, per_image: int) -> Blocks:
+def _blocks(problem: Problem, name: str, room: int) -> Blocks:
     window, batch = problem.window, problem.batch
-    images, lines = fit(window, batch, per_image, budget)
+    budget = _budget(problem, name, room)
+    images, lines = fit(window, batch, lambda part: _cost(problem, name, part), budget)
     if problem.kind == "weight_vjp" and not problem.traits.accelerator and name not in FAST:
         images = min(images, max(1, LONGEST_SUM // math.prod(window.output)))
     if not problem.divisible:

@@ -22,10 +22,13 @@ def declines(window: Window, channels: int, features: int) -> str | None:
     return None
 
 
-def temporaries(window: Window, channels: int, features: int) -> int:
-    """Elements per group and image: the columns, the padded planes, the product."""
-    cells = math.prod(window.output)
-    return cells * (window.cells * channels + features) + 2 * math.prod(window.size) * channels
+def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
+    """Elements per group and image: the columns, the padded planes, ``dy`` or the product; sums in pieces."""
+    columns = window.cells * channels
+    numbers = math.prod(window.output) * (columns + features)
+    if kind == "weight_vjp":
+        numbers += sum_pieces(window.output) * columns * features
+    return numbers + 2 * math.prod(window.padded) * channels
 
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:

@@ -10,7 +10,16 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from arrayconv.engine.windows import gather, overlap_add, pad, reach, scatter, sum_pieces, tap_views
+from arrayconv.engine.windows import (
+    gather,
+    overlap_add,
+    pad,
+    plus,
+    reach,
+    scatter,
+    sum_pieces,
+    tap_views,
+)
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
 
@@ -20,11 +29,17 @@ def declines(window: Window, channels: int, features: int) -> str | None:
     return None
 
 
-def temporaries(window: Window, channels: int, features: int) -> int:
-    """Elements per group and image: the padded input, its columns along the last axis, two products."""
+def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
+    """Elements per group and image: the padded input, its columns along the last axis, two products or gradients."""
     inner, _ = _split(window)
-    columns = math.prod(inner.output) * inner.cells * channels
-    return math.prod(inner.size) * channels + columns + 2 * math.prod(window.output) * features
+    depth = inner.cells * channels
+    numbers = math.prod(inner.size) * channels + math.prod(inner.output) * depth
+    cells = math.prod(window.output)
+    if kind == "correlate":
+        return numbers + 2 * cells * features
+    if kind == "input_vjp":
+        return numbers + cells * (depth + features)
+    return numbers + cells * features + sum_pieces(window.output[-2:]) * depth * features
 
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
@@ -38,13 +53,7 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
         part = weights[:, k, ...]
         # one matrix per image and outer position: (G, N, *outer, rows, depth) @ (G, 1, *1, depth, O)
         part = xp.reshape(part, (groups, *(1,) * (rows.ndim - 3), *part.shape[1:]))
-        product = xp.matmul(rows, part)
-        if y is None:
-            y = product
-        elif mutable:
-            y += product
-        else:
-            y = y + product
+        y = plus(y, xp.matmul(rows, part), mutable)
     return xp.reshape(y, (groups, batch, *window.output, features))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 
+from arrayconv.engine import rows
 from arrayconv.engine.rows import input_vjp, weight_vjp
 from arrayconv.engine.windows import channels_as_images, gather, reach, shifted_sum
 from arrayconv.namespace import Array, Namespace
@@ -29,8 +30,10 @@ def declines(window: Window, channels: int, features: int) -> str | None:
     return None if window.stride[0] == 1 else "the stride of the first axis must be 1"
 
 
-def temporaries(window: Window, channels: int, features: int) -> int:
-    """Elements per group and image: the padded input, the columns, the stacked product, the sum."""
+def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
+    """Elements per group and image: the padded input, the columns, the stacked product, the sum; or as ``rows``."""
+    if kind != "correlate":
+        return rows.temporaries(kind, window, channels, features)
     inner, outer = window.split(1)
     columns = inner.cells * channels + outer.cells * features
     return (

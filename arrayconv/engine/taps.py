@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from arrayconv.engine.windows import overlap_add, reach, tap_views
+from arrayconv.engine.windows import overlap_add, plus, reach, tap_views
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
 
@@ -15,10 +15,10 @@ def declines(window: Window, channels: int, features: int) -> str | None:
     return None
 
 
-def temporaries(window: Window, channels: int, features: int) -> int:
+def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
     """Elements per group and image: one cell of every window, its product, their sum, the padded input."""
     cells = math.prod(window.output)
-    return cells * (channels + 2 * features) + math.prod(window.size) * channels
+    return cells * (channels + 2 * features) + math.prod(window.padded) * channels
 
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
@@ -27,13 +27,7 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
     padded = reach(xp, x, window, lead=2, mutable=mutable)
     y = None
     for view, weights in zip(tap_views(padded, window, lead=2), _by_tap(xp, w), strict=True):
-        product = xp.matmul(_rows(xp, view), weights)
-        if y is None:
-            y = product
-        elif mutable:
-            y += product
-        else:
-            y = y + product
+        y = plus(y, xp.matmul(_rows(xp, view), weights), mutable)
     return xp.reshape(y, (groups, batch, *window.output, features))
 
 

@@ -106,7 +106,7 @@ def gather(
     shape = [*x.shape[:lead], *window.output, x.shape[-1]]
     at %= len(shape) + 1
     shape.insert(at, taps)
-    if _by_patches(window):
+    if by_patches(window):
         return xp.reshape(_patches(xp, x, window, lead, mutable, at), tuple(shape))
     padded = reach(xp, x, window, lead=lead, mutable=mutable)
     if taps == 1:
@@ -149,7 +149,7 @@ def _flat_places(window: Window, size: tuple[int, ...]) -> array[int]:
     return array("q", (corner + tap for corner in corners for tap in taps))
 
 
-def _by_patches(window: Window) -> bool:
+def by_patches(window: Window) -> bool:
     """Whether the windows are better cut out by one reshape than cell by cell."""
     return window.disjoint and window.cells > 1 and 2 * window.cells > math.prod(window.stride)
 
@@ -183,7 +183,7 @@ def scatter(
 ) -> Array:
     """The adjoint of ``gather``: ``(*lead, *size, C)`` from ``(*lead, *out, C)`` with the window's cells at ``at``."""
     at %= columns.ndim
-    if not _by_patches(window):
+    if not by_patches(window):
         whole = _whole(at)
         parts = (columns[(*whole, k, ...)] for k in range(window.cells))
         return overlap_add(xp, parts, window, lead=lead, mutable=mutable)
@@ -275,12 +275,16 @@ def shifted_sum(parts: Sequence[Array], window: Window, *, lead: int, mutable: b
     ]
     if len(views) == 1:
         return views[0]
-    total = views[0] + views[1]
-    for view in views[2:]:
-        if mutable:
-            total += view
-        else:
-            total = total + view
+    return reduce(lambda total, view: plus(total, view, mutable), views[2:], views[0] + views[1])
+
+
+def plus(total: Array | None, part: Array | None, mutable: bool) -> Array:
+    """``total``, an array made by the caller, plus ``part``; what is ``None`` adds nothing."""
+    if total is None or part is None:
+        return part if total is None else total
+    if not mutable:
+        return total + part
+    total += part
     return total
 
 

@@ -42,7 +42,7 @@ def declines(window: Window, channels: int, features: int) -> str | None:
     return None
 
 
-def temporaries(window: Window, channels: int, features: int) -> int:
+def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
     """Elements per group and image: the cells by place, the values of tiles and products, the parts of a transform."""
     ndim = len(window.output)
     values = POINTS**ndim * math.prod(_counts(window))

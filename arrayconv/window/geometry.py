@@ -85,6 +85,13 @@ class Window:
         )
 
     @cached_property
+    def padded(self) -> tuple[int, ...]:
+        """What the windows span along each axis, padding included."""
+        return tuple(
+            (o - 1) * s + e for o, s, e in zip(self.output, self.stride, self.extent, strict=True)
+        )
+
+    @cached_property
     def axes(self) -> tuple[Window, ...]:
         """The same windows as one sliding along each axis in turn, for what can be reduced axis by axis."""
         return self._in_turn(range(len(self.size)))
@@ -118,9 +125,7 @@ class Window:
         One spatial axis is split itself: ``inner`` neighbouring cells first, then steps over the
         groups of them.
         """
-        padded = tuple(
-            n + before + after for n, (before, after) in zip(self.size, self.reach, strict=True)
-        )
+        padded = self.padded
         none = ((0, 0),) * len(padded)
         if inner is not None:
             (n,), (d,), (o,) = padded, self.dilation, self.output

@@ -20,13 +20,15 @@ from arrayconv.window import Window
 
 # Input of a block on a CPU; its passes are many and cheap, so they should find it in the second-level cache.
 BLOCK_BYTES = 2 * 2**20
+# Arrays of the size of a block's input that a pool or its gradient holds at once.
+PASSES = 16
 
 
 def pooled(xp: Namespace, x: Array, window: Window, compute: Callable[[Block], Array]) -> Array:
     """What ``compute`` gives for every block of ``x``, as ``(N, *out, C)``."""
     blocks = _blocks(xp, x, window)
     if len(blocks) <= 1:
-        y = compute(whole(window, x.shape[0]))
+        y = compute(whole(window))
         # a window of one cell would hand out a view of the caller's array
         return copied(xp, y) if window.cells == 1 else y
     y = xp.empty((x.shape[0], *window.output, x.shape[-1]), dtype=x.dtype, **placement(x))
@@ -44,7 +46,7 @@ def unpooled(
     """
     blocks = _blocks(xp, dy, window)
     if len(blocks) <= 1:
-        return compute(whole(window, dy.shape[0]), None)
+        return compute(whole(window), None)
     make = xp.empty if window.tiles else xp.zeros
     dx = make((dy.shape[0], *window.size, dy.shape[-1]), dtype=dy.dtype, **placement(dy))
     for block in blocks:
@@ -54,9 +56,12 @@ def unpooled(
 
 def _blocks(xp: Namespace, x: Array, window: Window) -> Blocks:
     """One block where arrays are small or immutable, or on an accelerator, whose launches cost more."""
-    batch, lines = x.shape[0], window.output[0]
-    per_image = math.prod(window.size) * x.shape[-1] * itemsize(xp, x.dtype)
-    budget = min(BLOCK_BYTES, current().workspace)
-    if per_image * batch <= budget or is_lazy(x) or traits(xp, x).accelerator:
-        return grid(window, batch, max(1, batch), lines)
-    return grid(window, batch, *fit(window, batch, per_image, budget))
+    if is_lazy(x) or traits(xp, x).accelerator:
+        return Blocks(window, 1, 1, window.output[0], divisible=False)
+    size: int = x.shape[-1] * itemsize(xp, x.dtype)
+    budget = min(BLOCK_BYTES, max(1, current().workspace // PASSES))
+
+    def cost(part: Window) -> int:
+        return size * math.prod(part.padded)
+
+    return grid(window, x.shape[0], *fit(window, x.shape[0], cost, budget))

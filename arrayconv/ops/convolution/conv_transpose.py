@@ -1,0 +1,139 @@
+"""Transposed convolution, the adjoint of convolution, and its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from arrayconv import engine
+from arrayconv.namespace import Array, array_namespace, promoted
+from arrayconv.ops.convolution.arguments import (
+    ARGUMENTS,
+    ConvGradients,
+    check_transpose,
+    result_shape,
+)
+from arrayconv.ops.convolution.parts import bias_gradient, flipped
+from arrayconv.ops.layout import check_gradient, check_wrt, from_last, to_last
+from arrayconv.window import Ints, Padding
+
+
+def conv_transpose(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    flip_kernel: bool = False,
+    data_format: str = "channels_last",
+) -> Array:
+    """The adjoint of ``conv`` with the same ``w`` and configuration, plus ``b``.
+
+    Every input cell adds its multiple of the kernel to the output::
+
+        y[n, i * stride + k * dilation - before, f] += x[n, i, c] * w[k, f, c]
+
+    so that ``sum(conv(u, w) * x) == sum(u * conv_transpose(x, w))``. ``conv_transpose_vjp`` gives
+    the gradients: ``dx`` is ``conv`` of ``dy``, and ``dw`` correlates ``dy`` with ``x``.
+
+    Parameters
+    ----------
+    dy : array
+        Upstream gradient, of the shape of the result (``conv_transpose_vjp`` only).
+    x : array, shape (N, *S, C_in), or (N, C_in, *S) for ``"channels_first"``
+        Real floating.
+    w : array, shape (*K, C_out / groups, C_in)
+        The kernel of the convolution that this transposes.
+    b : array, optional
+        Anything that reshapes to ``(C_out,)``.
+    stride, dilation : int or sequence of int
+        Those of the convolution.
+    padding : int, sequence of int, sequence of (int, int), "valid", "same" or "same_lower"
+        That of the convolution: cells cut from the result.
+    output_padding : int or sequence of int
+        Cells added at the end of each axis, with explicit padding only and less than the stride or
+        the dilation: a strided convolution maps several sizes to one, and this picks among them.
+    groups : int
+        Blocks of channels; divides ``C_in`` and ``C_out``.
+    flip_kernel : bool
+        Run the kernel backwards.
+    data_format : {"channels_last", "channels_first"}
+        Layout of ``x`` and of the result.
+    wrt : collection of {"x", "w", "b"}
+        The gradients wanted (``conv_transpose_vjp`` only).
+
+    Returns
+    -------
+    array, shape (N, *out, C_out) or (N, C_out, *out)
+        ``out = (n - 1) * stride - before - after + dilation * (k - 1) + output_padding + 1`` along
+        each axis, and ``n * stride`` for ``"same"`` and ``"same_lower"``. ``conv_transpose_vjp``
+        returns ``ConvGradients(dx, dw, db)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``conv``; and for an ``output_padding`` that is too large or comes with named padding.
+
+    Notes
+    -----
+    V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning",
+    arXiv:1603.07285: relationship 14.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 2.0]).reshape(1, 2, 1)
+    >>> w = np.asarray([1.0, 10.0, 100.0]).reshape(3, 1, 1)
+    >>> ac.conv_transpose(x, w, stride=2)[0, :, 0]
+    array([  1.,  10., 102.,  20., 200.])
+    """
+    xp = array_namespace("conv_transpose", x=x, w=w, b=b)
+    x, w, b = promoted("conv_transpose", xp, x=x, w=w, b=b)
+    window = check_transpose(
+        "conv_transpose", x, w, b, stride, padding, output_padding, dilation, groups, data_format
+    )
+    w = flipped(xp, w, flip_kernel)
+    y = engine.correlate_input_vjp(xp, to_last(xp, x, data_format), w, window, groups, b)
+    return from_last(xp, y, data_format)
+
+
+def conv_transpose_vjp(
+    dy: Array,
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    flip_kernel: bool = False,
+    data_format: str = "channels_last",
+    wrt: Collection[str] = ARGUMENTS,
+) -> ConvGradients:
+    op = "conv_transpose_vjp"
+    xp = array_namespace(op, dy=dy, x=x, w=w, b=b)
+    dy, x, w, b = promoted(op, xp, dy=dy, x=x, w=w, b=b)
+    check_wrt(op, wrt, ARGUMENTS)
+    window = check_transpose(
+        op, x, w, b, stride, padding, output_padding, dilation, groups, data_format
+    )
+    check_gradient(op, dy, result_shape(x.shape[0], window.size, w.shape[-2] * groups, data_format))
+    dy = to_last(xp, dy, data_format)
+    dx = dw = None
+    if "x" in wrt:
+        dx = engine.correlate(xp, dy, flipped(xp, w, flip_kernel), window, groups)
+        dx = from_last(xp, dx, data_format)
+    if "w" in wrt:
+        dw = engine.correlate_weight_vjp(xp, dy, to_last(xp, x, data_format), window, groups)
+        dw = flipped(xp, dw, flip_kernel)
+    db = bias_gradient(xp, dy, b) if b is not None and "b" in wrt else None
+    return ConvGradients(dx, dw, db)
+
+
+conv_transpose_vjp.__doc__ = conv_transpose.__doc__

@@ -1,0 +1,23 @@
+"""What convolution and its transpose share beside the engine: a kernel run backwards, and the bias's gradient."""
+
+from __future__ import annotations
+
+from arrayconv.namespace import Array, Namespace, accumulator, cast, traits
+from arrayconv.ops.layout import summed
+
+
+def flipped(xp: Namespace, w: Array, flip_kernel: bool) -> Array:
+    """The kernel, run backwards if ``flip_kernel``."""
+    return xp.flip(w, axis=tuple(range(w.ndim - 2))) if flip_kernel else w
+
+
+def bias_gradient(xp: Namespace, dy: Array, b: Array) -> Array:
+    """The sum of ``dy`` over images and positions, in the shape of ``b``."""
+    total = cast(xp, dy, accumulator(xp, dy.dtype))
+    at = traits(xp, dy)
+    if at.mutable and not at.accelerator:
+        for axis in reversed(range(dy.ndim - 1)):
+            total = summed(xp, total, axis)
+    else:
+        total = xp.sum(total, axis=tuple(range(dy.ndim - 1)))
+    return xp.reshape(cast(xp, total, dy.dtype), b.shape)
