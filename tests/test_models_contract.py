@@ -89,72 +89,75 @@ class Scale(models.Layer):
         super().__init__(**common)
         self.broken = broken or {}
 
-    def plan(self, *shapes):
-        return shapes[0], {
-            "s": models.WeightSpec(shapes[0], models.Ones()),
-            "seen": models.WeightSpec((), models.Zeros(), trainable=False),
+    def build(self, shape):
+        return {
+            "s": models.WeightSpec(shape, "ones"),
+            "seen": models.WeightSpec((), "zeros", trainable=False),
         }
 
-    def forward(self, w, *x, training=False, mask=None):
-        y = x[0] * w["s"]
-        right = y, {"seen": w["seen"] + 1} if training else {}
+    def forward(self, w, x, *, training):
+        y = x * w["s"]
+        right = (y, {"seen": w["seen"] + 1}) if training else y
         return self.broken.get("forward", lambda y: right)(y)
 
-    def backward(self, dy, w, *x, y, training=False, mask=None, need=True):
-        dx, ds = dy * w["s"] if need else None, (dy * x[0]).sum(0)
-        return self.broken.get("backward", lambda dx, ds: ((dx,), {"s": ds}))(dx, ds)
+    def backward(self, dy, w, x):
+        dx, ds = dy * w["s"], (dy * x).sum(0)
+        return self.broken.get("backward", lambda dx, ds: (dx, {"s": ds}))(dx, ds)
 
 
 MISTAKES = [
-    ({"forward": lambda y: y}, TypeError, r"forward must return \(y, updates\), .*got an array of"),
-    ({"forward": lambda y: (y, None)}, TypeError, "forward must return .*, got a tuple of 2"),
-    ({"forward": lambda y: (None, {})}, TypeError, "forward must return the output as an array"),
-    (
-        {"forward": lambda y: (y[:, :2], {})},
-        ValueError,
-        r"output in the shape \(8, 3\), got \(8, 2",
-    ),
-    ({"forward": lambda y: (y.sum(), {})}, ValueError, r"output in the shape \(8, 3\), got \(\)"),
-    ({"forward": lambda y: (y[:1], {})}, ValueError, r"output in the shape \(8, 3\), got \(1, 3\)"),
+    ({"forward": lambda y: (y, None)}, TypeError, "forward must return y, .*, got a tuple of 2"),
+    ({"forward": lambda y: (y, y)}, TypeError, r"forward must return y, or \(y, updates\)"),
+    ({"forward": lambda y: (y, {}, {})}, TypeError, "forward must return y, .*got a tuple of 3"),
+    ({"forward": lambda y: None}, TypeError, "forward must return the output as an array"),
+    ({"forward": lambda y: 1.0}, TypeError, "the output as an array, got a float"),
+    ({"forward": lambda y: y[:, :2]}, ValueError, r"output in the shape \(8, 3\), got \(8, 2"),
+    ({"forward": lambda y: y.sum()}, ValueError, r"output in the shape \(8, 3\), got \(\)"),
+    ({"forward": lambda y: y[:1]}, ValueError, r"output in the shape \(8, 3\), got \(1, 3\)"),
     ({"forward": lambda y: (y, {"sen": y})}, ValueError, r"new value of 'sen'.*weights \('seen'\)"),
     ({"forward": lambda y: (y, {"s": y[0]})}, ValueError, "new value of 's', and may return those"),
     ({"forward": lambda y: (y, {"seen": y})}, ValueError, r"new 'seen' in the shape \(\), got"),
-    ({"backward": lambda dx, ds: (dx, {"s": ds})}, TypeError, r"backward must return \(dxs, dws\)"),
-    ({"backward": lambda dx, ds: (dx,)}, TypeError, r"backward must return .*, got a tuple of 1"),
-    ({"backward": lambda dx, ds: ((dx, dx), {"s": ds})}, ValueError, "each of its 1 inputs, got 2"),
+    ({"backward": lambda dx, ds: dx}, TypeError, r"must return \(dx, dws\).*got an array of shape"),
+    ({"backward": lambda dx, ds: (dx,)}, TypeError, r"must return \(dx, dws\).*a tuple of 1"),
+    ({"backward": lambda dx, ds: (dx, ds)}, TypeError, r"must return \(dx, dws\).*a tuple of 2"),
     (
-        {"backward": lambda dx, ds: ((None,), {"s": ds})},
+        {"backward": lambda dx, ds: ((dx,), {"s": ds})},
+        TypeError,
+        "the gradient of its one input before the dict, got a tuple of 1",
+    ),
+    (
+        {"backward": lambda dx, ds: (None, {"s": ds})},
         TypeError,
         "backward must return the gradient of the input as an array, got None",
     ),
     (
-        {"backward": lambda dx, ds: ((ds,), {"s": ds})},
+        {"backward": lambda dx, ds: (ds, {"s": ds})},
         ValueError,
         r"the gradient of the input in the shape \(8, 3\), got \(3,\)",
     ),
-    ({"backward": lambda dx, ds: ((dx,), {})}, ValueError, "returned no gradient of 's', which wo"),
+    ({"backward": lambda dx, ds: (dx, {})}, ValueError, "returned no gradient of 's', which wo"),
     (
-        {"backward": lambda dx, ds: ((dx,), {"S": ds})},
+        {"backward": lambda dx, ds: (dx, {"S": ds})},
         ValueError,
         "returned a gradient of 'S', and the layer's weights are 's', 'seen'",
     ),
     (
-        {"backward": lambda dx, ds: ((dx,), {"s": dx})},
+        {"backward": lambda dx, ds: (dx, {"s": dx})},
         ValueError,
         r"the gradient of 's' in the shape \(3,\), got \(8, 3\)",
     ),
     (
-        {"backward": lambda dx, ds: ((dx,), {"s": ds.sum()})},
+        {"backward": lambda dx, ds: (dx, {"s": ds.sum()})},
         ValueError,
         r"the gradient of 's' in the shape \(3,\), got \(\)",
     ),
     (
-        {"backward": lambda dx, ds: ((dx,), {"s": None})},
+        {"backward": lambda dx, ds: (dx, {"s": None})},
         TypeError,
         "the gradient of 's' as an array, got None",
     ),
     (
-        {"backward": lambda dx, ds: ((dx,), {"s": 1.0})},
+        {"backward": lambda dx, ds: (dx, {"s": 1.0})},
         TypeError,
         "the gradient of 's' as an array, got a float",
     ),
@@ -195,7 +198,7 @@ def test_a_layer_that_keeps_its_contract_trains():
 
 
 def test_a_frozen_layer_needs_no_gradients_of_its_weights():
-    first, frozen = models.Dense(3), Scale({"backward": lambda dx, ds: ((dx,), {})})
+    first, frozen = models.Dense(3), Scale({"backward": lambda dx, ds: (dx, {})})
     frozen.trainable = False
     model = models.Sequential([models.Input((3,)), first, frozen])
     model.compile("sgd", "mse")

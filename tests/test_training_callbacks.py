@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from arrayconv import models
-from arrayconv.models.progress import Progress
+from arrayconv.models.training.progress import Progress
 
 X = np.linspace(-1, 1, 64)[:, None]
 Y = 2 * X + 1

@@ -97,9 +97,32 @@ class Batches:
 
     def __iter__(self) -> Iterator[Any]:
         number, self._passes = self._passes, self._passes + 1
+        return self.at(number)
+
+    def at(self, *stream: int) -> Iterator[Any]:
+        """The pass whose order follows from the seed and ``stream``, such as the number of the pass.
+
+        Parameters
+        ----------
+        *stream : int
+            At least 0 each.
+
+        Yields
+        ------
+        array or tuple
+            As iterating gives them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from arrayconv.data import Batches
+        >>> batches = Batches(np.arange(6), batch_size=6)
+        >>> bool((next(batches.at(3)) == next(batches.at(3))).all())
+        True
+        """
         order = None
         if self._shuffle:
-            order = np.random.default_rng([self._seed, number]).permutation(self._rows)
+            order = np.random.default_rng([self._seed, *stream]).permutation(self._rows)
         return self._batches(order)
 
     def _batches(self, order: NDArray[np.int64] | None) -> Iterator[Any]:

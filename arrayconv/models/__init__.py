@@ -1,38 +1,15 @@
 """Networks that train on the arrays of any library: layers, models, optimizers and what surrounds them."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from arrayconv.models import networks
-from arrayconv.models.activations import (
-    ELU,
-    GELU,
-    SELU,
-    Activation,
-    HardSigmoid,
-    HardSwish,
-    LeakyReLU,
-    PReLU,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
+from arrayconv.models import (
+    callbacks,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
 )
-from arrayconv.models.callbacks import (
-    Callback,
-    CSVLogger,
-    EarlyStopping,
-    LambdaCallback,
-    ModelCheckpoint,
-)
-from arrayconv.models.config import from_config
-from arrayconv.models.convolutions import Conv, ConvTranspose
-from arrayconv.models.depthwise import DepthwiseConv, SeparableConv
-from arrayconv.models.dropout import Dropout
-from arrayconv.models.history import History
+from arrayconv.models.callbacks import Callback, LambdaCallback
 from arrayconv.models.initializers import (
     Constant,
     GlorotNormal,
@@ -46,10 +23,36 @@ from arrayconv.models.initializers import (
     Zeros,
     set_seed,
 )
-from arrayconv.models.inputs import Input, InputLayer
-from arrayconv.models.keras_weights import load_keras_weights
-from arrayconv.models.layer import Layer, Node, WeightSpec
-from arrayconv.models.linear import Dense
+from arrayconv.models.layers import (
+    ELU,
+    GELU,
+    SELU,
+    Activation,
+    Add,
+    AveragePool,
+    BatchNormalization,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    HardSigmoid,
+    HardSwish,
+    Input,
+    InputLayer,
+    Layer,
+    LeakyReLU,
+    LogSoftmax,
+    MaxPool,
+    Node,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+    WeightSpec,
+)
 from arrayconv.models.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -58,7 +61,6 @@ from arrayconv.models.losses import (
     MeanSquaredError,
     SparseCategoricalCrossentropy,
 )
-from arrayconv.models.merging import Add, Concatenate
 from arrayconv.models.metrics import (
     Accuracy,
     BinaryAccuracy,
@@ -71,13 +73,8 @@ from arrayconv.models.metrics import (
     TopKCategoricalAccuracy,
 )
 from arrayconv.models.model import Model
-from arrayconv.models.normalizations import BatchNormalization, LayerNormalization
-from arrayconv.models.optimizer import Optimizer
-from arrayconv.models.optimizers import SGD, Adam, AdamW, RMSprop
-from arrayconv.models.picture import plot_model
-from arrayconv.models.pooling import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
-from arrayconv.models.reshaping import Flatten, UpSampling, ZeroPadding
-from arrayconv.models.schedules import (
+from arrayconv.models.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from arrayconv.models.optimizers.schedules import (
     CosineDecay,
     ExponentialDecay,
     LearningRateSchedule,
@@ -85,8 +82,7 @@ from arrayconv.models.schedules import (
     PolynomialDecay,
 )
 from arrayconv.models.sequential import Sequential
-from arrayconv.models.torch_weights import load_torch_weights
-from arrayconv.models.weights import load, load_weights, save
+from arrayconv.models.training.history import History
 
 __all__ = [
     "ELU",
@@ -102,23 +98,16 @@ __all__ = [
     "BatchNormalization",
     "BinaryAccuracy",
     "BinaryCrossentropy",
-    "CSVLogger",
     "Callback",
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
-    "Concatenate",
     "Constant",
     "Conv",
-    "ConvTranspose",
     "CosineDecay",
     "Dense",
-    "DepthwiseConv",
     "Dropout",
-    "EarlyStopping",
     "ExponentialDecay",
     "Flatten",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
     "GlorotNormal",
     "GlorotUniform",
     "HardSigmoid",
@@ -131,18 +120,17 @@ __all__ = [
     "InputLayer",
     "LambdaCallback",
     "Layer",
-    "LayerNormalization",
     "LeakyReLU",
     "LearningRateSchedule",
     "LecunNormal",
     "LecunUniform",
+    "LogSoftmax",
     "Loss",
     "MaxPool",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Metric",
     "Model",
-    "ModelCheckpoint",
     "Node",
     "Ones",
     "Optimizer",
@@ -153,7 +141,6 @@ __all__ = [
     "RMSprop",
     "ReLU",
     "Recall",
-    "SeparableConv",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -164,44 +151,14 @@ __all__ = [
     "SparseTopKCategoricalAccuracy",
     "Tanh",
     "TopKCategoricalAccuracy",
-    "UpSampling",
     "WeightSpec",
-    "ZeroPadding",
     "Zeros",
-    "from_config",
-    "load",
-    "load_keras_weights",
-    "load_torch_weights",
-    "load_weights",
-    "networks",
-    "plot_model",
-    "save",
+    "callbacks",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
     "set_seed",
 ]
-
-# Keras's names for what one class does here at every rank.
-_KERAS = {
-    "AveragePooling": "AveragePool",
-    "GlobalAveragePooling": "GlobalAveragePool",
-    "GlobalMaxPooling": "GlobalMaxPool",
-    "MaxPooling": "MaxPool",
-}
-
-
-# What Keras has elsewhere or under another name.
-_ELSEWHERE = {
-    "layers": "the layers are in arrayconv.models itself",
-    "load_model": "here it is load",
-    "save_model": "here it is save",
-}
-
-
-def __getattr__(name: str) -> Any:
-    stem = "".join(c for c in name.removesuffix("Transpose") if c not in "123").removesuffix("D")
-    stem = _KERAS.get(stem, stem) + ("Transpose" if name.endswith("Transpose") else "")
-    hint = _ELSEWHERE.get(name, "")
-    if stem in __all__:
-        hint = f"here it is {stem}, for 1-D to 3-D by the input's rank"
-    raise AttributeError(
-        f"module {__name__!r} has no attribute {name!r}" + (f"; {hint}" if hint else "")
-    )

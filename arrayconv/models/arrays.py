@@ -62,3 +62,8 @@ def same_place(values: Array, like: Array) -> bool:
         and values.dtype == like.dtype
         and (places_itself(like) or placement(values) == placement(like))
     )
+
+
+def drawn_beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Array:
+    """NumPy's random ``values`` beside ``like``: masks stay boolean, numbers get its dtype."""
+    return moved(values, like) if values.dtype.kind == "f" else beside(xp, values, like)

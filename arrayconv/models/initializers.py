@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from arrayconv.models.names import lookup
-from arrayconv.models.shapes import Shape, checked_count
+from arrayconv.models import checks
 
 Drawn = NDArray[np.float64]
 
@@ -44,7 +43,7 @@ def set_seed(seed: int) -> None:
     >>> bool((a.get_weights()[0] == b.get_weights()[0]).any())
     False
     """
-    _state["seed"] = checked_count("set_seed", "seed", seed, least=0)
+    _state["seed"] = checks.count("set_seed", "seed", seed, least=0)
 
 
 def current_seed() -> int:
@@ -65,14 +64,14 @@ class Initializer:
 
     def __init__(self, seed: int | None = None) -> None:
         if seed is not None:
-            seed = checked_count(type(self).__name__, "seed", seed, least=0)
+            seed = checks.count(type(self).__name__, "seed", seed, least=0)
         self.seed = seed
 
-    def draw(self, shape: Shape, rng: np.random.Generator) -> Drawn:
+    def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
         """Float64 values of ``shape``."""
         raise NotImplementedError
 
-    def __call__(self, shape: Shape, *stream: int) -> Drawn:
+    def __call__(self, shape: checks.Shape, *stream: int) -> Drawn:
         """The values of one weight; ``stream`` is where it stands, the layer's position and the weight's."""
         seed = current_seed() if self.seed is None else self.seed
         return self.draw(tuple(shape), np.random.default_rng((seed, *stream)))
@@ -95,14 +94,14 @@ class Zeros(Initializer):
     def __init__(self) -> None:
         super().__init__()
 
-    def draw(self, shape: Shape, rng: np.random.Generator) -> Drawn:
+    def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
         return np.zeros(shape)
 
 
 class Ones(Zeros):
     """All ones."""
 
-    def draw(self, shape: Shape, rng: np.random.Generator) -> Drawn:
+    def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
         return np.ones(shape)
 
 
@@ -120,7 +119,7 @@ class Constant(Initializer):
         super().__init__()
         self.value = float(value)
 
-    def draw(self, shape: Shape, rng: np.random.Generator) -> Drawn:
+    def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
         return np.full(shape, self.value)
 
 
@@ -131,7 +130,7 @@ class _Scaled(Initializer):
     fan: ClassVar[str] = "in"
     normal: ClassVar[bool] = False
 
-    def draw(self, shape: Shape, rng: np.random.Generator) -> Drawn:
+    def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
         fan_in, fan_out = fans(shape)
         fan = fan_in if self.fan == "in" else (fan_in + fan_out) / 2
         variance = self.gain / max(1.0, fan)
@@ -175,7 +174,7 @@ class LecunNormal(_Scaled):
     normal = True
 
 
-def fans(shape: Shape) -> tuple[int, int]:
+def fans(shape: checks.Shape) -> tuple[int, int]:
     """Inputs and outputs of one cell of a kernel ``(*K, in, out)``."""
     if len(shape) < 2:
         return (math.prod(shape),) * 2
@@ -183,7 +182,7 @@ def fans(shape: Shape) -> tuple[int, int]:
     return shape[-2] * window, shape[-1] * window
 
 
-def _cut_normal(shape: Shape, rng: np.random.Generator) -> Drawn:
+def _cut_normal(shape: checks.Shape, rng: np.random.Generator) -> Drawn:
     values = rng.standard_normal(shape)
     while (far := np.abs(values) > 2).any():
         values[far] = rng.standard_normal(int(far.sum()))
@@ -220,9 +219,9 @@ def initializer(label: str, argument: str, value: Any) -> Initializer:
         return value
     if isinstance(value, dict):
         arguments = dict(value)
-        kind = lookup(label, f"{argument}['class']", arguments.pop("class", None), _BY_NAME)
+        kind = checks.choice(label, f"{argument}['class']", arguments.pop("class", None), _BY_NAME)
         return kind(**arguments)
     if isinstance(value, str) and value in _BY_NAME:
         return _BY_NAME[value]()
-    found: Initializer = lookup(label, argument, value, _BY_SNAKE)()
+    found: Initializer = checks.choice(label, argument, value, _BY_SNAKE)()
     return found

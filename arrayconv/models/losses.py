@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import arrayconv as ac
-from arrayconv.models.names import lookup
+from arrayconv.models import checks
+from arrayconv.models.targets import aligned, class_numbers
 from arrayconv.namespace import Array, Namespace, array_namespace, cast, is_floating
 
 # Keras keeps probabilities this far from 0 and 1.
@@ -74,6 +75,34 @@ class Loss:
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({given})"
+
+
+class Pair(Loss):
+    """A loss given as a pair of functions, ``compile(loss=(f, f_vjp))``.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(y_true, y_pred)`` gives the loss of each sample, shape (N,).
+    f_vjp : callable
+        ``f_vjp(dy, y_true, y_pred)`` gives the gradient of ``y_pred`` for ``dy``, shape (N,).
+    name : str, optional
+        The function's own if not given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.models.losses import Pair
+    >>> half = Pair(lambda y, p: ((p - y) ** 2).sum(-1) / 2, lambda dy, y, p: dy[:, None] * (p - y), "half")
+    >>> float(half(np.zeros((2, 1)), np.ones((2, 1))))
+    0.5
+    """
+
+    def __init__(
+        self, f: Callable[..., Array], f_vjp: Callable[..., Array], name: str | None = None
+    ) -> None:
+        self.values, self.gradient = f, f_vjp  # type: ignore[method-assign]
+        self.name = str(getattr(f, "__name__", "pair")) if name is None else name  # type: ignore[misc]
 
 
 class MeanSquaredError(Loss):
@@ -280,41 +309,6 @@ class SparseCategoricalCrossentropy(_Classes):
         return xp.all(inside)
 
 
-def aligned(
-    label: str,
-    xp: Namespace,
-    y: Array,
-    y_pred: Array,
-    hint: Callable[[tuple[int, ...], tuple[int, ...]], str] = lambda shape, wanted: "",
-) -> Array:
-    """``y`` in the shape and dtype of ``y_pred``, or a ``ValueError`` that begins with ``label``."""
-    shape, wanted = tuple(y.shape), tuple(y_pred.shape)
-    if shape != wanted and (shape == (*wanted, 1) or (*shape, 1) == wanted):
-        y = xp.reshape(y, wanted)
-    if tuple(y.shape) != wanted:
-        raise ValueError(
-            f"{label}: y must have the shape of the model's output, {wanted}, got {shape}{hint(shape, wanted)}"
-        )
-    return cast(xp, y, y_pred.dtype)
-
-
-def class_numbers(label: str, xp: Namespace, y: Array, y_pred: Array, twin: str) -> Array:
-    """``y`` in the shape of ``y_pred`` without its axis of classes; ``twin`` is what takes one-hot labels.
-
-    Raises
-    ------
-    ValueError
-        Another shape; the message begins with ``label``.
-    """
-    shape, wanted = tuple(y.shape), tuple(y_pred.shape[:-1])
-    if shape not in (wanted, (*wanted, 1)):
-        hint = f"; for one-hot labels use {twin}" if shape == tuple(y_pred.shape) else ""
-        raise ValueError(
-            f"{label}: y must have the shape {wanted}, one class number per sample, got {shape}{hint}"
-        )
-    return xp.reshape(y, wanted)
-
-
 def _kept(p: Array) -> tuple[Array, Array]:
     """Probabilities away from 0 and 1, and a factor that is 0 where they were moved."""
     xp = array_namespace("crossentropy", p=p)
@@ -344,10 +338,12 @@ def loss(value: Any) -> Loss:
         return value
     if isinstance(value, type) and issubclass(value, Loss):
         return value()
+    if checks.is_pair(value):
+        return Pair(*value)
     if callable(value):
         raise TypeError(
-            f"compile: loss must be a name or a Loss with values and gradient, got {value!r}: nothing differentiates "
-            "a plain function here"
+            f"compile: loss must be a name, a Loss with values and gradient, or a pair (f, f_vjp), got {value!r}: "
+            "nothing differentiates a plain function here"
         )
     name = value.lower() if isinstance(value, str) else value
-    return lookup("compile", "loss", name, LOSSES)()
+    return checks.choice("compile", "loss", name, LOSSES)()

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from arrayconv.models.losses import LOSSES, Loss, aligned, class_numbers
-from arrayconv.models.names import lookup
+from arrayconv.models import checks
+from arrayconv.models.losses import LOSSES, Loss
+from arrayconv.models.targets import aligned, class_numbers
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, is_floating
 
 Ratio = tuple[Array, Array | int]
@@ -309,7 +310,7 @@ def metric(value: Any) -> Metric:
         return _OfFunction(value)
     name = value.lower() if isinstance(value, str) else value
     known: dict[str, Callable[..., Any]] = {**_BY_NAME, **LOSSES}
-    found = lookup("compile", "metrics", name, known)
+    found = checks.choice("compile", "metrics", name, known)
     return _OfLoss(found(), value) if name in LOSSES else found(value)
 
 

@@ -1,25 +1,21 @@
-"""A graph of layers with weights: what is called, saved and trained."""
+"""A network and how it is trained."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from arrayconv.models.arrays import beside, float_name, holds_arrays, moved, same_place
-from arrayconv.models.config import graph_config
-from arrayconv.models.graph import Graph, name_layers
-from arrayconv.models.inputs import InputLayer
-from arrayconv.models.layer import Layer, Node
-from arrayconv.models.shapes import Shape, checked_flag, checked_name, checked_shape
-from arrayconv.models.summary import table
-from arrayconv.models.training import Trainer
-from arrayconv.models.weights import load_weights, save
-from arrayconv.namespace import Array, array_namespace, cast, is_floating, is_real, placement
+from arrayconv.models import checks
+from arrayconv.models.callbacks import Hooks
+from arrayconv.models.network import Network
+from arrayconv.models.training import loop
+from arrayconv.models.training.data import Source, rows_of
+from arrayconv.models.training.given import check_targets, results, rows, source_for, validation_for
+from arrayconv.models.training.history import History
+from arrayconv.models.training.trainer import Trainer
 
 
-class Model(Trainer):
+class Model(Network):
     """A network with any number of inputs and outputs.
 
     The library, device and floating dtype are those of the data. `fit` moves the weights there, and so do the
@@ -32,6 +28,13 @@ class Model(Trainer):
     inputs, outputs : Node or sequence of Node
         What ``Input(...)`` and the layers called on it gave.
     name : str, optional
+
+    Attributes
+    ----------
+    history : History or None
+        Of the last `fit`, up to an error or an interruption.
+    stop_training : bool
+        Set it in a callback to stop after the epoch.
 
     Raises
     ------
@@ -59,340 +62,290 @@ class Model(Trainer):
     330
     """
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
-        self.name = "model" if name is None else checked_name("Model", name)
-        self._single_output = isinstance(outputs, Node)
-        self._set_graph(Graph(_nodes(inputs), _nodes(outputs), self.label))
-
-    def _set_graph(self, graph: Graph) -> None:
-        self._graph: Graph | None = graph
-        # inputs do not count, so that a Sequential with and without one draws the same weights
-        drawn = [layer for layer in graph.layers if not isinstance(layer, InputLayer)]
-        for position, layer in enumerate(drawn):
-            layer.draw(position)
+    history: History | None = None
+    stop_training: bool = False
+    _trainer: Trainer | None = None
 
     @property
-    def label(self) -> str:
-        """How errors call this model."""
-        return f"{type(self).__name__} {self.name!r}"
+    def optimizer(self) -> Any:
+        """What `compile` was given, or ``None``; its ``learning_rate`` may be assigned between two calls of `fit`."""
+        return None if self._trainer is None else self._trainer.optimizer
 
-    @property
-    def graph(self) -> Graph:
-        """The layers as a pure function."""
-        if self._graph is None:
-            raise ValueError(
-                f"{self.label}: has no input shape yet: start it with Input(shape=...) or give its first layer "
-                "input_shape=..., call build((28, 28, 1)), or call fit or the model on data"
-            )
-        return self._graph
-
-    @property
-    def built(self) -> bool:
-        """Whether the input shapes are known, and so the weights."""
-        return self._graph is not None
-
-    def build(self, input_shapes: Any) -> None:
-        """Check ``input_shapes`` against those the model was made with."""
-        shapes = as_shapes(self.label, input_shapes)
-        have = tuple(node.shape for node in self.graph.inputs)
-        if shapes != have:
-            raise ValueError(f"{self.label}: was built for inputs of shape {have}, got {shapes}")
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers, each once, in Keras's order."""
-        return list(self.graph.layers)
-
-    @property
-    def inputs(self) -> list[Node]:
-        """The nodes of the inputs."""
-        return list(self.graph.inputs)
-
-    @property
-    def outputs(self) -> list[Node]:
-        """The nodes of the outputs."""
-        return list(self.graph.outputs)
-
-    @property
-    def output(self) -> Any:
-        """The node, or the list of nodes, of the outputs."""
-        return self.outputs[0] if self._single_output else self.outputs
-
-    @property
-    def input(self) -> Any:
-        """The node, or the list of nodes, of the inputs."""
-        return self.inputs[0] if len(self.inputs) == 1 else self.inputs
-
-    def chain(self) -> list[Layer]:
-        """The layers one after the other, for a model that is such a chain.
-
-        Raises
-        ------
-        ValueError
-            If a layer has another number of inputs or readers than one.
-        """
-        nodes = [node for node in self.graph.nodes if node.inputs]
-        before = [*self.inputs, *nodes]
-        if any(node.inputs != (parent,) for node, parent in zip(nodes, before, strict=False)):
-            raise ValueError(
-                f"{self.label}: is no chain of layers; use Model(inputs, outputs) to put it into another model"
-            )
-        return [node.layer for node in nodes]
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of that name, or at that place in `layers`.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        layers, names = self.layers, self._names()
-        if index is not None and -len(layers) <= index < len(layers):
-            return layers[index]
-        for layer in layers:
-            if name is not None and names[layer] == name:
-                return layer
-        asked = repr(name) if index is None else f"with index {index}"
-        raise ValueError(
-            f"{self.label}: has no layer {asked}; it has {', '.join(names[layer] for layer in layers)}"
-        )
-
-    def _names(self) -> dict[Layer, str]:
-        """What the layers are called in this model."""
-        return self.graph.names if self.built else name_layers(self.label, self.layers)
-
-    @property
-    def weights(self) -> dict[str, Array]:
-        """Every weight by ``"layer/weight"``, in Keras's order; assign such a dict to replace them."""
-        return {
-            f"{self.graph.names[layer]}/{name}": w
-            for layer in self.graph.layers
-            for name, w in layer.weights.items()
-        }
-
-    @weights.setter
-    def weights(self, weights: Mapping[str, Array]) -> None:
-        wanted = set(self.graph.weight_names)
-        if set(weights) != wanted:
-            raise ValueError(
-                f"{self.label}: weights lacks {sorted(wanted - set(weights))} "
-                f"and should not have {sorted(set(weights) - wanted)}"
-            )
-        for layer in self.graph.layers:
-            own = self.graph.names[layer]
-            layer.weights = {name: weights[f"{own}/{name}"] for name in layer.specs}
-
-    @property
-    def trainable(self) -> tuple[str, ...]:
-        """The names of the weights that ``fit`` changes; assign a bool to free or freeze every layer."""
-        return self.graph.trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        for layer in self.layers:
-            layer.trainable = checked_flag(self.label, "trainable", value)
-
-    def get_weights(self) -> list[np.ndarray[Any, Any]]:
-        """All weights as NumPy arrays, in Keras's order."""
-        return [w for layer in self.graph.layers for w in layer.get_weights()]
-
-    def set_weights(self, weights: Any) -> None:
-        """Replace all weights by NumPy arrays in the order of `get_weights`.
-
-        Raises
-        ------
-        ValueError
-            Another number of arrays or another shape; the model is then unchanged.
-        """
-        values = list(weights)
-        names = self.graph.weight_names
-        if len(values) != len(names):
-            raise ValueError(
-                f"{self.label}: set_weights expects {len(names)} arrays ({', '.join(names)}), got {len(values)}"
-            )
-        new = []
-        for layer in self.graph.layers:
-            count = len(layer.specs)
-            new.append(layer.fitted(values[:count]))
-            values = values[count:]
-        for layer, fitted in zip(self.graph.layers, new, strict=True):
-            layer.weights = fitted
-
-    def count_params(self) -> int:
-        """The number of elements of all weights, trained or not."""
-        return self.graph.count_params()
-
-    def summary(self) -> None:
-        """Print a table of the layers, their output shapes and their numbers of parameters."""
-        print(table(self))
-
-    def config(self) -> dict[str, Any]:
-        """The layers and how they are joined, ready for JSON and for `from_config`."""
-        graph = graph_config(self.graph)
-        if self._single_output:
-            graph["outputs"] = graph["outputs"][0]
-        return {"class": "Model", "name": self.name, **graph}
-
-    def to(self, *, like: Array) -> Model:
-        """Move the weights to the library, device and floating dtype of the array ``like``.
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+    ) -> None:
+        """Choose how to train. A second call begins with a fresh optimizer and keeps the weights.
 
         Parameters
         ----------
-        like : array
-            Of any shape. An integer array keeps the floating dtype.
-
-        Returns
-        -------
-        Model
-            This model.
-        """
-        xp = array_namespace(self.label, like=like)
-        if not is_floating(xp, like.dtype):
-            like = xp.zeros((), dtype=getattr(xp, self._float(), xp.float32), **placement(like))
-        for layer in self.graph.layers:
-            if not layer.placed or not all(same_place(w, like) for w in layer.weights.values()):
-                layer.to(like)
-        return self
-
-    def _float(self) -> str:
-        for layer in self.graph.layers if self.built else ():
-            for w in layer.weights.values() if layer.placed else ():
-                return float_name(array_namespace(self.label, w=w), w.dtype)
-        return "float32"
-
-    def weights_beside(self, like: Array) -> dict[str, Array]:
-        """The weights in the library, on the device and in the floating dtype of ``like``; the model keeps its own."""
-        return {
-            f"{self.graph.names[layer]}/{name}": w
-            for layer in self.graph.layers
-            for name, w in layer.weights_beside(like).items()
-        }
-
-    def prepare(self, x: Any) -> tuple[Array, ...]:
-        """`as_inputs`, and the weights moved beside them."""
-        arrays = self.as_inputs(x)
-        self.to(like=arrays[0])
-        return arrays
-
-    def as_inputs(self, x: Any) -> tuple[Array, ...]:
-        """The inputs as a tuple in one floating dtype.
-
-        Parameters
-        ----------
-        x : array, sequence of array or dict of str to array
-            One array per input, or a dict by the inputs' names. Integer arrays are cast to the dtype
-            of the weights, float32 at first.
+        optimizer : str or Optimizer
+            ``"sgd"``, ``"rmsprop"``, ``"adam"``, ``"adamw"``, or one made with arguments.
+        loss : str, Loss or pair (f, f_vjp), or a list or dict of them by output
+            ``"mse"``, ``"mae"``, ``"binary_crossentropy"``, ``"categorical_crossentropy"``,
+            ``"sparse_categorical_crossentropy"``, or one made with arguments.
+        loss_weights : list or dict of float, optional
+            Of the outputs.
+        metrics : list of str, Metric or callable, or a list or dict of such lists by output
+            ``"accuracy"`` fits itself to the output; a function of ``(y_true, y_pred)`` is averaged.
 
         Raises
         ------
         TypeError
-            What is not an array; arrays of two libraries.
+            A loss that is a plain function.
         ValueError
-            Shapes that the model does not take.
+            No loss; an unknown name; lists or dicts that do not fit the outputs.
         """
-        arrays = self._arrays(x)
-        xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(arrays)})
-        floats = [a.dtype for a in arrays if is_floating(xp, a.dtype)]
-        dtype = xp.result_type(*floats) if floats else getattr(xp, self._float(), xp.float32)
-        for a in arrays:
-            if not is_real(xp, a.dtype) and not xp.isdtype(a.dtype, "bool"):
-                raise TypeError(
-                    f"{self.label}: the inputs must be real floating, integer or boolean, got {a.dtype}"
-                )
-        if not self.built:
-            self.build(tuple(tuple(a.shape[1:]) for a in arrays))
-        self.graph.check_inputs(arrays)
-        return tuple(cast(xp, a, dtype) for a in arrays)
+        if loss is None:
+            raise ValueError("compile: loss is missing; for example loss='mean_squared_error'")
+        # a model without a graph yet has one output
+        names = self.graph.output_names if self.built else ("output",)
+        self._trainer = Trainer(optimizer, loss, metrics, loss_weights, outputs=names)
 
-    def _arrays(self, x: Any) -> tuple[Array, ...]:
-        if isinstance(x, Mapping):
-            names = [self.graph.keys[node] for node in self.graph.inputs]
-            if set(x) != set(names):
-                raise ValueError(
-                    f"{self.label}: the inputs are called {', '.join(names)}, got {', '.join(map(str, x))}"
-                )
-            return tuple(x[name] for name in names)
-        if isinstance(x, list | tuple) and holds_arrays(tuple(x)):
-            return tuple(x)
-        return (x,)
+    def _compiled(self, op: str) -> Trainer:
+        if self._trainer is None:
+            raise ValueError(
+                f"{op}: {self.label} is not compiled yet; call compile(optimizer='adam', loss=..., "
+                "metrics=['accuracy']) first"
+            )
+        return self._trainer
 
-    def masks(self, rng: np.random.Generator, batch: int) -> dict[str, np.ndarray[Any, Any]]:
-        """Random masks for one batch in training, as NumPy arrays: for each dropout, True where a cell stays."""
-        return self.graph.draw_masks(rng, batch)
+    def _check(self, label: str, data: Source) -> None:
+        """Look at data that are all there, once, before anything is trained."""
+        if data.arrays is not None:
+            self._build_for(data.arrays.x)
+            check_targets(label, self.graph, self._compiled(label), data)
 
-    def __call__(self, x: Any, training: bool = False) -> Any:
-        """Compute the outputs, or on nodes: join this model's layers to another graph.
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+    ) -> History:
+        """Train.
+
+        The weights, and the optimizer's state, are those of the epochs done: an epoch that ends in an
+        error or in Ctrl-C leaves no trace.
 
         Parameters
         ----------
-        x : array, Node, or a list or dict of them
-            As `as_inputs` takes them.
-        training : bool
-            Whether batch normalization uses its batch and dropout drops.
+        x : array, list or dict of arrays, or iterable of batches
+            Shape (N, ...). A list or dict holds one array for each input. An iterable gives ``(x, y)`` or
+            ``(x, y, sample_weight)``, and a new pass each time it is iterated (`arrayconv.data.Batches`
+            does). Arrays choose the library, the device and the floating dtype.
+        y : array, or list or dict of arrays by output
+            Targets; with an iterable it brings its own. NumPy's are moved to where ``x`` is.
+        batch_size : int, optional
+            Of arrays, 32 if not given; the last batch may be smaller.
+        epochs : int
+            The number of the last epoch; ``initial_epoch``, counted from 0, is that of the first.
+        verbose : {"auto", 0, 1, 2}
+            0 is silent, 2 prints a line per epoch, 1 and "auto" show a bar besides, in a terminal or notebook.
+        callbacks : list of Callback, optional
+        validation_data : tuple (x, y) or (x, y, sample_weight), or iterable of batches, optional
+        shuffle : bool
+            Whether arrays get a new order in each epoch; it follows from `set_seed` alone.
+        class_weight : dict of int to float, optional
+            Factors of the loss by class, 1 for a class not in it.
+        sample_weight : array, shape (N,), optional
+            Factors of the loss.
+        initial_epoch : int
+        steps_per_epoch : int, optional
+            For an iterable without end: how many batches make an epoch.
+        validation_steps : int, optional
+            How many batches to validate with, from the first in every epoch; all if not given.
+        validation_batch_size : int, optional
+            Of arrays to validate with, ``batch_size`` if not given.
 
         Returns
         -------
-        array or Node, or a list of them for a model with a list of outputs
+        History
+
+        Raises
+        ------
+        FloatingPointError
+            A loss that is NaN or infinite: names the epoch, the batch and the first layer to blame.
+        TypeError
+            Data that is neither arrays nor iterable; arrays of two libraries.
+        ValueError
+            No `compile`; shapes that do not fit; labels out of range; no batches.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from arrayconv import models
+        >>> x = np.linspace(-1, 1, 64)[:, None]
+        >>> model = models.Sequential([models.Dense(1, input_shape=(1,))])
+        >>> model.compile(models.SGD(0.5), "mse")
+        >>> history = model.fit(x, 3 * x + 1, epochs=20, verbose=0)
+        >>> history.history["loss"][-1] < 1e-6
+        True
         """
-        given = tuple(x) if isinstance(x, list | tuple) else (x,)
-        if given and all(isinstance(item, Node) for item in given):
-            outputs = self._join(given)
-        else:
-            inputs = self.as_inputs(x)
-            masks = None
-            if training:
-                xp = array_namespace(self.label, x=inputs[0])
-                drawn = self.masks(np.random.default_rng(), inputs[0].shape[0])
-                masks = {key: beside(xp, mask, inputs[0]) for key, mask in drawn.items()}
-            outputs, _, updates = self.graph.forward(
-                self.weights_beside(inputs[0]), inputs, training=training, masks=masks, record=False
-            )
-            if updates:
-                own = self.weights
-                self.weights = own | {n: moved(value, own[n]) for n, value in updates.items()}
-        return outputs[0] if self._single_output else list(outputs)
-
-    def _join(self, given: tuple[Node, ...]) -> tuple[Node, ...]:
-        if not self.built:
-            self.build(tuple(node.shape for node in given))
-        graph = self.graph
-        if len(given) != len(graph.inputs):
-            raise ValueError(f"{self.label}: takes {len(graph.inputs)} inputs, got {len(given)}")
-        new = dict(zip(graph.inputs, given, strict=True))
-        for node in graph.nodes:
-            if node not in new:
-                parents = [new[parent] for parent in node.inputs]
-                new[node] = node.layer(parents if len(parents) > 1 else parents[0])
-        return tuple(new[node] for node in graph.outputs)
-
-    def save(self, path: Any) -> None:
-        """Write structure and weights to one safetensors file; see `arrayconv.models.save`."""
-        save(self, path)
-
-    def save_weights(self, path: Any) -> None:
-        """The same as `save`: the file holds the weights, and the structure beside them."""
-        self.save(path)
-
-    def load_weights(self, path: Any) -> None:
-        """Read weights from a file; see `arrayconv.models.load_weights`."""
-        load_weights(self, path)
-
-    def __repr__(self) -> str:
-        return f"<{self.label}>"
-
-
-def as_shapes(label: str, given: Any) -> tuple[Shape, ...]:
-    """One shape, or a sequence of them, as a tuple of shapes; Keras's leading ``None`` is dropped."""
-    several = isinstance(given, list | tuple) and all(isinstance(s, list | tuple) for s in given)
-    shapes = tuple(given) if several and given else (given,)
-    return tuple(
-        checked_shape(
-            label, s[1:] if isinstance(s, list | tuple) and s[:1] in ((None,), [None]) else s
+        trainer = self._compiled("fit")
+        epochs = checks.count("fit", "epochs", epochs, least=0)
+        first = checks.count("fit", "initial_epoch", initial_epoch, least=0)
+        hooks = Hooks("fit", callbacks, verbose, self)
+        data = source_for(
+            trainer,
+            "fit",
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            shuffle=checks.flag("fit", "shuffle", shuffle),
+            steps=checks.steps("fit", "steps_per_epoch", steps_per_epoch),
+            class_weight=class_weight,
         )
-        for s in shapes
-    )
+        validation = validation_for(trainer, validation_data, validation_batch_size or batch_size)
+        self._check("fit", data)
+        batch = data.arrays or data.first()
+        if batch is not None:
+            # the weights before the first epoch, which an error goes back to, are where the data are
+            self._build_for(batch.x)
+            self.graph.to(self.graph.as_inputs(rows(batch.x, 1))[0])
+        if validation is not None:
+            self._check("fit: validation_data", validation)
+        self.history, self.stop_training = History(), False
+        loop.fit(
+            self.graph,
+            trainer,
+            data,
+            validation,
+            hooks,
+            self.history,
+            first=first,
+            last=epochs,
+            validation_steps=checks.steps("fit", "validation_steps", validation_steps),
+            stop=lambda: self.stop_training,
+        )
+        return self.history
 
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        return_dict: bool = False,
+        steps: int | None = None,
+    ) -> Any:
+        """The loss and the metrics over data.
 
-def _nodes(given: Any) -> tuple[Any, ...]:
-    return tuple(given) if isinstance(given, list | tuple) else (given,)
+        Parameters
+        ----------
+        x, y, batch_size, verbose, sample_weight
+            As in `fit`.
+        return_dict : bool
+        steps : int, optional
+            How many batches to look at; all if not given.
+
+        Returns
+        -------
+        float, or list of float
+            The loss, followed by the metrics if there are some; a dict by name with ``return_dict``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from arrayconv import models
+        >>> model = models.Sequential([models.Dense(1, kernel_initializer="ones", input_shape=(2,))])
+        >>> model.compile("sgd", "mse", metrics=["mae"])
+        >>> model.evaluate(np.ones((4, 2)), np.zeros(4), verbose=0)
+        [4.0, 2.0]
+        """
+        trainer = self._compiled("evaluate")
+        hooks = Hooks("evaluate", None, verbose, self)
+        steps = checks.steps("evaluate", "steps", steps)
+        data = source_for(
+            trainer, "evaluate", x, y, sample_weight, batch_size=batch_size, steps=steps
+        )
+        self._check("evaluate", data)
+        hooks.progress.begin("evaluate", len(data) or None)
+        try:
+            logs = loop.evaluate(self.graph, trainer, data.epoch(), hooks)
+            hooks.progress.end(logs)
+        finally:
+            hooks.progress.close()
+        return results(logs, return_dict)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step of training on one batch.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight, return_dict
+            As in `fit` and `evaluate`; arrays.
+
+        Returns
+        -------
+        float, list of float or dict
+            The loss and the metrics before the step, as `evaluate` returns them.
+
+        Raises
+        ------
+        FloatingPointError, TypeError, ValueError
+            As in `fit`; the model is then unchanged.
+        """
+        trainer = self._compiled("train_on_batch")
+        size = rows_of("train_on_batch", x)
+        data = source_for(
+            trainer,
+            "train_on_batch",
+            x,
+            y,
+            sample_weight,
+            batch_size=size,
+            class_weight=class_weight,
+        )
+        self._check("train_on_batch", data)
+        logs, _ = loop.train_epoch(self.graph, trainer, data, None, label="train_on_batch")
+        return results(logs, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """The loss and the metrics of one batch, as `evaluate` returns them.
+
+        Parameters
+        ----------
+        x, y, sample_weight, return_dict
+            As in `evaluate`; arrays.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `fit`.
+        """
+        trainer = self._compiled("test_on_batch")
+        size = rows_of("test_on_batch", x)
+        data = source_for(trainer, "test_on_batch", x, y, sample_weight, batch_size=size)
+        self._check("test_on_batch", data)
+        logs = loop.evaluate(self.graph, trainer, data.epoch(), None, "test_on_batch")
+        return results(logs, return_dict)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from arrayconv.models.config import layer_config
-from arrayconv.models.graph import Graph, name_layers
-from arrayconv.models.inputs import InputLayer
-from arrayconv.models.layer import Layer, Node
-from arrayconv.models.model import Model, as_shapes
-from arrayconv.models.shapes import checked_name
+from arrayconv.models import checks
+from arrayconv.models.graph import Graph
+from arrayconv.models.layers.base import Layer, Node
+from arrayconv.models.layers.input import InputLayer
+from arrayconv.models.model import Model
+from arrayconv.models.topology import name_layers
 
 
 class Sequential(Model):
@@ -40,21 +40,12 @@ class Sequential(Model):
     >>> model.add(models.Activation("sigmoid"))
     >>> model(np.ones((2, 4))).shape
     (2, 1)
-    >>> model.summary()
-    Model: sequential
-    layer       kind        output shape  parameters
-    ------------------------------------------------
-    dense       Dense       (N, 3)                15
-    dense_1     Dense       (N, 1)                 4
-    activation  Activation  (N, 1)                 0
-    ------------------------------------------------
-    parameters: 19, trained: 19, not trained: 0
     """
 
     def __init__(
         self, layers: Iterable[Layer | Model | Node] | None = None, name: str | None = None
     ) -> None:
-        self.name = "sequential" if name is None else checked_name("Sequential", name)
+        self.name = "sequential" if name is None else checks.name("Sequential", name)
         self._single_output = True
         self._graph: Graph | None = None
         self._input: Node | None = None
@@ -115,7 +106,7 @@ class Sequential(Model):
         if self.built:
             super().build(input_shapes)
             return
-        shapes = as_shapes(self.label, input_shapes)
+        shapes = checks.shapes(self.label, input_shapes)
         if len(shapes) != 1:
             raise ValueError(f"{self.label}: takes one input, got {len(shapes)}")
         end = start = InputLayer(shapes[0]).node()
@@ -131,16 +122,3 @@ class Sequential(Model):
 
     def chain(self) -> list[Layer]:
         return self.layers
-
-    def config(self) -> dict[str, Any]:
-        names = self._names()
-        start = None
-        if self._input is not None:
-            layer = self._input.layer
-            start = layer_config(layer, names.get(layer, layer.name))
-        return {
-            "class": "Sequential",
-            "name": self.name,
-            "input": start,
-            "layers": [layer_config(layer, names[layer]) for layer in self._stack],
-        }

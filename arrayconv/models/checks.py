@@ -1,0 +1,130 @@
+"""Checks of what a user gave: each returns the value it accepts, and an error names the argument."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+Shape = tuple[int, ...]
+
+DATA_FORMATS = ("channels_last", "channels_first")
+
+
+def is_pair(value: Any) -> bool:
+    """Whether a value is ``(f, f_vjp)``, a function and its gradient."""
+    return isinstance(value, tuple) and len(value) == 2 and all(map(callable, value))
+
+
+def steps(label: str, argument: str, value: Any) -> int | None:
+    """A number of steps, or ``None`` for as many as there are."""
+    return None if value is None else count(label, argument, value)
+
+
+def count(label: str, argument: str, value: Any, least: int = 1) -> int:
+    """An int of at least ``least``, NumPy's included: ``Dense(y.max() + 1)``."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{label}: {argument} must be an int of at least {least}, got {value!r}")
+    if value < least:
+        raise ValueError(f"{label}: {argument} must be an int of at least {least}, got {value!r}")
+    return int(value)
+
+
+def number(label: str, argument: str, value: Any) -> float:
+    """A finite real number, NumPy's included, as a float."""
+    real = isinstance(value, int | float | np.integer | np.floating)
+    if not real or isinstance(value, bool):
+        raise TypeError(f"{label}: {argument} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{label}: {argument} must be a finite number, got {value!r}")
+    return float(value)
+
+
+def flag(label: str, argument: str, value: Any) -> bool:
+    """True or False, NumPy's included: the string ``"no"`` is true to Python."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{label}: {argument} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def choice(label: str, argument: str, value: Any, table: Mapping[str, T]) -> T:
+    """``table[value]``, or an error that lists what there is."""
+    if not isinstance(value, str) or value not in table:
+        raise ValueError(
+            f"{label}: {argument} must be one of {', '.join(sorted(table))}, got {value!r}"
+            f"{suggestion(value, table)}"
+        )
+    return table[value]
+
+
+def suggestion(value: Any, known: Iterable[str]) -> str:
+    """``"; did you mean 'strides'?"``, or nothing where nothing is close."""
+    close = difflib.get_close_matches(str(value), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def data_format(label: str, value: Any) -> str:
+    """One of the two data formats; ``None`` is channels_last."""
+    if value is None:
+        return "channels_last"
+    if value not in DATA_FORMATS:
+        raise ValueError(
+            f"{label}: data_format must be 'channels_last' or 'channels_first', got {value!r}"
+        )
+    return str(value)
+
+
+def as_tuple(value: Any) -> Any:
+    """Lists as tuples, and names in lower case, so that they hash and compare."""
+    if isinstance(value, list | tuple):
+        return tuple(as_tuple(item) for item in value)
+    return value.lower() if isinstance(value, str) else value
+
+
+def name(label: str, value: Any) -> str:
+    """A name that can stand before the ``/`` of a weight's."""
+    if not isinstance(value, str) or not value or "/" in value:
+        raise ValueError(f"{label}: name must be a string without '/', got {value!r}")
+    return value
+
+
+def shape(label: str, value: Any) -> Shape:
+    """A shape without the batch axis, as a tuple of positive ints."""
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1 for n in value
+    ):
+        raise ValueError(
+            f"{label}: a shape is a tuple of positive ints, without the batch axis, such as (28, 28, 1); got {value!r}"
+        )
+    return tuple(int(n) for n in value)
+
+
+def axis(label: str, value: Any, shape: Shape) -> int:
+    """An axis, which counts the batch as 0, as an int from 1 on."""
+    ndim = len(shape) + 1
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not -ndim < value < ndim or value == 0:
+        raise ValueError(
+            f"{label}: axis must lie in 1..{ndim - 1} or -{ndim - 1}..-1 for an input of shape "
+            f"{batched(shape)}, got {value!r}"
+        )
+    return int(value) % ndim
+
+
+def batched(shape: Shape) -> str:
+    """How a shape is shown with its batch axis: ``(N, 28, 28, 1)``."""
+    return f"({', '.join(['N', *map(str, shape)])})"
+
+
+def shapes(label: str, given: Any) -> tuple[Shape, ...]:
+    """One shape, or a sequence of them, as a tuple of shapes; Keras's leading ``None`` is dropped."""
+    several = isinstance(given, list | tuple) and all(isinstance(s, list | tuple) for s in given)
+    shapes = tuple(given) if several and given else (given,)
+    return tuple(
+        shape(label, s[1:] if isinstance(s, list | tuple) and s[:1] in ((None,), [None]) else s)
+        for s in shapes
+    )

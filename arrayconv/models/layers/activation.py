@@ -1,0 +1,307 @@
+"""Activations: layers without weights that keep the shape, alone or at the end of another layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import arrayconv as ac
+from arrayconv.models import checks
+from arrayconv.models.checks import Shape
+from arrayconv.models.initializers import initializer
+from arrayconv.models.layers.base import Layer, Weights, WeightSpec
+from arrayconv.namespace import Array, array_namespace
+
+
+class ReLU(Layer):
+    """`arrayconv.relu` as a layer."""
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.relu(x)
+
+    def backward(self, dy: Array, w: Weights, *, y: Array) -> Array:
+        # the sign of the output is that of the input
+        return ac.relu_vjp(dy, y)
+
+
+class LeakyReLU(Layer):
+    """`arrayconv.leaky_relu` as a layer.
+
+    Parameters
+    ----------
+    negative_slope : float
+        The factor of negative inputs; 0.3, as in Keras's layer.
+    """
+
+    def __init__(self, negative_slope: float = 0.3, **common: Any) -> None:
+        super().__init__(**common)
+        self.negative_slope = checks.number(self.label, "negative_slope", negative_slope)
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.leaky_relu(x, negative_slope=self.negative_slope)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return ac.leaky_relu_vjp(dy, x, negative_slope=self.negative_slope)
+
+
+class ELU(Layer):
+    """`arrayconv.elu` as a layer.
+
+    Parameters
+    ----------
+    alpha : float
+        Minus the limit for very negative inputs.
+    """
+
+    def __init__(self, alpha: float = 1.0, **common: Any) -> None:
+        super().__init__(**common)
+        self.alpha = checks.number(self.label, "alpha", alpha)
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.elu(x, alpha=self.alpha)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return ac.elu_vjp(dy, x, alpha=self.alpha)
+
+
+class SELU(Layer):
+    """`arrayconv.selu` as a layer."""
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.selu(x)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return ac.selu_vjp(dy, x)
+
+
+class GELU(Layer):
+    """`arrayconv.gelu` as a layer.
+
+    Parameters
+    ----------
+    approximate : bool
+        Whether to use the formula with tanh; exact by default, as Keras's activation.
+    """
+
+    def __init__(self, approximate: bool = False, **common: Any) -> None:
+        super().__init__(**common)
+        self.approximate = checks.flag(self.label, "approximate", approximate)
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.gelu(x, approximate=self.approximate)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return ac.gelu_vjp(dy, x, approximate=self.approximate)
+
+
+class SiLU(Layer):
+    """`arrayconv.silu` as a layer."""
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.silu(x)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return ac.silu_vjp(dy, x)
+
+
+class Softplus(Layer):
+    """`arrayconv.softplus` as a layer."""
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.softplus(x)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return ac.softplus_vjp(dy, x)
+
+
+class HardSigmoid(Layer):
+    """`arrayconv.hard_sigmoid` as a layer: ``x / 6 + 1 / 2`` between 0 and 1."""
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.hard_sigmoid(x)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return ac.hard_sigmoid_vjp(dy, x)
+
+
+class HardSwish(Layer):
+    """`arrayconv.hard_swish` as a layer."""
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.hard_swish(x)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return ac.hard_swish_vjp(dy, x)
+
+
+class Sigmoid(Layer):
+    """`arrayconv.sigmoid` as a layer."""
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.sigmoid(x)
+
+    def backward(self, dy: Array, w: Weights, *, y: Array) -> Array:
+        return ac.sigmoid_vjp(dy, y, y=y)
+
+
+class Tanh(Layer):
+    """`arrayconv.tanh` as a layer."""
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.tanh(x)
+
+    def backward(self, dy: Array, w: Weights, *, y: Array) -> Array:
+        return ac.tanh_vjp(dy, y, y=y)
+
+
+class Softmax(Layer):
+    """`arrayconv.softmax` as a layer.
+
+    Parameters
+    ----------
+    axis : int
+        The axis of the classes; axis 0 counts the samples.
+    """
+
+    def __init__(self, axis: int = -1, **common: Any) -> None:
+        super().__init__(**common)
+        self.axis = axis
+
+    def build(self, shape: Shape) -> dict[str, WeightSpec]:
+        checks.axis(self.label, self.axis, shape)
+        return {}
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.softmax(x, axis=self.axis)
+
+    def backward(self, dy: Array, w: Weights, *, y: Array) -> Array:
+        return ac.softmax_vjp(dy, y, axis=self.axis, y=y)
+
+
+class LogSoftmax(Layer):
+    """`arrayconv.log_softmax` over the last axis as a layer."""
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.log_softmax(x)
+
+    def backward(self, dy: Array, w: Weights, *, y: Array) -> Array:
+        return ac.log_softmax_vjp(dy, y, y=y)
+
+
+class PReLU(Layer):
+    """`arrayconv.prelu` as a layer, with a slope for each place of the input.
+
+    Parameters
+    ----------
+    alpha_initializer : str or Initializer
+        How the slopes start.
+    shared_axes : sequence of int, optional
+        Axes of the input, the first after the batch being 1, along which the slopes are equal:
+        ``[1, 2]`` gives an image one slope per channel.
+    """
+
+    def __init__(
+        self, alpha_initializer: Any = "zeros", shared_axes: Any = None, **common: Any
+    ) -> None:
+        super().__init__(**common)
+        self.alpha_initializer = initializer(self.label, "alpha_initializer", alpha_initializer)
+        self.shared_axes = None if shared_axes is None else tuple(shared_axes)
+
+    def build(self, shape: Shape) -> dict[str, WeightSpec]:
+        shared = {checks.axis(self.label, a, shape) for a in self.shared_axes or ()}
+        alpha = tuple(1 if i in shared else n for i, n in enumerate(shape, start=1))
+        return {"alpha": WeightSpec(alpha, self.alpha_initializer)}
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        # (*shape) -> (1, *shape), for libraries that promote no ranks
+        return ac.prelu(x, w["alpha"][None, ...])
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Any:
+        alpha = w["alpha"]
+        dx, dalpha = ac.prelu_vjp(dy, x, alpha[None, ...])
+        xp = array_namespace(self.label, alpha=alpha)
+        return dx, {"alpha": xp.reshape(dalpha, alpha.shape)}
+
+
+class Activation(Layer):
+    """An activation by its name.
+
+    Parameters
+    ----------
+    activation : str, Layer or pair of callables
+        ``"linear"`` or one of elu, gelu, hard_sigmoid, hard_silu or hard_swish, leaky_relu (with slope 0.2,
+        as Keras's function), log_softmax, relu, selu, sigmoid, silu or swish, softmax, softplus, tanh; a layer
+        without weights; or ``(f, f_vjp)`` with ``y = f(x)`` and ``dx = f_vjp(dy, x)``.
+
+    Raises
+    ------
+    ValueError
+        Another name.
+    """
+
+    def __init__(self, activation: Any, **common: Any) -> None:
+        super().__init__(**common)
+        self.activation = as_activation(self.label, activation)
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return x
+
+    def backward(self, dy: Array, w: Weights) -> Array:
+        return dy
+
+
+class _Pair(Layer):
+    """A function and its vjp as an activation."""
+
+    fields = ()
+
+    def __init__(self, f: Callable[..., Array], f_vjp: Callable[..., Array]) -> None:
+        # the label, which errors of the constructor use too, needs them
+        self.f, self.f_vjp = f, f_vjp
+        super().__init__()
+
+    @property
+    def label(self) -> str:
+        return f"activation {getattr(self.f, '__name__', self.f)!r}"
+
+    def config(self) -> dict[str, Any]:
+        raise TypeError(f"{self.label}: a pair of functions has no config; write it as a Layer")
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return self.f(x)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return self.f_vjp(dy, x)
+
+
+# What Keras's activations do under these names.
+_BY_NAME: Mapping[str, Callable[[], Layer | None]] = {
+    "elu": ELU,
+    "gelu": GELU,
+    "hard_sigmoid": HardSigmoid,
+    "hard_silu": HardSwish,
+    "hard_swish": HardSwish,
+    "leaky_relu": lambda: LeakyReLU(0.2),
+    "linear": lambda: None,
+    "log_softmax": LogSoftmax,
+    "relu": ReLU,
+    "selu": SELU,
+    "sigmoid": Sigmoid,
+    "silu": SiLU,
+    "softmax": Softmax,
+    "softplus": Softplus,
+    "swish": SiLU,
+    "tanh": Tanh,
+}
+
+
+def as_activation(label: str, value: Any) -> Layer | None:
+    """The layer that ``value`` stands for, a name, a layer or a pair ``(f, f_vjp)``; ``None`` if linear."""
+    if value is None or isinstance(value, Layer):
+        return value
+    if checks.is_pair(value):
+        return _Pair(*value)
+    found = checks.choice(label, "activation", value, _BY_NAME)()
+    if found is not None:
+        found.spelled = value
+    return found

@@ -1,0 +1,341 @@
+"""What a layer is: its weights, its two functions, and the nodes that calling it makes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from arrayconv.models import checks
+from arrayconv.models.arrays import drawn_beside, holds_arrays, moved
+from arrayconv.models.checks import Shape
+from arrayconv.models.layers.node import Node
+from arrayconv.models.layers.returned import checked_forward
+from arrayconv.models.layers.signature import Reads, arguments, named
+from arrayconv.models.layers.weights import Weighted, Weights, WeightSpec, looked_up
+from arrayconv.namespace import Array, array_namespace, is_floating
+
+__all__ = ["COMMON", "LAYERS", "Layer", "Node", "WeightSpec", "Weights"]
+
+# The arguments that every layer takes.
+COMMON = ("name", "trainable", "input_shape")
+# Every subclass of Layer by its name, so that a saved model finds the user's own layers too.
+LAYERS: dict[str, type[Layer]] = {}
+
+
+class Layer(Weighted):
+    """A layer: weights that `build` declares, `forward`, and its gradient `backward`, written by hand.
+
+    One of your own writes ``forward`` and ``backward``, `build` if it has weights and `output_shape` if that
+    is not the input's. It keeps the arguments of its constructor as attributes of their names, which `config`
+    reads. What else the two functions need they *name*, as arguments after ``*``; what they do not name is
+    neither kept nor computed:
+
+    ==============  ============  =====================================================================
+    ``training``    both          whether the pass trains; static under compilation
+    ``noise``       both          what `noise` drew, beside ``x``; ``None`` unless training
+    ``y``           ``backward``  the output of ``forward``
+    ``wrt``         ``backward``  which gradients are wanted, of ``"x"``, ``"w"`` and ``"b"``, as
+                                  `arrayconv.conv_vjp` takes it
+    ==============  ============  =====================================================================
+
+    ``backward`` is given the inputs ``x`` if its signature has them. Nothing is stored on the layer by either,
+    so that both are pure functions of their arguments.
+
+    Parameters
+    ----------
+    name : str, optional
+        Unique in a model and without ``/``; made from the class's name if not given.
+    trainable : bool
+        Whether ``fit`` changes the weights.
+    input_shape : sequence of int, optional
+        The shape of one input without the batch axis: lets a `Sequential` that starts with this layer
+        build at once.
+
+    Attributes
+    ----------
+    specs, weights, built
+        As `Weighted` keeps them.
+    nodes : list of Node
+        One for each call on nodes.
+    activation : Layer or None
+        A layer without weights that runs after this one, as a step of its own.
+
+    Raises
+    ------
+    TypeError
+        An argument that the layer does not have; when the class is made, a method that names what there is not.
+    ValueError
+        A name or an input shape that cannot be one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> class Scale(models.Layer):
+    ...     def build(self, shape):
+    ...         return {"s": models.WeightSpec((shape[-1],), "ones")}
+    ...     def forward(self, w, x):
+    ...         return x * w["s"]
+    ...     def backward(self, dy, w, x):
+    ...         return dy * w["s"], {"s": (dy * x).sum(0)}
+    >>> Scale()(np.ones((2, 3))).shape
+    (2, 3)
+    """
+
+    # How many inputs a call takes; None for a list of two and more.
+    arity: ClassVar[int | None] = 1
+    # How many spatial axes the input must have, for the classes that Keras names after it.
+    rank: ClassVar[int | None] = None
+    # The names of the constructor's arguments, each an attribute too; its signature tells them.
+    fields: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[Reads] = Reads(frozenset(), frozenset())
+    activation: Layer | None = None
+    # What a model's noise is drawn from instead of its own seed.
+    seed: int | None = None
+    # The name that `activation` was given as a string.
+    spelled: str = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        LAYERS[cls.__name__] = cls
+        cls.reads = Reads(
+            named(cls, "forward", 2, ("training", "noise")),
+            named(cls, "backward", 3, ("y", "training", "noise", "wrt")),
+        )
+        if "__init__" in vars(cls) and "fields" not in vars(cls):
+            cls.fields = arguments(cls, COMMON)
+
+    def __init__(self, **common: Any) -> None:
+        super().__init__()
+        self.name: str = ""
+        # whether the name was made up, so that a model with another layer of that name may call it otherwise
+        self.named_by_class = False
+        for key in common:
+            if key not in COMMON:
+                takes = (*self.fields, *COMMON)
+                raise TypeError(
+                    f"{type(self).__name__}: unknown argument {key!r}{checks.suggestion(key, takes)} "
+                    f"(it takes {', '.join(takes)})"
+                )
+        if common.get("name") is not None:
+            self.name = checks.name(type(self).__name__, common["name"])
+        self.trainable = checks.flag(self.label, "trainable", common.get("trainable", True))
+        shape = common.get("input_shape")
+        self.input_shape = None if shape is None else checks.shape(self.label, shape)
+        self.nodes: list[Node] = []
+
+    def build(self, *args: Any, **kwargs: Any) -> dict[str, WeightSpec]:
+        """``build(*shapes)``: the weights by name, for inputs of these shapes (no batch axes); ``{}`` if not written.
+
+        Raises
+        ------
+        ValueError
+            Shapes that the layer cannot take.
+        """
+        return {}
+
+    def output_shape(self, *args: Any, **kwargs: Any) -> Shape:
+        """``output_shape(*shapes)``: that of the output (no batch axes); the first input's if not written."""
+        shape: Shape = args[0]
+        return shape
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """``forward(w, *x)``: the output ``y``, or ``(y, {untrained weight: new value})``.
+
+        Parameters
+        ----------
+        w : dict of str to array
+            The layer's weights.
+        *x : array, shape (N, ...)
+            The inputs, of one library, device and floating dtype.
+        training, noise
+            Where they are named after ``*``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, *args: Any, **kwargs: Any) -> Any:
+        """``backward(dy, w, *x)``: ``dx``, or with weights ``(dx, {weight: gradient})``.
+
+        A layer of several inputs returns a tuple of as many ``dx``. ``None`` may stand for a gradient that
+        ``wrt`` leaves out, and for that of a weight that the layer does not have.
+
+        Parameters
+        ----------
+        dy : array
+            The gradient of the output.
+        w : dict of str to array
+            As in `forward`.
+        *x : array
+            Where the signature has them: the inputs, which are then kept from the forward pass.
+        y, training, noise, wrt
+            Where they are named after ``*``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def noise(self, rng: np.random.Generator, *shapes: Shape) -> np.ndarray[Any, Any] | None:
+        """What training draws for inputs of ``shapes`` (with the batch axis), or ``None`` for nothing.
+
+        Asked only of a layer whose ``forward`` names ``noise``.
+        """
+        return None
+
+    @property
+    def label(self) -> str:
+        """How errors call this layer."""
+        kind = type(self).__name__
+        return f"{kind} {self.name!r}" if self.name else kind
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, ready for JSON."""
+        config: dict[str, Any] = {"name": self.name} if self.name else {}
+        if not self.trainable:
+            config["trainable"] = False
+        if self.input_shape is not None:
+            config["input_shape"] = list(self.input_shape)
+        for field in self.fields:
+            if not hasattr(self, field):
+                raise AttributeError(
+                    f"{self.label}: config needs every argument of the constructor as an attribute, and there is "
+                    f"no {field!r}"
+                )
+            config[field] = _plain(getattr(self, field))
+        return config
+
+    def declare(self, *shapes: Shape) -> Shape:
+        """Check the inputs' shapes, take over what `build` says and return the output's shape (no batch axes).
+
+        A layer that is shared is built once per call; its weights must come out the same.
+
+        Raises
+        ------
+        TypeError
+            A weight that is no `WeightSpec`.
+        ValueError
+            Inputs that the layer cannot take, or that need other weights than it has.
+        """
+        self._check_inputs(shapes)
+        specs = {
+            name: looked_up(self.label, name, spec) for name, spec in self.build(*shapes).items()
+        }
+        have = {name: spec.shape for name, spec in self.specs.items()}
+        want = {name: spec.shape for name, spec in specs.items()}
+        if self.built and have != want:
+            raise ValueError(
+                f"{self.label}: was built with weights {have}, and an input of shape "
+                f"{', '.join(map(str, shapes))} needs {want}"
+            )
+        output = tuple(self.output_shape(*shapes))
+        if self.activation is not None and self.activation.declare(output) != output:
+            raise ValueError(f"{self.label}: activation must keep the shape of its input")
+        if self.activation is not None and self.activation.specs:
+            raise ValueError(
+                f"{self.label}: activation must be a layer without weights, got {self.activation.label}; "
+                "put it into the model as a layer of its own"
+            )
+        if not self.built:
+            self.specs, self.built = specs, True
+        return output
+
+    def _check_inputs(self, shapes: tuple[Shape, ...]) -> None:
+        if self.arity is None and len(shapes) < 2:
+            raise ValueError(
+                f"{self.label}: needs a list of two or more inputs, got {len(shapes)}; "
+                f"call it as {type(self).__name__}()([a, b])"
+            )
+        if self.arity is not None and len(shapes) != self.arity:
+            raise ValueError(f"{self.label}: takes {self.arity} input, got {len(shapes)}")
+        if self.rank is not None and len(shapes[0]) != self.rank + 1:
+            raise ValueError(
+                f"{self.label}: expects an input of {self.rank} spatial axes and channels, got "
+                f"{checks.batched(shapes[0])}"
+            )
+
+    def __call__(self, x: Any, training: bool = False) -> Any:
+        """Join nodes to a graph, or compute at once on arrays.
+
+        Parameters
+        ----------
+        x : Node, array, or list of them
+        training : bool
+            For arrays: as in ``fit``, or as in ``predict``.
+
+        Returns
+        -------
+        Node or array
+        """
+        given = tuple(x) if isinstance(x, list | tuple) else (x,)
+        if holds_arrays(given):
+            return self._compute(given, training)
+        for item in given:
+            if not isinstance(item, Node):
+                shown = f"the {item.label} itself" if isinstance(item, Layer) else repr(item)
+                raise TypeError(
+                    f"{self.label}: must be called on an array or on what another layer or Input gave, got {shown}"
+                )
+        node = Node(self, given, self.declare(*(item.shape for item in given)))
+        self.nodes.append(node)
+        return node
+
+    def _compute(self, x: tuple[Array, ...], training: bool) -> Array:
+        xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(x)})
+        shape = self.declare(*(tuple(a.shape[1:]) for a in x))
+        self.draw(0)
+        like = next((a for a in x if is_floating(xp, a.dtype)), None)
+        if like is None:
+            like = xp.astype(x[0][:0, ...], xp.float32)
+        x = tuple(xp.astype(a, like.dtype) for a in x)
+        y, updates = self._run(self.weights_beside(like), x, shape, training)
+        kept = {name: moved(value, self.weights[name]) for name, value in updates.items()}
+        self.weights = {**self.weights, **kept}
+        return y if self.activation is None else self.activation._run({}, (y,), shape, training)[0]
+
+    def _run(
+        self, w: Weights, x: tuple[Array, ...], shape: Shape, training: bool
+    ) -> tuple[Array, dict[str, Array]]:
+        given: dict[str, Any] = {}
+        if "training" in self.reads.forward:
+            given["training"] = training
+        if "noise" in self.reads.forward:
+            drawn = self.noise(np.random.default_rng(), *(tuple(a.shape) for a in x))
+            xp = array_namespace(self.label, x=x[0])
+            given["noise"] = None
+            if training and drawn is not None:
+                given["noise"] = drawn_beside(xp, drawn, x[0])
+        return checked_forward(self, self.forward(w, *x, **given), x[0].shape[0], shape)
+
+    @property
+    def input(self) -> Any:
+        """The node, or the list of nodes, that the layer was called on."""
+        inputs = self._node("input").inputs
+        return inputs[0] if len(inputs) == 1 else list(inputs)
+
+    @property
+    def output(self) -> Node:
+        """The node that calling the layer made."""
+        return self._node("output")
+
+    def _node(self, what: str) -> Node:
+        if len(self.nodes) != 1:
+            raise ValueError(
+                f"{self.label}: has one {what} for each of its calls, and it was called {len(self.nodes)} times"
+            )
+        return self.nodes[0]
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
+        return f"{type(self).__name__}({given})"
+
+
+LAYERS["Layer"] = Layer
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Layer):
+        # an activation given by its name goes back to it
+        return value.spelled or {"class": type(value).__name__, **value.config()}
+    if hasattr(value, "config"):
+        value = value.config()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value

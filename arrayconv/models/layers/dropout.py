@@ -1,0 +1,53 @@
+"""Dropout as a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import arrayconv as ac
+from arrayconv.models import checks
+from arrayconv.models.checks import Shape
+from arrayconv.models.layers.base import Layer, Weights
+from arrayconv.namespace import Array
+
+
+class Dropout(Layer):
+    """In training each cell is 0 with probability ``rate``, and the others are scaled by ``1 / (1 - rate)``.
+
+    Parameters
+    ----------
+    rate : float
+        In [0, 1).
+    seed : int, optional
+        Of what is dropped, instead of the one of `set_seed`.
+
+    Raises
+    ------
+    TypeError
+        A rate that is no number.
+    ValueError
+        A rate out of range.
+
+    Notes
+    -----
+    N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **common: Any) -> None:
+        super().__init__(**common)
+        self.rate = checks.number(self.label, "rate", rate)
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"{self.label}: rate must lie in [0, 1), got {rate!r}")
+        self.seed = None if seed is None else checks.count(self.label, "seed", seed, least=0)
+
+    def noise(self, rng: np.random.Generator, *shapes: Shape) -> np.ndarray[Any, Any] | None:
+        return rng.random(shapes[0]) >= self.rate if self.rate else None
+
+    def forward(self, w: Weights, x: Array, *, noise: Array | None) -> Array:
+        return x if noise is None else ac.dropout(x, noise, rate=self.rate)
+
+    def backward(self, dy: Array, w: Weights, *, noise: Array | None) -> Array:
+        # the derivative does not depend on the input, so dy lends its shape
+        return dy if noise is None else ac.dropout_vjp(dy, dy, noise, rate=self.rate)[0]

@@ -1,0 +1,61 @@
+"""Where data enters a graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from arrayconv.models import checks
+from arrayconv.models.checks import Shape
+from arrayconv.models.layers.base import Layer, Node
+
+
+class InputLayer(Layer):
+    """The layer behind `Input`: it has a shape and computes nothing.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    """
+
+    def __init__(self, shape: Any, **common: Any) -> None:
+        super().__init__(**common)
+        self.shape: Shape = checks.shape("Input", shape)
+
+    @property
+    def label(self) -> str:
+        return f"Input {self.name!r}" if self.name else "Input"
+
+    def node(self) -> Node:
+        """The one node of this layer."""
+        if not self.nodes:
+            self.built = True
+            self.nodes.append(Node(self, (), self.shape))
+        return self.nodes[0]
+
+
+def Input(shape: Any, name: str | None = None) -> Node:
+    """A place where data enters a model.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        One sample's shape, without the batch axis.
+    name : str, optional
+        The key for inputs given as a dict.
+
+    Returns
+    -------
+    Node
+
+    Raises
+    ------
+    ValueError
+        If ``shape`` is not a sequence of positive ints.
+
+    Examples
+    --------
+    >>> from arrayconv import models
+    >>> models.Input(shape=(28, 28, 1))
+    Node(Input, shape=(N, 28, 28, 1))
+    """
+    return InputLayer(shape, name=name).node()

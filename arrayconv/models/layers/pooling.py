@@ -1,0 +1,122 @@
+"""Pools as layers: 1-D to 3-D by the input's rank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import arrayconv as ac
+from arrayconv.models import checks
+from arrayconv.models.checks import Shape
+from arrayconv.models.layers.base import Layer, Weights
+from arrayconv.models.layers.geometry import join, pooled, split
+from arrayconv.namespace import Array
+
+
+class MaxPool(Layer):
+    """The largest cell of every window: `arrayconv.max_pool`.
+
+    Parameters
+    ----------
+    pool_size : int or sequence of int
+        Cells of the window, one or one per spatial axis.
+    strides : int or sequence of int, optional
+        Step between windows; the window itself if not given.
+    padding : {"valid", "same"}, or what `arrayconv.max_pool` takes
+    data_format : {"channels_last", "channels_first"}
+
+    Raises
+    ------
+    ValueError
+        Once the input's shape is known: a window that does not fit it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models_old as models
+    >>> models.MaxPool(2)(np.ones((4, 12, 12, 3))).shape
+    (4, 6, 6, 3)
+    """
+
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: Any = "valid",
+        data_format: str | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.pool_size, self.strides = checks.as_tuple(pool_size), checks.as_tuple(strides)
+        self.padding = checks.as_tuple(padding)
+        self.data_format = checks.data_format(self.label, data_format)
+        self.geometry = {
+            "window": self.pool_size,
+            "stride": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
+        }
+
+    def output_shape(self, shape: Shape) -> Shape:
+        size, channels = split(self, shape)
+        return join(self, pooled(self, size), channels)
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.max_pool(x, **self.geometry)
+
+    def backward(self, dy: Array, w: Weights, x: Array, *, y: Array) -> Array:
+        return ac.max_pool_vjp(dy, x, y=y, **self.geometry)
+
+
+class AveragePool(Layer):
+    """The mean of every window, cells of the padding not counting: `arrayconv.avg_pool`.
+
+    Parameters
+    ----------
+    pool_size : int or sequence of int
+        Cells of the window, one or one per spatial axis.
+    strides : int or sequence of int, optional
+        Step between windows; the window itself if not given.
+    padding : {"valid", "same"}, or what `arrayconv.avg_pool` takes
+    data_format : {"channels_last", "channels_first"}
+
+    Raises
+    ------
+    ValueError
+        Once the input's shape is known: a window that does not fit it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models_old as models
+    >>> models.AveragePool((2, 3), padding="same")(np.ones((4, 12, 11, 3))).shape
+    (4, 6, 4, 3)
+    """
+
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: Any = "valid",
+        data_format: str | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.pool_size, self.strides = checks.as_tuple(pool_size), checks.as_tuple(strides)
+        self.padding = checks.as_tuple(padding)
+        self.data_format = checks.data_format(self.label, data_format)
+        self.geometry = {
+            "window": self.pool_size,
+            "stride": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
+        }
+
+    def output_shape(self, shape: Shape) -> Shape:
+        size, channels = split(self, shape)
+        return join(self, pooled(self, size), channels)
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.avg_pool(x, **self.geometry)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return ac.avg_pool_vjp(dy, x, **self.geometry)

@@ -1,0 +1,134 @@
+"""What `forward` and `backward` returned, put into words where it is not what it must be.
+
+A graph compares shapes itself and comes here with what did not match: a mistake, which raises, or lengths
+that a lazy library does not know yet, which pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from arrayconv.models.checks import Shape
+from arrayconv.namespace import Array
+
+
+def checked_forward(
+    layer: Any, returned: Any, batch: int, shape: Shape
+) -> tuple[Array, dict[str, Array]]:
+    """``(y, updates)`` from ``y`` or ``(y, updates)``.
+
+    Raises
+    ------
+    TypeError
+        Something else, or a value that is no array.
+    ValueError
+        Another shape, or an update of what is not one of the layer's untrained weights.
+    """
+    y = returned
+    updates: dict[str, Array] = {}
+    if isinstance(returned, tuple):
+        if len(returned) != 2 or not isinstance(returned[1], dict):
+            raise TypeError(
+                f"{layer.label}: forward must return y, or (y, updates) with a dict of new values of untrained "
+                f"weights, got {_described(returned)}"
+            )
+        y, updates = returned
+    _check_shape(layer, "forward", "the output", y, (batch, *shape))
+    for name, value in updates.items():
+        spec = layer.specs.get(name)
+        if spec is None or spec.trainable:
+            untrained = _names(n for n, s in layer.specs.items() if not s.trainable)
+            raise ValueError(
+                f"{layer.label}: forward returned a new value of {name!r}, and may return those of its untrained "
+                f"weights ({untrained})"
+            )
+        _check_shape(layer, "forward", f"the new {name!r}", value, spec.shape)
+    return y, updates
+
+
+def split_backward(layer: Any, returned: Any, inputs: int) -> tuple[Sequence[Any], dict[str, Any]]:
+    """The gradients of the inputs, one each, and those of the weights by name.
+
+    Raises
+    ------
+    TypeError
+        Something else than ``dx`` without weights and ``(dx, {weight: gradient})`` with them.
+    ValueError
+        Another number of gradients than inputs.
+    """
+    dws: dict[str, Any] = {}
+    if layer.specs:
+        pair = isinstance(returned, tuple) and len(returned) == 2
+        if not pair or not isinstance(returned[1], dict):
+            raise TypeError(
+                f"{layer.label}: backward must return (dx, dws) with a dict of the gradients of its weights "
+                f"({_names(layer.specs)}), got {_described(returned)}"
+            )
+        returned, dws = returned
+    if inputs == 1:
+        if isinstance(returned, tuple):
+            raise TypeError(
+                f"{layer.label}: backward must return the gradient of its one input"
+                + (" before the dict" if layer.specs else ", as it has no weights")
+                + f", got {_described(returned)}"
+            )
+        return (returned,), dws
+    if not isinstance(returned, tuple) or len(returned) != inputs:
+        raise ValueError(
+            f"{layer.label}: backward must return a tuple of one gradient for each of its {inputs} inputs, got "
+            f"{_described(returned)}"
+        )
+    return returned, dws
+
+
+def check_input_gradient(layer: Any, dx: Any, wanted: tuple[int, ...], number: int | None) -> None:
+    """Raise unless ``dx`` is an array of the shape ``wanted``; ``number`` is the input's, where there are several."""
+    what = "the gradient of the input" + ("" if number is None else f" {number}")
+    _check_shape(layer, "backward", what, dx, wanted)
+
+
+def check_weight_gradients(layer: Any, dws: dict[str, Any], trained: frozenset[str]) -> None:
+    """Raise unless ``dws`` has a gradient of the right shape of each of ``trained``, and none of what is no weight."""
+    for name, dw in dws.items():
+        if name not in layer.specs and dw is not None:
+            raise ValueError(
+                f"{layer.label}: backward returned a gradient of {name!r}, and the layer's weights are "
+                f"{_names(layer.specs)}"
+            )
+        if name in trained:
+            what = f"the gradient of {name!r}"
+            _check_shape(layer, "backward", what, dw, layer.specs[name].shape)
+    for name in layer.specs:
+        if name in trained and name not in dws:
+            raise ValueError(
+                f"{layer.label}: backward returned no gradient of {name!r}, which would never be trained; declare it "
+                "as WeightSpec(shape, initializer, trainable=False) if that is meant"
+            )
+
+
+def _check_shape(layer: Any, method: str, what: str, value: Any, wanted: tuple[int, ...]) -> None:
+    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        raise TypeError(
+            f"{layer.label}: {method} must return {what} as an array, got {_described(value)}"
+        )
+    shape = tuple(value.shape)
+    # a length that is not known before it is computed is NaN, which equals nothing
+    if len(shape) != len(wanted) or any(
+        n != m and n == n and m == m for n, m in zip(shape, wanted, strict=True)
+    ):
+        raise ValueError(
+            f"{layer.label}: {method} must return {what} in the shape {wanted}, got {shape}"
+        )
+
+
+def _names(names: Any) -> str:
+    return ", ".join(map(repr, names)) or "none"
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
+    if hasattr(value, "shape"):
+        return f"an array of shape {tuple(value.shape)}"
+    return "None" if value is None else f"a {type(value).__name__}"

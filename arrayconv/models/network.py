@@ -1,0 +1,320 @@
+"""A graph of layers with a name, that can be called on arrays and on nodes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from arrayconv.models import checks
+from arrayconv.models.arrays import drawn_beside, moved
+from arrayconv.models.callbacks import Hooks
+from arrayconv.models.graph import Graph
+from arrayconv.models.layers.base import Layer, Node
+from arrayconv.models.topology import name_layers
+from arrayconv.models.training import loop
+from arrayconv.models.training.data import inputs_alone
+from arrayconv.namespace import Array, array_namespace
+
+
+class Network:
+    """A graph of layers that has a name and can be called: all of a `Model` but its training.
+
+    Parameters
+    ----------
+    inputs, outputs, name
+        As `Model` takes them.
+    """
+
+    _graph: Graph | None = None
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+        self.name = "model" if name is None else checks.name(type(self).__name__, name)
+        self._single_output = isinstance(outputs, Node)
+        self._set_graph(Graph(_nodes(inputs), _nodes(outputs), self.label))
+
+    def _set_graph(self, graph: Graph) -> None:
+        self._graph = graph
+        graph.draw()
+
+    @property
+    def label(self) -> str:
+        """How errors call this model."""
+        return f"{type(self).__name__} {self.name!r}"
+
+    @property
+    def graph(self) -> Graph:
+        """The layers joined, with their names and weights."""
+        if self._graph is None:
+            raise ValueError(
+                f"{self.label}: has no input shape yet: start it with Input(shape=...) or give its first layer "
+                "input_shape=..., call build((28, 28, 1)), or call fit or the model on data"
+            )
+        return self._graph
+
+    @property
+    def built(self) -> bool:
+        """Whether the input shapes are known, and so the weights."""
+        return self._graph is not None
+
+    def build(self, input_shapes: Any) -> None:
+        """Check ``input_shapes`` against those the model was made with."""
+        shapes = checks.shapes(self.label, input_shapes)
+        have = tuple(node.shape for node in self.graph.inputs)
+        if shapes != have:
+            raise ValueError(f"{self.label}: was built for inputs of shape {have}, got {shapes}")
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, each once, in Keras's order."""
+        return list(self.graph.layers)
+
+    @property
+    def inputs(self) -> list[Node]:
+        """The nodes of the inputs."""
+        return list(self.graph.inputs)
+
+    @property
+    def outputs(self) -> list[Node]:
+        """The nodes of the outputs."""
+        return list(self.graph.outputs)
+
+    @property
+    def output(self) -> Any:
+        """The node, or the list of nodes, of the outputs."""
+        return self.outputs[0] if self._single_output else self.outputs
+
+    @property
+    def input(self) -> Any:
+        """The node, or the list of nodes, of the inputs."""
+        return self.inputs[0] if len(self.inputs) == 1 else self.inputs
+
+    def chain(self) -> list[Layer]:
+        """The layers one after the other, for a model that is such a chain.
+
+        Raises
+        ------
+        ValueError
+            If a layer has another number of inputs or readers than one.
+        """
+        nodes = [node for node in self.graph.nodes if node.inputs]
+        before = [*self.inputs, *nodes]
+        if any(node.inputs != (parent,) for node, parent in zip(nodes, before, strict=False)):
+            raise ValueError(
+                f"{self.label}: is no chain of layers; use Model(inputs, outputs) to put it into another model"
+            )
+        return [node.layer for node in nodes]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name, or at that place in `layers`.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        layers, names = self.layers, self._names()
+        if index is not None and -len(layers) <= index < len(layers):
+            return layers[index]
+        for layer in layers:
+            if name is not None and names[layer] == name:
+                return layer
+        asked = repr(name) if index is None else f"with index {index}"
+        raise ValueError(
+            f"{self.label}: has no layer {asked}; it has {', '.join(names[layer] for layer in layers)}"
+        )
+
+    def _names(self) -> dict[Layer, str]:
+        """What the layers are called in this model."""
+        return self.graph.names if self.built else name_layers(self.label, self.layers)
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """Every weight by ``"layer/weight"``, in Keras's order; assign such a dict to replace them."""
+        own = self.graph.weights
+        return {f"{layer}/{name}": own[layer][name] for layer, name in self.graph.weight_names}
+
+    @weights.setter
+    def weights(self, weights: Mapping[str, Array]) -> None:
+        nested: dict[str, dict[str, Array]] = {}
+        for full, value in weights.items():
+            layer, _, name = full.rpartition("/")
+            nested.setdefault(layer, {})[name] = value
+        self.graph.weights = nested
+
+    @property
+    def trainable(self) -> tuple[str, ...]:
+        """The names of the weights that ``fit`` changes; assign a bool to free or freeze every layer."""
+        return tuple(f"{layer}/{name}" for layer, name in self.graph.trainable)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.layers:
+            layer.trainable = checks.flag(self.label, "trainable", value)
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """All weights as NumPy arrays, in Keras's order."""
+        return [w for layer in self.graph.layers for w in layer.get_weights()]
+
+    def set_weights(self, weights: Any) -> None:
+        """Replace all weights by NumPy arrays in the order of `get_weights`.
+
+        Raises
+        ------
+        ValueError
+            Another number of arrays or another shape; the model is then unchanged.
+        """
+        values = list(weights)
+        names = [f"{layer}/{name}" for layer, name in self.graph.weight_names]
+        if len(values) != len(names):
+            raise ValueError(
+                f"{self.label}: set_weights expects {len(names)} arrays ({', '.join(names)}), got {len(values)}"
+            )
+        new = []
+        for layer in self.graph.layers:
+            count = len(layer.specs)
+            new.append(layer.fitted(values[:count]))
+            values = values[count:]
+        for layer, fitted in zip(self.graph.layers, new, strict=True):
+            layer.weights = fitted
+
+    def count_params(self) -> int:
+        """The number of elements of all weights, trained or not."""
+        return self.graph.count_params()
+
+    def to(self, *, like: Array) -> Self:
+        """Move the weights to the library, device and floating dtype of the array ``like``.
+
+        Parameters
+        ----------
+        like : array
+            Of any shape. An integer array keeps the floating dtype.
+
+        Returns
+        -------
+        Network
+            This model.
+        """
+        self.graph.to(like)
+        return self
+
+    def __call__(self, x: Any, training: bool = False) -> Any:
+        """Compute the outputs, or on nodes: join this model's layers to another graph.
+
+        Parameters
+        ----------
+        x : array, Node, or a list or dict of them
+            As `Graph.as_inputs` takes them.
+        training : bool
+            Whether batch normalization uses its batch and dropout drops.
+
+        Returns
+        -------
+        array or Node, or a list of them for a model with a list of outputs
+        """
+        given = tuple(x) if isinstance(x, list | tuple) else (x,)
+        if given and all(isinstance(item, Node) for item in given):
+            outputs = self._join(given)
+        else:
+            self._build_for(x)
+            inputs = self.graph.as_inputs(x)
+            outputs = self._compute(inputs, training)
+        return outputs[0] if self._single_output else list(outputs)
+
+    def _compute(self, inputs: tuple[Array, ...], training: bool) -> tuple[Array, ...]:
+        graph, program = self.graph, self.graph.program
+        noise = None
+        if training:
+            xp = array_namespace(self.label, x=inputs[0])
+            drawn = program.noise(inputs[0].shape[0])
+            noise = {at: drawn_beside(xp, values, inputs[0]) for at, values in drawn.items()}
+        outputs, _, updates = program.forward(
+            graph.beside(inputs[0]), inputs, training=training, noise=noise, record=False
+        )
+        if updates:
+            own = graph.weights
+            new = {
+                layer: {name: moved(value, own[layer][name]) for name, value in values.items()}
+                for layer, values in updates.items()
+            }
+            graph.weights = {layer: {**own[layer], **new.get(layer, {})} for layer in own}
+        return outputs
+
+    def _build_for(self, x: Any) -> None:
+        if not self.built:
+            arrays = tuple(x.values()) if isinstance(x, Mapping) else x
+            arrays = arrays if isinstance(arrays, list | tuple) else (arrays,)
+            array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(arrays)})
+            self.build(tuple(tuple(a.shape[1:]) for a in arrays))
+
+    def _join(self, given: tuple[Node, ...]) -> tuple[Node, ...]:
+        if not self.built:
+            self.build(tuple(node.shape for node in given))
+        graph = self.graph
+        if len(given) != len(graph.inputs):
+            raise ValueError(f"{self.label}: takes {len(graph.inputs)} inputs, got {len(given)}")
+        new = dict(zip(graph.inputs, given, strict=True))
+        for node in graph.nodes:
+            if node not in new:
+                parents = [new[parent] for parent in node.inputs]
+                new[node] = node.layer(parents if len(parents) > 1 else parents[0])
+        return tuple(new[node] for node in graph.outputs)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = 0,
+        steps: int | None = None,
+    ) -> Any:
+        """The outputs, batch by batch, in the library of ``x``.
+
+        Parameters
+        ----------
+        x : array, list or dict of arrays, or iterable of batches
+            Batches may be ``(x, y)``: ``y`` is not looked at.
+        batch_size : int, optional
+            Of arrays, 32 if not given.
+        verbose : {"auto", 0, 1, 2}
+        steps : int, optional
+            How many batches to take; all if not given.
+
+        Returns
+        -------
+        array, or list of arrays for a model with a list of outputs
+
+        Raises
+        ------
+        TypeError, ValueError
+            Data that does not fit the model, or no batches.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from arrayconv import models
+        >>> model = models.Sequential([models.Dense(1, kernel_initializer="ones", input_shape=(2,))])
+        >>> model.predict(np.asarray([[1.0, 2.0], [3.0, 4.0]]))
+        array([[3.],
+               [7.]])
+        """
+        steps = checks.steps("predict", "steps", steps)
+        hooks = Hooks("predict", None, verbose, self)
+        hooks.progress.begin("predict", None)
+        count = len(self.graph.inputs) if self.built else 1
+        batches = inputs_alone("predict", x, count, batch_size)
+        if not self.built:
+            started = list(itertools.islice(batches, 1))
+            self._build_for(*started)
+            batches = itertools.chain(started, batches)
+        whole = loop.predict(self.graph, itertools.islice(batches, steps), hooks)
+        hooks.progress.end({})
+        return whole[0] if self._single_output else whole
+
+    def __repr__(self) -> str:
+        return f"<{self.label}>"
+
+
+def _nodes(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, list | tuple) else (given,)

@@ -1,0 +1,329 @@
+"""A graph as a pure function of weights and inputs: all the Python of a batch is here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from arrayconv.models.checks import Shape
+from arrayconv.models.initializers import current_seed
+from arrayconv.models.layers.base import Layer, Node
+from arrayconv.models.layers.returned import (
+    check_input_gradient,
+    check_weight_gradients,
+    checked_forward,
+    split_backward,
+)
+from arrayconv.models.regularizers import Regularizer
+from arrayconv.namespace import Array, array_namespace
+
+# By layer, then by weight: a layer's dict is handed on, never copied or searched.
+GraphWeights = Mapping[str, Mapping[str, Array]]
+# (layer, weight)
+Key = tuple[str, str]
+
+
+class Step(NamedTuple):
+    """One layer, or its activation, at one node: which values it reads and makes, and what training asks of it."""
+
+    layer: Layer
+    # of the layer's weights; empty for an activation
+    name: str
+    sources: tuple[int, ...]
+    target: int
+    # of the output and of the inputs, without the batch axis
+    shape: Shape
+    shapes: tuple[Shape, ...]
+    wrt: tuple[str, ...]
+    # the weights that are trained
+    trained: frozenset[str]
+    # for each input, whether a weight that is trained lies before it
+    wanted: tuple[bool, ...]
+
+    @property
+    def active(self) -> bool:
+        """Whether a backward pass comes here."""
+        return bool(self.trained) or any(self.wanted)
+
+
+class Tape:
+    """What a backward pass will read, in order; `Program.backward` empties it.
+
+    Attributes
+    ----------
+    records : list of (Step, inputs, dict)
+        The inputs are ``()`` for a layer whose ``backward`` does not read them; the dict holds what it names.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[tuple[Step, Sequence[Array], dict[str, Any]]] = []
+        self.used = False
+
+
+class Program:
+    """A graph for one set of frozen layers, as a pure function.
+
+    It is made by `Graph.program` and looks nothing up in layers or nodes while it runs but the two functions
+    of each layer. What a layer returned is compared with what it must be in place; only what does not match
+    is handed to `layers.returned`.
+
+    Parameters
+    ----------
+    label : str
+    inputs, outputs, nodes : sequence of Node
+    names : dict of Layer to str
+
+    Attributes
+    ----------
+    steps : tuple of Step
+    trainable : tuple of (layer, weight)
+        The keys of the gradients.
+    regularizers : dict of (layer, weight) to Regularizer
+        Of the trained weights that have one.
+    compiled : dict
+        Compiled predictions by library.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        inputs: Sequence[Node],
+        outputs: Sequence[Node],
+        nodes: Sequence[Node],
+        names: Mapping[Layer, str],
+    ) -> None:
+        self.label = label
+        index = {node: i for i, node in enumerate(nodes)}
+        self.steps = _steps([n for n in nodes if n not in inputs], index, names)
+        self._starts = tuple(index[node] for node in inputs)
+        self._ends = tuple(index[node] for node in outputs)
+        self._readers = [0] * max([len(index), *(step.target + 1 for step in self.steps)])
+        for value in (*self._ends, *(s for step in self.steps for s in step.sources)):
+            self._readers[value] += 1
+        self.compiled: dict[Any, Callable[..., Any]] = {}
+        self._active = frozenset(step.target for step in self.steps if step.active)
+        specs = {
+            (names[layer], name): spec
+            for layer in dict.fromkeys(node.layer for node in nodes)
+            if layer.trainable
+            for name, spec in layer.specs.items()
+            if spec.trainable
+        }
+        self.trainable: tuple[Key, ...] = tuple(specs)
+        self.regularizers: dict[Key, Regularizer] = {
+            key: spec.regularizer
+            for key, spec in specs.items()
+            if isinstance(spec.regularizer, Regularizer)
+        }
+
+    def noise(self, batch: int, step: int | None = None) -> dict[int, np.ndarray[Any, Any]]:
+        """What training draws for a batch of so many samples, as NumPy arrays by the place in the graph.
+
+        Parameters
+        ----------
+        batch : int
+        step : int, optional
+            The number of the step of training, which with the seed decides what is drawn; without it every
+            call draws anew.
+        """
+        found: dict[int, np.ndarray[Any, Any]] = {}
+        shared: np.random.Generator | None = None
+        for at in self.steps:
+            if "noise" not in at.layer.reads.forward:
+                continue
+            if step is not None and at.layer.seed is not None:
+                rng = np.random.default_rng((at.layer.seed, step))
+            else:
+                if shared is None:
+                    shared = np.random.default_rng(
+                        None if step is None else (current_seed(), 1, step)
+                    )
+                rng = shared
+            drawn = at.layer.noise(rng, *((batch, *shape) for shape in at.shapes))
+            if drawn is not None:
+                found[at.target] = drawn
+        return found
+
+    def forward(
+        self,
+        weights: GraphWeights,
+        inputs: Sequence[Array],
+        *,
+        training: bool = False,
+        noise: Mapping[int, Array] | None = None,
+        record: bool | None = None,
+    ) -> tuple[tuple[Array, ...], Tape, dict[str, dict[str, Array]]]:
+        """The outputs, a tape for `backward`, and new values of the weights that are not trained.
+
+        Parameters
+        ----------
+        weights : mapping of str to mapping of str to array
+            By layer, then by weight.
+        inputs : sequence of array
+            One per input, as `Graph.as_inputs` gives them.
+        training : bool
+            Whether batch normalization uses its batch and dropout drops.
+        noise : mapping of int to array, optional
+            As `noise` draws it, beside the inputs; without it nothing is dropped.
+        record : bool, optional
+            Whether to keep what `backward` needs; as ``training`` if not given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A layer that returned what it must not: it is named.
+        """
+        record = training if record is None else record
+        tape = Tape()
+        updates: dict[str, dict[str, Array]] = {}
+        values = dict(zip(self._starts, inputs, strict=True))
+        left = list(self._readers)
+        batch = inputs[0].shape[0]
+        for step in self.steps:
+            layer, sources = step.layer, step.sources
+            x: Sequence[Array] = (
+                (values[sources[0]],) if len(sources) == 1 else [values[s] for s in sources]
+            )
+            given: dict[str, Any] = {}
+            names = layer.reads.forward
+            if names:
+                if "training" in names:
+                    given["training"] = training
+                if "noise" in names:
+                    given["noise"] = noise.get(step.target) if training and noise else None
+            w = weights[step.name] if step.name else {}
+            if step.name in updates:
+                # a layer that occurs twice goes on from its first update
+                w = {**w, **updates[step.name]}
+            y = layer.forward(w, *x, **given)
+            if type(y) is tuple or getattr(y, "shape", None) != (batch, *step.shape):
+                y, new = checked_forward(layer, y, batch, step.shape)
+                if new:
+                    updates[step.name] = {**updates.get(step.name, {}), **new}
+            values[step.target] = y
+            if record and step.target in self._active:
+                names = layer.reads.backward
+                kept: dict[str, Any] = {}
+                if names:
+                    if "y" in names:
+                        kept["y"] = y
+                    if "wrt" in names:
+                        kept["wrt"] = step.wrt
+                    if "training" in names:
+                        kept["training"] = training
+                    if "noise" in names:
+                        kept["noise"] = noise.get(step.target) if training and noise else None
+                tape.records.append((step, x if "x" in names else (), kept))
+            for source in sources:
+                left[source] -= 1
+                if not left[source]:
+                    del values[source]
+            del x, y
+        return tuple([values[end] for end in self._ends]), tape, updates
+
+    def backward(
+        self, dys: Sequence[Array | None], weights: GraphWeights, tape: Tape
+    ) -> dict[Key, Array]:
+        """The gradient of every trainable weight, by ``(layer, weight)``.
+
+        Parameters
+        ----------
+        dys : sequence of array
+            The gradient of each output; ``None`` for an output that counts for nothing.
+        weights : mapping of str to mapping of str to array
+            Those of the forward pass.
+        tape : Tape
+            From `forward` with ``record``; it is emptied from its end, so that each value is freed as soon as
+            it has been used.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A tape that is used up or was not recorded, gradients that do not fit the outputs, or a layer that
+            returned what it must not: it is named.
+        """
+        if tape.used or (not tape.records and self._active):
+            raise ValueError(
+                f"{self.label}: the tape is empty: a tape serves one backward pass, and forward records "
+                "one under training=True or record=True"
+            )
+        if len(dys) != len(self._ends):
+            raise ValueError(
+                f"{self.label}: has {len(self._ends)} outputs, got {len(dys)} gradients"
+            )
+        tape.used = True
+        upstream: dict[int, Array] = {}
+        for end, dy in zip(self._ends, dys, strict=True):
+            if dy is not None:
+                upstream[end] = upstream[end] + dy if end in upstream else dy
+        gradients: dict[Key, Array] = {}
+        while tape.records:
+            step, x, given = tape.records.pop()
+            dy = upstream.pop(step.target, None)
+            if dy is None:
+                continue
+            layer, batch = step.layer, dy.shape[0]
+            w = weights[step.name] if step.name else {}
+            returned = layer.backward(dy, w, *x, **given)
+            several = len(step.sources) > 1
+            dxs: Any = returned
+            dws: Any = None if layer.specs else {}
+            if dws is None and type(returned) is tuple and len(returned) == 2:
+                dxs, dws = returned
+            if type(dws) is not dict or (type(dxs) is tuple) != several:
+                dxs, dws = split_backward(layer, returned, len(step.sources))
+            elif not several:
+                dxs = (dxs,)
+            elif len(dxs) != len(step.sources):
+                split_backward(layer, returned, len(step.sources))
+            del x, dy, given, returned
+            for name in step.trained:
+                dw = dws.get(name)
+                if getattr(dw, "shape", None) != w[name].shape:
+                    check_weight_gradients(layer, dws, step.trained)
+                key = step.name, name
+                gradients[key] = gradients[key] + dw if key in gradients else dw
+            for i, source in enumerate(step.sources):
+                if step.wanted[i]:
+                    dx = dxs[i]
+                    if getattr(dx, "shape", None) != (batch, *step.shapes[i]):
+                        number = i if len(dxs) > 1 else None
+                        check_input_gradient(layer, dx, (batch, *step.shapes[i]), number)
+                    upstream[source] = upstream[source] + dx if source in upstream else dx
+            del dxs, dws
+        if len(gradients) < len(self.trainable):
+            for layer_name, name in self.trainable:
+                if (layer_name, name) not in gradients:
+                    same = weights[layer_name][name]
+                    zeros = array_namespace("backward", weights=same).zeros_like(same)
+                    gradients[layer_name, name] = zeros
+        return gradients
+
+
+def _steps(
+    nodes: Sequence[Node], index: Mapping[Node, int], names: Mapping[Layer, str]
+) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    active: set[int] = set()
+    extra = len(index)
+
+    def add(layer: Layer, name: str, sources: tuple[int, ...], target: int, node: Node) -> None:
+        specs = layer.specs if name and layer.trainable else {}
+        trained = frozenset(n for n, spec in specs.items() if spec.trainable)
+        wanted = tuple(source in active for source in sources)
+        wrt = (("x",) if any(wanted) else ()) + (("w", "b") if trained else ())
+        shapes = tuple(parent.shape for parent in node.inputs) if name else (node.shape,)
+        steps.append(Step(layer, name, sources, target, node.shape, shapes, wrt, trained, wanted))
+        if steps[-1].active:
+            active.add(target)
+
+    for node in nodes:
+        sources, target = tuple(index[parent] for parent in node.inputs), index[node]
+        then = node.layer.activation
+        add(node.layer, names[node.layer], sources, target if then is None else extra, node)
+        if then is not None:
+            add(then, "", (extra,), target, node)
+            extra += 1
+    return tuple(steps)

@@ -1,0 +1,101 @@
+"""Regularizers: what a large weight adds to the loss, and the gradient of that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from arrayconv.models import checks
+from arrayconv.namespace import Array, Namespace
+
+
+class Regularizer:
+    """A penalty on one weight; one of your own gives ``value``, ``gradient`` and ``config``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.models.regularizers import L2
+    >>> w = np.asarray([1.0, -2.0])
+    >>> float(L2(0.5).value(np, w)), L2(0.5).gradient(np, w).tolist()
+    (2.5, [1.0, -2.0])
+    """
+
+    def value(self, xp: Namespace, w: Array) -> Array:
+        """What ``w`` adds to the loss, shape ()."""
+        raise NotImplementedError(f"{type(self).__name__} must define value")
+
+    def gradient(self, xp: Namespace, w: Array) -> Array:
+        """The gradient of `value`, of the shape and dtype of ``w``."""
+        raise NotImplementedError(f"{type(self).__name__} must define gradient")
+
+    def config(self) -> dict[str, Any]:
+        """The class and its arguments, ready for JSON."""
+        return {"class": type(self).__name__, **vars(self)}
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({given})"
+
+
+class L1L2(Regularizer):
+    """``l1 * sum(abs(w)) + l2 * sum(w ** 2)``.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        At least 0.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        for argument, given in (("l1", l1), ("l2", l2)):
+            value = checks.number(type(self).__name__, argument, given)
+            if value < 0:
+                raise ValueError(
+                    f"{type(self).__name__}: {argument} must be at least 0, got {given!r}"
+                )
+        self.l1, self.l2 = float(l1), float(l2)
+
+    def value(self, xp: Namespace, w: Array) -> Array:
+        return self.l1 * xp.sum(xp.abs(w)) + self.l2 * xp.sum(w * w)
+
+    def gradient(self, xp: Namespace, w: Array) -> Array:
+        return self.l1 * xp.sign(w) + 2 * self.l2 * w
+
+
+class L1(L1L2):
+    """``l1 * sum(abs(w))``."""
+
+    def __init__(self, l1: float = 0.01) -> None:
+        super().__init__(l1=l1)
+
+    def config(self) -> dict[str, Any]:
+        return {"class": "L1", "l1": self.l1}
+
+
+class L2(L1L2):
+    """``l2 * sum(w ** 2)``."""
+
+    def __init__(self, l2: float = 0.01) -> None:
+        super().__init__(l2=l2)
+
+    def config(self) -> dict[str, Any]:
+        return {"class": "L2", "l2": self.l2}
+
+
+_BY_NAME: dict[str, type[Regularizer]] = {
+    **{kind.__name__: kind for kind in (L1, L2, L1L2)},
+    "l1": L1,
+    "l2": L2,
+    "l1_l2": L1L2,
+}
+
+
+def regularizer(label: str, argument: str, value: Any) -> Regularizer | None:
+    """The regularizer that ``value``, a name, a config or a `Regularizer`, stands for."""
+    if value is None or isinstance(value, Regularizer):
+        return value
+    if isinstance(value, dict):
+        arguments = dict(value)
+        kind = checks.choice(label, f"{argument}['class']", arguments.pop("class", None), _BY_NAME)
+        return kind(**arguments)
+    return checks.choice(label, argument, value, _BY_NAME)()

@@ -1,0 +1,338 @@
+"""From what a user passes, arrays or an iterable of batches, to batches of inputs, targets and weights."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from arrayconv.data.batches import Batches
+from arrayconv.models.arrays import beside, moved
+from arrayconv.namespace import Array, Namespace, array_namespace, library, to_numpy
+
+
+class Batch(NamedTuple):
+    """The inputs as `Graph.as_inputs` takes them, the targets in the outputs' order, the samples' weights."""
+
+    x: Any
+    y: tuple[Array, ...]
+    weight: Array | None
+
+
+class Source:
+    """The batches of an epoch, each time it is iterated.
+
+    Parameters
+    ----------
+    label : str
+        How errors call the method that was given the data.
+    outputs : sequence of str
+        The names of the model's outputs.
+    x, y, sample_weight
+        As `Model.fit` takes them.
+    batch_size, shuffle, seed
+        For arrays.
+    steps : int, optional
+        How many batches of an iterable make an epoch.
+    class_weight : mapping of int to float, optional
+    """
+
+    def __init__(
+        self,
+        label: str,
+        outputs: Sequence[str],
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        steps: int | None = None,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> None:
+        self.label, self._outputs = label, tuple(outputs)
+        self._class_weight = None if class_weight is None else _factors(label, class_weight)
+        self._batches: Any
+        self._names: tuple[str, ...] | None = None
+        self._iterator: Iterator[Any] | None = None
+        self._begun: Iterator[Any] | None = None
+        self._own, self._weighted = True, False
+        # the arrays themselves, where all are known before the first batch
+        self.arrays: Batch | None = None
+        self._names, parts = inputs_of(x)
+        if parts is None:
+            self._take_iterable(x, y, sample_weight, batch_size, steps)
+            return
+        if y is None:
+            raise ValueError(
+                f"{label}: y is missing: x and y are two arguments; only an iterable of batches (x, y) brings its own y"
+            )
+        inputs = [_array(part) for part in parts]
+        targets = [_beside(part, inputs[0]) for part in self._targets(y)]
+        weights = [] if sample_weight is None else [_beside(sample_weight, inputs[0])]
+        self._check_rows(inputs, targets, weights)
+        size = 32 if batch_size is None else batch_size
+        self._batches = Batches(
+            tuple(inputs), (*targets, *weights), batch_size=size, shuffle=shuffle, seed=seed
+        )
+        self._weighted = bool(weights)
+        self._steps = steps
+        if all(_in_memory(part) for part in (*inputs, *targets)):
+            self.arrays = self._batch((tuple(inputs), (*targets, *weights)))
+
+    def _take_iterable(
+        self, x: Any, y: Any, weight: Any, batch_size: int | None, steps: int | None
+    ) -> None:
+        _check_iterable(self.label, x, "batches (x, y)")
+        for name, given in (("y", y), ("sample_weight", weight), ("batch_size", batch_size)):
+            if given is not None:
+                raise ValueError(
+                    f"{self.label}: {name} goes with arrays, and x is a {type(x).__name__}, taken as an iterable of "
+                    "batches (x, y) that brings its own; numpy.asarray(x) makes an array"
+                )
+        self._batches, self._steps, self._own = x, steps, False
+
+    def _check_rows(
+        self, inputs: Sequence[Any], targets: Sequence[Any], weights: Sequence[Any]
+    ) -> None:
+        """Raise ``ValueError`` unless everything has as many rows as the first input."""
+        rows = int(inputs[0].shape[0]) if inputs[0].shape else 0
+        parts = [("x", a) for a in inputs] + [("y", a) for a in targets]
+        for name, part in [*parts, *(("sample_weight", a) for a in weights)]:
+            shape = tuple(part.shape)
+            if shape[:1] == (rows,) or not shape or not inputs[0].shape:
+                continue
+            turned = "; y.T turns the course's (1, N) around" if shape == (1, rows) else ""
+            raise ValueError(
+                f"{self.label}: the numbers of rows differ: x has {rows}, {name} has {shape[0]}{turned}"
+            )
+
+    def __len__(self) -> int:
+        """The number of batches; 0 if not known."""
+        if self._steps is not None:
+            return self._steps
+        try:
+            return len(self._batches)
+        except TypeError:
+            # torch's DataLoader has a length that raises where its data set has none
+            return 0
+
+    def epoch(self, step: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch that begins with the step of this number, which decides their order."""
+        if self._steps is None:
+            yield from map(self._batch, self._pass(step))
+            return
+        for _ in range(self._steps):
+            # an epoch goes on where the last one stopped, and starts anew at the end
+            if self._iterator is None:
+                self._iterator = self._pass(step)
+            item = next(self._iterator, None)
+            if item is None:
+                self._iterator = self._pass(step)
+                item = next(self._iterator, None)
+            if item is None:
+                return
+            yield self._batch(item)
+
+    def first(self) -> Batch | None:
+        """The first batch, which the next epoch begins with; ``None`` if there is none."""
+        batches = self._pass(0)
+        item = next(batches, None)
+        if item is None:
+            return None
+        self._begun = itertools.chain([item], batches)
+        return self._batch(item)
+
+    def _pass(self, step: int) -> Iterator[Any]:
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            return begun
+        if self._own:
+            return self._batches.at(2, step)  # type: ignore[no-any-return]
+        return self._batches.at(step) if hasattr(self._batches, "at") else iter(self._batches)
+
+    def _batch(self, item: Any) -> Batch:
+        if self._own:
+            x, y = item
+            weight = y[-1] if self._weighted else None
+            y = y[:-1] if self._weighted else y
+            if self._names is not None:
+                x = dict(zip(self._names, x, strict=True))
+        else:
+            if not isinstance(item, tuple | list) or len(item) not in (2, 3):
+                raise ValueError(
+                    f"{self.label}: each batch of x must be (x, y) or (x, y, sample_weight), got {_described(item)}"
+                )
+            x, y, weight = (*item, None)[:3]
+            first = (inputs_of(x)[1] or [x])[0]
+            y = tuple(_beside(part, first) for part in self._targets(y))
+            weight = None if weight is None else _beside(weight, first)
+        if self._class_weight is not None:
+            own = class_weights(self.label, y[0], self._class_weight)
+            weight = own if weight is None else own * weight
+        return Batch(x, tuple(y), weight)
+
+    def _targets(self, y: Any) -> tuple[Any, ...]:
+        names = self._outputs
+        if isinstance(y, Mapping):
+            if set(y) != set(names):
+                raise ValueError(
+                    f"{self.label}: the outputs are called {', '.join(names)}, y has {', '.join(map(str, y))}"
+                )
+            return tuple(y[name] for name in names)
+        if len(names) == 1:
+            # a list of numbers is one target, a list that holds one array too
+            alone = isinstance(y, list | tuple) and len(y) == 1 and is_rows(y[0])
+            return (y[0],) if alone else (y,)
+        if not isinstance(y, list | tuple) or len(y) != len(names):
+            raise ValueError(
+                f"{self.label}: y must be a list of {len(names)} arrays, one for each of the outputs "
+                f"{', '.join(names)}, got {_described(y)}"
+            )
+        return tuple(y)
+
+
+def is_rows(value: Any) -> bool:
+    """Whether a value holds all samples, as an array, a table or a file: not batches of them."""
+    return hasattr(value, "shape") and (hasattr(value, "dtype") or hasattr(value, "__array__"))
+
+
+def inputs_of(x: Any) -> tuple[tuple[str, ...] | None, list[Any] | None]:
+    """The names of the inputs, where they have some, and the inputs, unless ``x`` is an iterable of batches."""
+    if isinstance(x, Mapping) and x:
+        return tuple(x), list(x.values())
+    if is_rows(x):
+        return None, [x]
+    several = isinstance(x, list | tuple) and x and all(map(is_rows, x))
+    return None, list(x) if several else None
+
+
+def rows_of(label: str, x: Any) -> int:
+    """How many rows a single batch has, at least 1."""
+    _, parts = inputs_of(x)
+    if parts is None:
+        raise TypeError(f"{label}: x must be an array, or a list or dict of arrays, got {x!r}")
+    return max([1, *map(int, parts[0].shape[:1])])
+
+
+def batch_beside(batch: Batch, like: Array) -> Batch:
+    """The batch in the library, on the device and in the floating dtype of ``like``."""
+    xp = array_namespace("fit", like=like)
+
+    def label(a: Array) -> Array:
+        same = array_namespace("fit", y=a) is xp
+        return a if same else beside(xp, _held(xp, to_numpy(a)), like)
+
+    x = batch.x
+    if isinstance(x, Mapping):
+        x = {name: moved(part, like) for name, part in x.items()}
+    else:
+        x = tuple(moved(part, like) for part in (x if isinstance(x, list | tuple) else (x,)))
+    weight = None if batch.weight is None else label(batch.weight)
+    return Batch(x, tuple(map(label, batch.y)), weight)
+
+
+def inputs_alone(label: str, x: Any, inputs: int, batch_size: int | None) -> Iterator[Any]:
+    """The inputs of each batch, for a model of so many ``inputs``, whatever targets come with them."""
+    names, parts = inputs_of(x)
+    # a list of as many arrays as there are inputs is one of inputs, any other one of batches
+    if parts is not None and (not isinstance(x, list | tuple) or len(parts) == inputs):
+        size = 32 if batch_size is None else batch_size
+        for part in Batches(tuple(map(_array, parts)), batch_size=size, shuffle=False):
+            yield part if names is None else dict(zip(names, part, strict=True))
+        return
+    _check_iterable(label, x, "batches")
+    for item in x:
+        alone = not isinstance(item, tuple) or (inputs > 1 and all(map(is_rows, item)))
+        yield item if alone else item[0]
+
+
+def _check_iterable(label: str, x: Any, what: str) -> None:
+    if not isinstance(x, Iterable) or isinstance(x, str | Mapping):
+        raise TypeError(
+            f"{label}: x must be an array, a list or dict of arrays for several inputs, or an iterable of {what}, "
+            f"got {_described(x) if isinstance(x, Mapping) else type(x).__name__}"
+        )
+
+
+def class_weights(label: str, y: Array, weights: Mapping[int, float]) -> Array:
+    """The weight of each sample by its class, 1 where the class is not among ``weights``."""
+    xp = array_namespace(label, y=y)
+    if y.ndim > 1:
+        y = xp.argmax(y, axis=-1) if y.shape[-1] > 1 else xp.squeeze(y, axis=-1)
+    if y.ndim != 1:
+        raise ValueError(f"{label}: class_weight needs one class per sample, y has {y.ndim} axes")
+    found = xp.astype(xp.zeros_like(y), xp.float32) + 1.0
+    for number, weight in weights.items():
+        found = xp.where(y == number, xp.full_like(found, weight), found)
+    return found
+
+
+def _factors(label: str, given: Any) -> dict[int, float]:
+    """``class_weight`` as `fit` documents it, or an error."""
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"{label}: class_weight must be a dict of class number to factor, such as {{0: 1.0, 1: 2.5}}, got {given!r}"
+        )
+    factors = {}
+    for number, factor in given.items():
+        try:
+            factors[operator.index(number)] = float(factor)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{label}: class_weight must have class numbers as keys and factors as values, got "
+                f"{number!r}: {factor!r}"
+            ) from None
+        if not math.isfinite(factors[number]):
+            raise ValueError(
+                f"{label}: class_weight must have finite factors, got {number!r}: {factor!r}"
+            )
+    return factors
+
+
+def _array(value: Any) -> Any:
+    """Lists of numbers and tables as NumPy arrays; arrays and files as they are."""
+    if hasattr(value, "to_numpy"):
+        return value.to_numpy()
+    return value if hasattr(value, "shape") and hasattr(value, "dtype") else np.asarray(value)
+
+
+def _in_memory(value: Any) -> bool:
+    return hasattr(value, "__array_namespace__") or hasattr(value, "__dlpack__")
+
+
+def _beside(value: Any, like: Any) -> Any:
+    """NumPy's arrays and lists in the library of ``like``; others as they are."""
+    value = _array(value)
+    if not isinstance(value, np.ndarray) or isinstance(like, np.ndarray) or not _in_memory(like):
+        return value
+    xp = array_namespace("fit", x=like)
+    return value if library(xp) == "numpy" else beside(xp, _held(xp, value), like)
+
+
+def _held(xp: Namespace, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Integers as the library has them, and those it cannot hold at its limit: they would wrap round."""
+    if value.dtype.kind == "u" and value.dtype.itemsize > 1:
+        # libraries do little with the wider unsigned types
+        value = np.minimum(value, np.uint64(2**63 - 1)).astype(np.int64)
+    if value.dtype != np.int64:
+        return value
+    known = xp.__array_namespace_info__().dtypes(kind="signed integer")
+    widest = int(xp.iinfo(known.get("int64", xp.int32)).max)
+    clipped: np.ndarray[Any, Any] = np.clip(value, -widest - 1, widest)
+    return clipped
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    return (
+        f"{type(value).__name__} of shape {tuple(value.shape)}"
+        if hasattr(value, "shape")
+        else repr(value)
+    )

@@ -1,0 +1,124 @@
+"""How ``fit`` shows where it is: a bar in a terminal, one line kept fresh in a notebook, lines in a file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# Seconds between two looks at running numbers, which make an accelerator wait.
+_INTERVAL = 0.25
+
+
+class Progress:
+    """The display of one `fit`, `evaluate` or `predict`.
+
+    Each epoch ends in one line on standard output. Before that, with ``verbose`` 1, there is a bar on
+    standard error if that is a terminal and tqdm is installed, or in a notebook a line that is replaced.
+
+    Parameters
+    ----------
+    verbose : {"auto", 0, 1, 2}
+        0 shows nothing, 2 the lines alone.
+
+    Raises
+    ------
+    ValueError
+        For any other value.
+    """
+
+    def __init__(self, label: str, verbose: Any) -> None:
+        if verbose not in ("auto", 0, 1, 2):
+            raise ValueError(f"{label}: verbose must be 'auto', 0, 1 or 2, got {verbose!r}")
+        self._lines = verbose != 0
+        self._live = verbose in ("auto", 1)
+        self._bar: Any = None
+        self._handle: Any = None
+        self._title, self._steps = "", 0
+        self._total: int | None = None
+        self._start = self._shown = 0.0
+
+    def begin(self, title: str, total: int | None) -> None:
+        """Begin an epoch of ``total`` batches, or of a number not known."""
+        self._title, self._total, self._steps = title, total, 0
+        self._start = self._shown = time.perf_counter()
+        if not self._live:
+            return
+        if _in_notebook():
+            import IPython.display
+
+            show: Any = IPython.display.display
+            self._handle = show({"text/plain": title}, raw=True, display_id=True)
+        elif sys.stderr is not None and sys.stderr.isatty():
+            try:
+                import tqdm
+            except ImportError:
+                return
+            # the line that ends the epoch replaces the bar
+            self._bar = tqdm.tqdm(
+                total=total, desc=title, leave=False, dynamic_ncols=True, unit="batch"
+            )
+
+    def step(self, logs: Callable[[], Mapping[str, float]]) -> None:
+        """Count a batch; ``logs``, which fetches the running numbers, is called now and then."""
+        self._steps += 1
+        if self._bar is None and self._handle is None:
+            return
+        now = time.perf_counter()
+        if now - self._shown >= _INTERVAL:
+            self._shown = now
+            numbers = _listed(logs())
+            if self._handle is not None:
+                of = "" if self._total is None else f"/{self._total}"
+                self._show(f"{self._title}: batch {self._steps}{of}, {numbers}")
+            else:
+                self._bar.set_postfix_str(numbers, refresh=False)
+        if self._bar is not None:
+            self._bar.update()
+
+    def end(self, logs: Mapping[str, float]) -> None:
+        """End an epoch with its line."""
+        seconds = time.perf_counter() - self._start
+        line = f"{self._title}: {self._steps} batches, {_duration(seconds)}, {_listed(logs)}"
+        line = line.removesuffix(", ")
+        if self._handle is not None:
+            self._show(line)
+            self._handle = None
+            return
+        self.close()
+        if self._lines:
+            # a log that is followed shows each epoch as it ends
+            print(line, flush=True)
+
+    def close(self) -> None:
+        """Remove the bar, whatever happened."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _show(self, line: str) -> None:
+        self._handle.update({"text/plain": line}, raw=True)
+
+
+def _listed(logs: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {_number(value)}" for name, value in logs.items())
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.4e}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and getattr(shell, "kernel", None) is not None

@@ -1,0 +1,64 @@
+"""Putting values where an array is: the same library, device and floating dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    array_namespace,
+    cast,
+    is_floating,
+    placement,
+    places_itself,
+    to_numpy,
+)
+
+_FLOATS = ("float64", "float32", "float16", "bfloat16", "longdouble")
+
+
+def holds_arrays(values: tuple[Any, ...]) -> bool:
+    """Whether every value is an array of some library."""
+    return bool(values) and all(hasattr(x, "dtype") and hasattr(x, "shape") for x in values)
+
+
+def beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Array:
+    """A copy of NumPy's ``values`` in the library and on the device of ``like``, in their own dtype."""
+    return xp.asarray(np.array(values), **placement(like))
+
+
+def moved(values: Array, like: Array) -> Array:
+    """``values`` in the library, on the device and in the floating dtype of ``like``."""
+    xp = array_namespace("to", like=like)
+    if not is_floating(xp, like.dtype):
+        raise TypeError(
+            f"to: like must have a real floating dtype, got {like.dtype}; cast it first, for example "
+            "xp.astype(like, xp.float32)"
+        )
+    if array_namespace("to", values=values) is xp and (
+        places_itself(like) or placement(values) == placement(like)
+    ):
+        return cast(xp, values, like.dtype)
+    host = to_numpy(values)
+    # NumPy has no bfloat16, so a wider type travels and the library narrows it
+    name = float_name(xp, like.dtype)
+    if name != "bfloat16":
+        host = host.astype(name)
+    return cast(xp, beside(xp, host, like), like.dtype)
+
+
+def float_name(xp: Namespace, dtype: Any) -> str:
+    """What a floating dtype is called in every library."""
+    return next(name for name in _FLOATS if getattr(xp, name, None) == dtype)
+
+
+def same_place(values: Array, like: Array) -> bool:
+    """Whether ``values`` are of the library, device and dtype of ``like``."""
+    return (
+        type(values) is type(like)
+        and values.dtype == like.dtype
+        and (places_itself(like) or placement(values) == placement(like))
+    )

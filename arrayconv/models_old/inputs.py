@@ -1,0 +1,63 @@
+"""Where data enters a graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from arrayconv.models_old.layer import Layer, Node, WeightSpec
+from arrayconv.models_old.shapes import Shape, checked_shape
+
+
+class InputLayer(Layer):
+    """The layer behind `Input`: it has a shape and computes nothing.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    """
+
+    def __init__(self, shape: Any, **common: Any) -> None:
+        super().__init__(**common)
+        self.shape: Shape = checked_shape("Input", shape)
+
+    @property
+    def label(self) -> str:
+        return f"Input {self.name!r}" if self.name else "Input"
+
+    def plan(self, *shapes: Shape) -> tuple[Shape, dict[str, WeightSpec]]:
+        return self.shape, {}
+
+    def node(self) -> Node:
+        """The one node of this layer."""
+        if not self.nodes:
+            self.built = True
+            self.nodes.append(Node(self, (), self.shape))
+        return self.nodes[0]
+
+
+def Input(shape: Any, name: str | None = None) -> Node:
+    """A place where data enters a model.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        One sample's shape, without the batch axis.
+    name : str, optional
+        The key for inputs given as a dict.
+
+    Returns
+    -------
+    Node
+
+    Raises
+    ------
+    ValueError
+        If ``shape`` is not a sequence of positive ints.
+
+    Examples
+    --------
+    >>> from arrayconv import models_old as models
+    >>> models.Input(shape=(28, 28, 1))
+    Node(Input, shape=(N, 28, 28, 1))
+    """
+    return InputLayer(shape, name=name).node()

@@ -1,0 +1,186 @@
+"""What optimizers share: the learning rate, clipping, weight decay, and a step as a pure function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from arrayconv.models_old.names import suggestion
+from arrayconv.models_old.schedules import LearningRateSchedule
+from arrayconv.models_old.shapes import checked_number
+from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast
+
+Weights = Mapping[str, Array]
+# By slot ("momentum", "velocity"), then by weight.
+State = dict[str, dict[str, Array]]
+Coefficients = Mapping[str, float]
+
+COMMON = """weight_decay : float, optional
+        Before each update, every weight shrinks by ``learning_rate * weight_decay`` of itself.
+    clipnorm : float, optional
+        The largest Euclidean norm that the gradient of a single weight keeps.
+    clipvalue : float, optional
+        The largest absolute value that an element of a gradient keeps.
+    global_clipnorm : float, optional
+        The largest Euclidean norm that all gradients together keep.
+
+    Raises
+    ------
+    ValueError
+        A learning rate below 0, a share outside [0, 1), or more than one kind of clipping.
+    """
+
+
+class Optimizer:
+    """What all optimizers share: the learning rate, clipping and weight decay.
+
+    One of your own gives ``slots``, the names of the arrays it keeps for each weight, and ``change``.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+        May be assigned between two calls of ``fit``.
+    {common}
+    """
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.01,
+        *,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        **unknown: Any,
+    ) -> None:
+        for name in unknown:
+            own, common = (inspect.signature(kind).parameters for kind in (type(self), Optimizer))
+            takes = [key for key, p in {**own, **common}.items() if p.kind is not p.VAR_KEYWORD]
+            # the older name that Keras has dropped
+            close = "; did you mean 'learning_rate'?" if name == "lr" else suggestion(name, takes)
+            raise TypeError(
+                f"{self.label}: unknown argument {name!r}{close} (it takes {', '.join(takes)})"
+            )
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clipnorm, self.clipvalue = clipnorm, clipvalue
+        self.global_clipnorm = global_clipnorm
+        clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        given = {name: value for name, value in clips.items() if value is not None}
+        if len(given) > 1:
+            raise ValueError(f"{self.label}: give one of {', '.join(clips)}, got {given}")
+        for name, value in given.items():
+            if not checked_number(self.label, name, value) > 0:
+                raise ValueError(f"{self.label}: {name} must be positive, got {value!r}")
+        if (
+            weight_decay is not None
+            and not checked_number(self.label, "weight_decay", weight_decay) >= 0
+        ):
+            raise ValueError(f"{self.label}: weight_decay must be at least 0, got {weight_decay!r}")
+
+    @property
+    def label(self) -> str:
+        """How errors call this optimizer."""
+        return type(self).__name__
+
+    @property
+    def learning_rate(self) -> float | LearningRateSchedule:
+        """A number, or a schedule."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float | LearningRateSchedule) -> None:
+        if not callable(value):
+            value = checked_number(self.label, "learning_rate", value)
+            if value < 0:
+                raise ValueError(
+                    f"{self.label}: learning_rate must be a number of at least 0 or a schedule, got {value!r}"
+                )
+        self._learning_rate = value
+
+    def init(self, weights: Weights) -> State:
+        """The state before the first step: zeros, shaped as the weights."""
+        return {slot: {name: _zeros(w) for name, w in weights.items()} for slot in self.slots}
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """The numbers that change from step to step; the first step is number 0."""
+        rate = self.learning_rate
+        return {"learning_rate": float(rate(step)) if callable(rate) else rate}
+
+    def update(
+        self, gradients: Weights, state: State, weights: Weights, coefficients: Coefficients
+    ) -> tuple[dict[str, Array], State]:
+        """One step: new weights and new state.
+
+        Parameters
+        ----------
+        gradients, weights : mapping of str to array
+            By the same names.
+        state : dict
+            From `init`, or from the step before.
+        coefficients : mapping of str to float
+            From `coefficients`: computed outside, so that a compiled step serves every learning rate.
+        """
+        rate = coefficients["learning_rate"]
+        new_weights: dict[str, Array] = {}
+        new_state: State = {slot: {} for slot in self.slots}
+        for name, g in self._clipped(gradients).items():
+            w = weights[name]
+            xp = array_namespace(self.label, w=w)
+            kept = tuple(state[slot][name] for slot in self.slots)
+            delta, new = self.change(xp, cast(xp, g, w.dtype), kept, coefficients)
+            if self.weight_decay is not None:
+                w = w - w * (self.weight_decay * rate)
+            new_weights[name] = w - delta
+            for slot, value in zip(self.slots, new, strict=True):
+                new_state[slot][name] = value
+        return new_weights, new_state
+
+    def change(
+        self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """What to subtract from a weight of gradient ``g``, and the new values of its slots."""
+        raise NotImplementedError(f"{type(self).__name__} must define change")
+
+    def _clipped(self, gradients: Weights) -> Weights:
+        if self.clipnorm is not None:
+            return {name: _scaled(g, _squares(g), self.clipnorm) for name, g in gradients.items()}
+        if self.global_clipnorm is not None and gradients:
+            total: Any = 0.0
+            for g in gradients.values():
+                total = total + _squares(g)
+            return {name: _scaled(g, total, self.global_clipnorm) for name, g in gradients.items()}
+        if self.clipvalue is not None:
+            v = self.clipvalue
+            return {
+                name: array_namespace(self.label, g=g).clip(g, -v, v)
+                for name, g in gradients.items()
+            }
+        return gradients
+
+    def __repr__(self) -> str:
+        given = {name.removeprefix("_"): value for name, value in vars(self).items()}
+        shown = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
+        return f"{type(self).__name__}({shown})"
+
+
+def _zeros(w: Array) -> Array:
+    return array_namespace("Optimizer.init", w=w).zeros_like(w)
+
+
+def _squares(g: Array) -> Array:
+    """The sum of squares, in at least float32."""
+    xp = array_namespace("Optimizer", g=g)
+    wide = cast(xp, g, accumulator(xp, g.dtype))
+    return xp.sum(wide * wide)
+
+
+def _scaled(g: Array, squares: Array, largest: float) -> Array:
+    """``g`` times ``largest / norm`` where the norm, the root of ``squares``, is larger."""
+    xp = array_namespace("Optimizer", g=g)
+    norm = xp.sqrt(squares)
+    scale = largest / xp.clip(norm, largest, None)
+    return g * cast(xp, scale, g.dtype)

@@ -1,0 +1,114 @@
+"""The weights of a layer: declared, drawn, moved, read and replaced."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from arrayconv.models_old.arrays import moved
+from arrayconv.models_old.initializers import Initializer
+from arrayconv.models_old.shapes import Shape
+from arrayconv.namespace import Array, to_numpy
+
+
+class WeightSpec(NamedTuple):
+    """A weight before it has values."""
+
+    shape: Shape
+    initializer: Initializer
+    trainable: bool = True
+
+
+class Parameters:
+    """What a layer knows of its weights."""
+
+    def __init__(self) -> None:
+        self.specs: dict[str, WeightSpec] = {}
+        # the same object as long as nobody has given the weights other values or another place
+        self.weights: dict[str, Array] = {}
+        self._as_drawn = self.weights
+        self.built = False
+
+    @property
+    def label(self) -> str:
+        """How errors call this layer."""
+        return type(self).__name__
+
+    def draw(self, position: int) -> None:
+        """Give the weights their first values, unless they have some; ``position`` is the layer's in its model."""
+        if not self.weights:
+            self.weights = self._as_drawn = {
+                name: spec.initializer(spec.shape, position, i)
+                for i, (name, spec) in enumerate(self.specs.items())
+            }
+
+    @property
+    def placed(self) -> bool:
+        """Whether the weights have a place: first values, NumPy's float64, follow the first data."""
+        return self.weights is not self._as_drawn
+
+    def to(self, like: Array) -> None:
+        """Move the weights to the library, device and floating dtype of the array ``like``."""
+        self.weights = {name: moved(w, like) for name, w in self.weights.items()}
+
+    def weights_beside(self, like: Array) -> dict[str, Array]:
+        """The weights in the library, on the device and in the floating dtype of ``like``; the layer keeps its own.
+
+        First values alone move there for good.
+        """
+        if not self.placed:
+            self.to(like)
+        return {name: moved(w, like) for name, w in self.weights.items()}
+
+    def _drawn(self, op: str) -> dict[str, Array]:
+        if len(self.weights) < len(self.specs) or not self.built:
+            raise ValueError(
+                f"{self.label}: {op} needs weights, and it has none yet: put the layer in a model whose "
+                "input shape is known, or call it on an array"
+            )
+        return self.weights
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """The weights as NumPy arrays, in Keras's order."""
+        return [to_numpy(w) for w in self._drawn("get_weights").values()]
+
+    def set_weights(self, weights: Any) -> None:
+        """Replace the weights by NumPy arrays in the order of `get_weights`.
+
+        Raises
+        ------
+        ValueError
+            Another number of arrays, or another shape; the layer is then unchanged.
+        """
+        self.weights = self.fitted(list(weights))
+
+    def fitted(self, values: list[Any]) -> dict[str, Array]:
+        """``values`` as this layer's weights: checked, and where the present ones are."""
+        have = self._drawn("set_weights")
+        if len(values) != len(have):
+            raise ValueError(
+                f"{self.label}: set_weights expects {len(have)} arrays ({_listed(self.specs)}), got {len(values)}"
+            )
+        new = {}
+        for (name, old), value in zip(have.items(), values, strict=True):
+            value = to_numpy(value)
+            if value.shape != tuple(old.shape):
+                raise ValueError(
+                    f"{self.label}: {name} has the shape {tuple(old.shape)}, got {value.shape}"
+                )
+            own = value.dtype.kind == "f" and not self.placed
+            new[name] = value if own else moved(value, old)
+        return new
+
+    def count_params(self) -> int:
+        """The number of elements of all weights, trained or not."""
+        if not self.built:
+            raise ValueError(f"{self.label}: count_params needs an input shape; build it first")
+        return sum(math.prod(spec.shape) for spec in self.specs.values())
+
+
+def _listed(specs: Mapping[str, WeightSpec]) -> str:
+    return ", ".join(f"{name} {spec.shape}" for name, spec in specs.items()) or "it has no weights"

@@ -1,0 +1,178 @@
+"""Models in files: one safetensors file with the weights, and the structure as JSON in its metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from arrayconv.models_old.config import from_config
+from arrayconv.models_old.keras_weights import load_keras_weights
+from arrayconv.models_old.pairing import assign
+from arrayconv.models_old.tensor_file import read_tensors, write_tensors
+from arrayconv.models_old.torch_weights import load_torch_weights, refuse_pickles
+from arrayconv.namespace import to_numpy
+
+if TYPE_CHECKING:
+    from arrayconv.models_old.model import Model
+
+_SUFFIX = ".safetensors"
+_KERAS = (".h5", ".hdf5", ".keras")
+
+
+def save(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write a model, structure and weights, to one safetensors file.
+
+    Nothing in it is code. It is written under a name of its own and renamed when it is whole and on
+    the disk, so that a process killed while it writes leaves the file that was there.
+
+    Parameters
+    ----------
+    model : Model
+        With its input shape known.
+    path : path
+        Ends in ``.safetensors``.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    ValueError
+        If ``path`` ends otherwise, or the model has no weights yet.
+
+    Notes
+    -----
+    The arrays are called ``layer/weight``; the metadata hold ``format`` and, as JSON, ``model``. How
+    the model was compiled is not kept: `compile` it again to go on training.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np
+    >>> from arrayconv import models_old as models
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "small.safetensors"
+    >>> model = models.Sequential([models.Dense(2, input_shape=(3,))])
+    >>> model.save(path)
+    >>> x = np.ones((1, 3))
+    >>> bool(np.all(models.load(path)(x) == model(x)))
+    True
+    """
+    check_path("save", path)
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"save: {os.fspath(path)}: there is no folder {folder}")
+    tensors = {name: to_numpy(w) for name, w in model.weights.items()}
+    structure = json.dumps(model.config())
+    write_tensors(path, tensors, {"format": "arrayconv", "model": structure})
+
+
+def check_path(op: str, path: str | os.PathLike[str]) -> None:
+    """Raise ``ValueError`` unless the name is one that `save` writes to."""
+    if Path(path).suffix != _SUFFIX:
+        keras = "; Keras's files are read, not written" if Path(path).suffix in _KERAS else ""
+        raise ValueError(f"{op}: path must end in {_SUFFIX}, got {os.fspath(path)}{keras}")
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Make the model that a file of `save` holds.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Model or Sequential
+        In the dtype it was saved in, on NumPy until data say otherwise. Layers of your own must have
+        been defined.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    ValueError
+        If it is truncated, no such file, or its structure and weights do not agree.
+
+    Examples
+    --------
+    See `save`.
+    """
+    if Path(path).suffix in _KERAS:
+        raise ValueError(
+            f"{path}: only the weights of a Keras model are read; build the model and use load_weights"
+        )
+    refuse_pickles(path)
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") != "arrayconv":
+        raise ValueError(
+            f"{path}: this safetensors file holds no structure; build the model and use load_weights"
+        )
+    try:
+        model = from_config(json.loads(metadata["model"]))
+        _check(path, model, tensors)
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"{path}: its structure is damaged or of another version: {error}"
+        ) from error
+    model.weights = dict(tensors)
+    return model
+
+
+def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
+    """Read the weights of a model of the same architecture from a file.
+
+    Parameters
+    ----------
+    model : Model
+        With its input shape known. It keeps its array library, device and dtype.
+    path : path
+        A file of `save`; a ``.weights.h5`` or ``.keras`` of Keras 3 (`load_keras_weights`); or
+        a ``state_dict`` of PyTorch in a safetensors file (`load_torch_weights`).
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    ValueError
+        If the file is truncated, of no such kind, or of another architecture: every difference is
+        listed, and the model is unchanged.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from arrayconv import models_old as models
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "wide.safetensors"
+    >>> models.Sequential([models.Dense(3, input_shape=(3,))]).save(path)
+    >>> models.Sequential([models.Dense(2, input_shape=(3,))]).load_weights(path)
+    Traceback (most recent call last):
+    ValueError: ...: its weights are not of this model: dense/kernel is (3, 3) there and (3, 2) here; ...
+    """
+    if Path(path).suffix in _KERAS:
+        load_keras_weights(model, path)
+        return
+    refuse_pickles(path)
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") == "arrayconv" or set(tensors) == set(model.weights):
+        _check(path, model, tensors)
+        assign(model, tensors)
+    else:
+        load_torch_weights(model, path)
+
+
+def _check(path: Any, model: Model, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ``ValueError`` with every difference between the model's weights and those of a file."""
+    here = {name: tuple(w.shape) for name, w in model.weights.items()}
+    differences = []
+    for name, shape in here.items():
+        if name not in tensors:
+            differences.append(f"there is no {name} {shape}")
+        elif tensors[name].shape != shape:
+            differences.append(f"{name} is {tensors[name].shape} there and {shape} here")
+    differences += [
+        f"there is {name} {value.shape}" for name, value in tensors.items() if name not in here
+    ]
+    if differences:
+        raise ValueError(f"{path}: its weights are not of this model: {'; '.join(differences)}")
