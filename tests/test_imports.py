@@ -22,7 +22,7 @@ ROOMS = [
     {"course", "filters", "cases"},
     {"verify", "autodiff"},
     {"data"},
-    {"models"},
+    {"models", "models_old"},
     {"backends"},
     {"demo"},
     {"cli"},

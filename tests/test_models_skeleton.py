@@ -1,5 +1,7 @@
 """The graph, its program and the step of training: what every layer and every loop relies on."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -227,3 +229,36 @@ def test_a_regularizer_adds_to_loss_and_gradient():
     np.testing.assert_allclose(model.evaluate(x, x[:, :1], verbose=0), 0.02)
     model.fit(x, x[:, :1], verbose=0)
     np.testing.assert_allclose(model.get_weights()[0], [[0.98], [0.98]])
+
+
+def test_a_shared_normalization_goes_on_from_its_first_update():
+    start = models.Input((2,))
+    norm = models.BatchNormalization(momentum=0.5)
+    graph = Graph([start], [norm(norm(start))], "twice")
+    graph.draw()
+    x = np.asarray([[1.0, 3.0], [3.0, 7.0]])
+    _, _, updates = graph.program.forward(graph.weights, [x], training=True)
+    # the mean of the batch, then that of its normalized values, which is 0
+    np.testing.assert_allclose(
+        updates["batch_normalization"]["moving_mean"], [0.5, 1.25], atol=1e-12
+    )
+
+
+def test_values_are_freed_once_they_are_read():
+    alive = []
+
+    class Watch(models.Layer):
+        def forward(self, w, x):
+            y = x + 1
+            alive.append(weakref.ref(y))
+            seen.append(sum(a() is not None for a in alive))
+            return y
+
+    seen = []
+    x = node = models.Input((2,))
+    for _ in range(5):
+        node = Watch()(node)
+    Graph([x], [node], "chain").program.forward(
+        {f"watch{i}": {} for i in ("", "_1", "_2", "_3", "_4")}, [np.ones((2, 2))]
+    )
+    assert max(seen) == 2

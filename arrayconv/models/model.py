@@ -212,8 +212,7 @@ class Model(Network):
         )
         validation = validation_for(trainer, validation_data, validation_batch_size or batch_size)
         self._check("fit", data)
-        batch = data.arrays or data.first()
-        if batch is not None:
+        if (batch := data.arrays or data.first()) is not None:
             # the weights before the first epoch, which an error goes back to, are where the data are
             self._build_for(batch.x)
             self.graph.to(self.graph.as_inputs(rows(batch.x, 1))[0])
