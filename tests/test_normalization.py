@@ -194,7 +194,7 @@ ERRORS = [
         (X,),
         {"eps": -1},
         ValueError,
-        r"eps must not be negative, nor infinite, got -1",
+        r"eps must be at least 0 and finite, got -1",
     ),
     ("batch_norm", (X,), {"eps": "small"}, TypeError, r"eps must be a number, got 'small'"),
     ("batch_norm", (X,), {"data_format": "NHWC"}, ValueError, r"data_format must be 'channels_l"),

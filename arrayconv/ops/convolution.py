@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from arrayconv import engine
+from arrayconv.arguments import flag, integer, known_shape
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -25,7 +26,7 @@ from arrayconv.ops.layout import (
     summed,
     to_last,
 )
-from arrayconv.window import Ints, Padding, Window, per_axis, sliding, transposed
+from arrayconv.window import Ints, Padding, Window, sliding, transposed
 
 ARGUMENTS = ("x", "w", "b")
 
@@ -125,7 +126,7 @@ def conv(
     """
     xp = array_namespace("conv", x=x, w=w, b=b)
     x, w, b = promoted("conv", xp, x=x, w=w, b=b)
-    window = _check("conv", x, w, b, stride, padding, dilation, groups, data_format)
+    window = _check("conv", x, w, b, stride, padding, dilation, groups, flip_kernel, data_format)
     y = engine.correlate(
         xp, to_last(xp, x, data_format), _flipped(xp, w, flip_kernel), window, groups
     )
@@ -149,7 +150,9 @@ def conv_vjp(
     xp = array_namespace("conv_vjp", dy=dy, x=x, w=w, b=b)
     dy, x, w, b = promoted("conv_vjp", xp, dy=dy, x=x, w=w, b=b)
     check_wrt("conv_vjp", wrt, ARGUMENTS)
-    window = _check("conv_vjp", x, w, b, stride, padding, dilation, groups, data_format)
+    window = _check(
+        "conv_vjp", x, w, b, stride, padding, dilation, groups, flip_kernel, data_format
+    )
     check_gradient("conv_vjp", dy, _shape(x.shape[0], window.output, w.shape[-1], data_format))
     dy = to_last(xp, dy, data_format)
     dx = dw = None
@@ -203,8 +206,9 @@ def conv_transpose(
     padding : int, sequence of int, sequence of (int, int), "valid", "same" or "same_lower"
         That of the convolution: cells cut from the result.
     output_padding : int or sequence of int
-        Cells added at the end of each axis, with explicit padding only and less than the stride or
-        the dilation: a strided convolution maps several sizes to one, and this picks among them.
+        Cells added at the end of each axis, less than the stride or the dilation: a strided
+        convolution maps several sizes to one, and this picks among them. Not with ``"same"`` and
+        ``"same_lower"``, which pick themselves.
     groups : int
         Blocks of channels; divides ``C_in`` and ``C_out``.
     flip_kernel : bool
@@ -224,7 +228,7 @@ def conv_transpose(
     Raises
     ------
     TypeError, ValueError
-        As ``conv``; and for an ``output_padding`` that is too large or comes with named padding.
+        As ``conv``; and for an ``output_padding`` that is too large or comes with ``"same"``.
 
     Notes
     -----
@@ -243,7 +247,17 @@ def conv_transpose(
     xp = array_namespace("conv_transpose", x=x, w=w, b=b)
     x, w, b = promoted("conv_transpose", xp, x=x, w=w, b=b)
     window = _check_transpose(
-        "conv_transpose", x, w, b, stride, padding, output_padding, dilation, groups, data_format
+        "conv_transpose",
+        x,
+        w,
+        b,
+        stride,
+        padding,
+        output_padding,
+        dilation,
+        groups,
+        flip_kernel,
+        data_format,
     )
     w = _flipped(xp, w, flip_kernel)
     y = engine.correlate_input_vjp(xp, to_last(xp, x, data_format), w, window, groups)
@@ -270,7 +284,7 @@ def conv_transpose_vjp(
     dy, x, w, b = promoted(op, xp, dy=dy, x=x, w=w, b=b)
     check_wrt(op, wrt, ARGUMENTS)
     window = _check_transpose(
-        op, x, w, b, stride, padding, output_padding, dilation, groups, data_format
+        op, x, w, b, stride, padding, output_padding, dilation, groups, flip_kernel, data_format
     )
     check_gradient(op, dy, _shape(x.shape[0], window.size, w.shape[-2] * groups, data_format))
     dy = to_last(xp, dy, data_format)
@@ -297,11 +311,13 @@ def _check(
     padding: Any,
     dilation: Any,
     groups: Any,
+    flip_kernel: Any,
     data_format: str,
 ) -> Window:
     check_layout(op, x.shape, data_format)
     channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
     _check_weights(op, x, w, groups, data_format)
+    flag(op, "flip_kernel", flip_kernel)
     if channels % groups or w.shape[-1] % groups:
         raise ValueError(
             f"{op}: groups must divide the channels of x and the output channels of w, got groups={groups} with "
@@ -327,11 +343,13 @@ def _check_transpose(
     output_padding: Any,
     dilation: Any,
     groups: Any,
+    flip_kernel: Any,
     data_format: str,
 ) -> Window:
     check_layout(op, x.shape, data_format)
     channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
     _check_weights(op, x, w, groups, data_format)
+    flag(op, "flip_kernel", flip_kernel)
     if channels % groups:
         raise ValueError(
             f"{op}: groups must divide the channels of x, got groups={groups} with {channels}"
@@ -352,9 +370,8 @@ def _check_weights(op: str, x: Array, w: Array, groups: Any, data_format: str) -
             f"{op}: w must have {x.ndim} axes, {x.ndim - 2} spatial ones and two of channels, for x of shape "
             f"{tuple(x.shape)} ({data_format}); got shape {tuple(w.shape)}"
         )
-    if isinstance(groups, tuple | list):
-        raise TypeError(f"{op}: groups expects an int, got {groups!r}")
-    per_axis(op, "groups", groups, 1)
+    known_shape(op, "w", w.shape)
+    integer(op, "groups", groups, least=1)
     if 0 in w.shape:
         raise ValueError(f"{op}: w must not be empty, got shape {tuple(w.shape)}")
 
