@@ -194,10 +194,16 @@ ERRORS = [
         (X,),
         {"eps": -1},
         ValueError,
-        r"eps must not be negative, nor infinite, got -1",
+        r"eps must be at least 0 and finite, got -1",
     ),
     ("batch_norm", (X,), {"eps": "small"}, TypeError, r"eps must be a number, got 'small'"),
-    ("batch_norm", (X,), {"data_format": "NHWC"}, ValueError, r"data_format must be 'channels_l"),
+    (
+        "batch_norm",
+        (X,),
+        {"data_format": "NHWC"},
+        ValueError,
+        r"data_format must be one of 'channels_l",
+    ),
     (
         "batch_norm",
         (X.astype(int),),
@@ -250,11 +256,23 @@ ERRORS = [
         ValueError,
         r"groups must divide the 4 channels of x, got 3",
     ),
-    ("group_norm", (X,), {"groups": 0}, ValueError, r"groups must be at least 1, got 0"),
-    ("group_norm", (X,), {"groups": 2.0}, TypeError, r"groups expects an int, got 2\.0"),
+    ("group_norm", (X,), {"groups": 0}, ValueError, r"groups must be an int of at least 1, got 0"),
+    (
+        "group_norm",
+        (X,),
+        {"groups": 2.0},
+        TypeError,
+        r"groups must be an int of at least 1, got 2\.0",
+    ),
     ("group_norm", (X[:, :0],), {"groups": 2}, ValueError, r"x has no values .* \(2, 0, 3, 4\)"),
     *(
-        ("group_norm", (X,), {"groups": wrong}, TypeError, rf"groups expects an int, got {words}")
+        (
+            "group_norm",
+            (X,),
+            {"groups": wrong},
+            TypeError,
+            rf"groups must be an int of at least 1, got {words}",
+        )
         for wrong, words in (
             (None, "None"),
             ([2], r"\[2\]"),

@@ -98,6 +98,47 @@ def test_settings_belong_to_their_task(other):
     assert asyncio.run(both()) == list(STRATEGIES)
 
 
+def test_one_object_in_two_threads(other):
+    chosen, entered, left = ac.options(strategy=other), threading.Event(), threading.Event()
+    before, seen = strategy(), {}
+
+    def work():
+        with chosen:
+            seen["inside"] = strategy()
+            entered.set()
+            assert left.wait(60)
+            seen["still inside"] = strategy()
+        seen["after"] = strategy()
+
+    thread = threading.Thread(target=work)
+    with chosen:
+        thread.start()
+        assert entered.wait(60)
+    # left here while the other thread is inside
+    assert strategy() == before
+    left.set()
+    thread.join()
+    assert seen == {"inside": other, "still inside": other, "after": before}
+
+
+def test_one_object_in_two_tasks(other):
+    chosen, before = ac.options(strategy=other), strategy()
+
+    async def one(turns):
+        with chosen:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+                assert strategy() == other
+        await asyncio.sleep(0)
+        return strategy()
+
+    async def both():
+        return await asyncio.gather(one(1), one(4), one(2))
+
+    assert asyncio.run(both()) == [before] * 3
+    assert strategy() == before
+
+
 def test_the_default_of_the_process(monkeypatch, other):
     monkeypatch.setattr(settings, "_default", settings.Settings())
     seen = []

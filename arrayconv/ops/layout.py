@@ -1,11 +1,10 @@
-"""What operations share: data formats (all compute on channels-last, ``(N, *S, C)``), and checks of arguments."""
+"""What operations share: data formats (all compute on channels-last, ``(N, *S, C)``), and checks of shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from numbers import Real
-from typing import Any
 
+from arrayconv.arguments import choice, known_shape
 from arrayconv.namespace import Array, Namespace, is_lazy, placement
 
 # Cells of a long sum that are added one after the other.
@@ -16,15 +15,13 @@ DATA_FORMATS = ("channels_last", "channels_first")
 
 def check_data_format(op: str, data_format: str) -> None:
     """Raise ``ValueError`` for an unknown format."""
-    if data_format not in DATA_FORMATS:
-        raise ValueError(
-            f"{op}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
-        )
+    choice(op, "data_format", data_format, DATA_FORMATS)
 
 
 def check_layout(op: str, shape: tuple[int, ...], data_format: str) -> None:
-    """Raise ``ValueError`` for an unknown format or a shape without spatial axes."""
+    """Raise ``ValueError`` for an unknown format, a shape without spatial axes, or one that is not known."""
     check_data_format(op, data_format)
+    known_shape(op, "x", shape)
     if len(shape) < 3:
         order = "(N, *S, C)" if data_format == "channels_last" else "(N, C, *S)"
         raise ValueError(
@@ -53,7 +50,9 @@ def spatial(shape: tuple[int, ...], data_format: str) -> tuple[int, ...]:
 
 
 def check_gradient(op: str, dy: Array, expected: tuple[int, ...], *, name: str = "dy") -> None:
-    """Raise ``ValueError`` unless ``dy`` has the shape of the forward result."""
+    """Raise ``ValueError`` unless ``dy`` has the shape of the forward result, and both are known."""
+    known_shape(op, name, dy.shape)
+    known_shape(op, "x", expected)
     if tuple(dy.shape) != tuple(expected):
         raise ValueError(
             f"{op}: {name} must have the shape of the result, {tuple(expected)}, got {tuple(dy.shape)}"
@@ -76,7 +75,8 @@ def summed(xp: Namespace, x: Array, axis: int) -> Array:
     rounds; sums of short pieces, themselves summed so, do that far less often in a row.
     """
     n = x.shape[axis]
-    if n < 2 * PIECE or axis == x.ndim - 1 or is_lazy(x):
+    # lazy arrays first: the size may be a symbol, of which nothing is known
+    if is_lazy(x) or n < 2 * PIECE or axis == x.ndim - 1:
         return xp.sum(x, axis=axis, keepdims=True)
     whole = n // PIECE * PIECE
     before = (slice(None),) * axis
@@ -91,16 +91,3 @@ def summed(xp: Namespace, x: Array, axis: int) -> Array:
 def scalar(xp: Namespace, value: float, like: Array) -> Array:
     """``value`` as a 0-d array, for the functions of a namespace that take arrays alone."""
     return xp.full((), value, dtype=like.dtype, **placement(like))
-
-
-def number(op: str, name: str, value: Any) -> float:
-    """``value`` as a Python float, which no dtype is widened by."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
-    return float(value)
-
-
-def check_flag(op: str, name: str, value: Any) -> None:
-    """Raise ``TypeError`` unless ``value`` is a bool: the string ``"none"`` is true to Python."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{op}: {name} must be True or False, got {value!r}")
