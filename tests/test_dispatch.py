@@ -8,6 +8,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from conftest import missing
 
 import arrayconv as ac
 from arrayconv.namespace import array_namespace
@@ -34,7 +35,7 @@ def fake():
     """Make CuPy arrays that point nowhere: they slice, reshape and dispatch, and nothing more."""
     cupy = pytest.importorskip("cupy")
     if cupy.cuda.is_available():
-        pytest.skip("a GPU is there, and would read the memory these arrays pretend to have")
+        missing("a machine without a GPU, which would read the memory these arrays pretend to have")
 
     def make(*shape):
         memory = cupy.cuda.UnownedMemory(0x1000, 2**20, owner=None, device_id=0)
