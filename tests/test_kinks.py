@@ -243,6 +243,26 @@ def test_relu_as_pytorch():
     np.testing.assert_array_equal(ac.relu_vjp(np.full(8, 3.0), x), t.grad.numpy())
 
 
+@pytest.mark.parametrize("workspace", [1, 64 * 2**20])
+def test_cells_that_no_window_reads_get_no_gradient(monkeypatch, workspace):
+    from array_api_compat import numpy as xp
+
+    def full_of_nan(shape, **how):
+        return xp.full(shape, NAN, **how)
+
+    x, dy = np.arange(64.0).reshape(1, 8, 8, 1), np.ones((1, 3, 3, 1))
+    # windows of 2 at 0, 3 and 6; each third row and column lies between them
+    read = np.isin(np.arange(8), (0, 1, 3, 4, 6, 7))
+    means = np.outer(read, read) / 4
+    maxima = np.outer(*[np.isin(np.arange(8), (1, 4, 7))] * 2)
+    monkeypatch.setattr(xp, "empty", full_of_nan)
+    with ac.options(workspace=workspace):
+        averaged = ac.avg_pool_vjp(dy, x, 2, stride=3)
+        chosen = ac.max_pool_vjp(dy, x, 2, stride=3)
+    np.testing.assert_array_equal(averaged[0, ..., 0], means)
+    np.testing.assert_array_equal(chosen[0, ..., 0], maxima)
+
+
 CONVS = [
     {},
     {"stride": 2},

@@ -82,9 +82,12 @@ def test_jax_without_x64(name):
         y = call(name, arrays)
         assert y.dtype == np.float32
         gradients = call(name, arrays, dy=y)
-        assert all(g.dtype == np.float32 for g in gradients)
     exact = [a.astype(np.float64) for a in draw(name, np.float32)]
-    np.testing.assert_allclose(np.asarray(y), call(name, exact), rtol=2e-5, atol=2e-6)
+    want = call(name, exact)
+    for got, true in zip((y, *gradients), (want, *call(name, exact, dy=want)), strict=True):
+        assert got.dtype == np.float32
+        largest = np.max(np.abs(true))
+        np.testing.assert_allclose(np.asarray(got), true, rtol=0, atol=1e-6 * largest)
 
 
 def numpy_half(name):
