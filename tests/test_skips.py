@@ -28,6 +28,10 @@ def test_one_without_a_device():
 def test_one_that_is_known_to_fail():
     raise AssertionError
 
+@pytest.mark.backends("jax")
+def test_one_of_a_library_that_was_not_asked_for(xp):
+    raise AssertionError
+
 @pytest.mark.full
 def test_one_that_takes_long():
     raise AssertionError
@@ -46,7 +50,7 @@ def test_a_skip_is_a_failure_unless_something_is_missing(tmp_path):
     done = subprocess.run(
         [*command, "--backend", "numpy"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    counts = "1 failed, 1 passed, 2 skipped, 2 deselected, 1 xfailed, 1 error"
+    counts = "1 failed, 1 passed, 2 skipped, 3 deselected, 1 xfailed, 1 error"
     assert counts in done.stdout, done.stdout
     assert "no library or device is missing: it is late" in done.stdout
     assert "no library or device is missing: a mark is no excuse" in done.stdout
