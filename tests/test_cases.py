@@ -215,3 +215,14 @@ def test_y_handed_over_changes_nothing(op):
         assert np.array_equal(
             vjp(dy, x, *case.args, **config, y=y), vjp(dy, x, *case.args, **config)
         )
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [(2, 2), (2, 4), (4, 2), (6, 4), (3, 2)])
+def test_an_input_gradient_where_stride_and_dilation_share_a_divisor(stride, dilation):
+    # more cells than steps and more channels than a few, for which the gradient goes by phases of the stride
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 40, 5)), rng.standard_normal((7, 5, 3))
+    config = {"stride": stride, "dilation": dilation, "padding": ((3, 1),)}
+    dy = upstream(NAIVE["conv"](x, w, **config))
+    true = conv_gradients(dy, x, w, None, transpose=False, **config)
+    assert_near(ac.conv_vjp(dy, x, w, **config).dx, true[0])

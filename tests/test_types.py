@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 from conftest import strict_jax
+from halves import every_half, exact
 
 import arrayconv as ac
 
@@ -291,3 +292,14 @@ def test_to_numpy_of_bfloat16(library):
     host = ac.to_numpy(make(np.asarray([0.5, -2.0, 3.0])))
     assert host.dtype == np.float32
     np.testing.assert_array_equal(host, [0.5, -2.0, 3.0])
+
+
+@every_half
+def test_what_wraps_onto_a_cell_is_summed_in_float32(half):
+    rng = np.random.default_rng(0)
+    with strict_jax(x64=False):
+        dy, x = half.array(rng.uniform(0.5, 1, (1, 303, 1))), half.array(np.zeros((1, 3, 1)))
+        dx = ac.pad_vjp(dy, x, 150, mode="wrap")
+    want = np.bincount((np.arange(303) - 150) % 3, exact(dy)[0, :, 0])
+    assert half.dtype in str(dx.dtype)
+    assert np.all(np.abs(exact(dx)[0, :, 0] - want) <= 1.01 * half.eps * want)
