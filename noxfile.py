@@ -129,6 +129,12 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def planted(session: nox.Session) -> None:
+    """Faults planted in a copy of the package, one at a time: each must turn a test red (hours)."""
+    session.run(cpu(session), "tests/planted.py", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def bench(session: nox.Session) -> None:
     """The benchmarks; arguments follow ``--``."""
     session.run(cpu(session), "-m", "benchmarks", *session.posargs)

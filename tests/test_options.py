@@ -185,15 +185,6 @@ def forced(name, **more):
     return ac.options(strategy=name, precision=precision, **more)
 
 
-def serve(name, *shapes, **config):
-    """Skip where a strategy declines a convolution, as it says in its error."""
-    try:
-        with forced(name):
-            ac.explain(ac.conv, *shapes, **config)
-    except ValueError as error:
-        pytest.skip(str(error))
-
-
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("workspace", [1, 5000, 64 * MIB])
 def test_no_setting_changes_the_values(xp, name, workspace):
@@ -202,7 +193,8 @@ def test_no_setting_changes_the_values(xp, name, workspace):
     config = {"padding": ((1, 2), (0, 1)), "stride": (1, 2), "groups": 2}
     if name == "depthwise":
         w, b, config["groups"] = rng.standard_normal((3, 2, 1, 4)), np.ones(4), 4
-    serve(name, x.shape, w.shape, **config)
+    elif name in FAST:
+        w, config["stride"] = rng.standard_normal((3, 3, 2, 6)), 1
     expected = ac.conv(x, w, b, **config)
     dy = rng.standard_normal(expected.shape)
     gradients = ac.conv_vjp(dy, x, w, b, **config)
@@ -224,12 +216,12 @@ def peak(f):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("name", [None, *ALL])
+# Depthwise is for one channel per group.
+@pytest.mark.parametrize("name", [None, *(name for name in ALL if name != "depthwise")])
 def test_memory_stays_within_the_workspace(name):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((32, 56, 56, 64), dtype=np.float32)
     w = rng.standard_normal((3, 3, 64, 64), dtype=np.float32)
-    serve(name, x.shape, w.shape, padding=1)
     # Plans and slices, which are not arrays.
     slack = 2 * MIB
     with forced(name):

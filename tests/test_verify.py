@@ -286,6 +286,30 @@ def test_memory_that_was_never_written_is_no_rounding():
         check_vjp(ac.softmax, 100.0 * ONE_HOT, vjp=noisy)
 
 
+@pytest.mark.parametrize(("factor", "finds"), [(0.3, False), (3.0, True)])
+def test_the_errors_that_are_allowed_by_default(factor, finds):
+    pytest.importorskip("jax")
+    # of one element, so that the error of an inner product is that of the element
+    x = np.asarray([0.7])
+
+    def off(allowed):
+        return lambda dy, *_: 2.0 * dy * (1 + factor * allowed)
+
+    def double(x):
+        return 2.0 * x
+
+    for check in (
+        lambda: check_vjp(double, x, vjp=off(1e-10)),
+        lambda: check_adjoint(double, x, adjoint=off(1e-12)),
+        lambda: check_directional(double, x, vjp=off(1e-6)),
+    ):
+        if finds:
+            with pytest.raises(GradientMismatch):
+                check()
+        else:
+            assert check() > 0
+
+
 def test_users_x64_setting_is_left_alone():
     jax = pytest.importorskip("jax")
     for setting in (False, True):
@@ -338,7 +362,7 @@ def test_check_case_finds_a_wrong_gradient_and_a_wrong_result(monkeypatch):
 
     def wrong(x, window, **config):
         y = forward(x, window, **config)
-        return y if isinstance(y, np.ndarray) else y + 1e-6
+        return y if isinstance(y, np.ndarray) else y * (1 + 3e-10)
 
     monkeypatch.setattr(ac, "avg_pool", wrong)
     with pytest.raises(GradientMismatch, match="result.* and NumPy says"):

@@ -12,6 +12,7 @@ from reference_weights import filled, snapshot
 
 from arrayconv import models
 from arrayconv.models import networks
+from arrayconv.models.tensor_file import read_tensors, write_tensors
 
 safetensors = pytest.importorskip("safetensors")
 rng = np.random.default_rng(0)
@@ -195,7 +196,6 @@ def test_another_architecture_is_listed_and_changes_nothing(tmp_path):
 
 def changed(path, change):
     """Rewrite the metadata of a file of ours."""
-    from arrayconv.models.tensor_file import read_tensors, write_tensors
 
     tensors, metadata = read_tensors(path)
     change(tensors, metadata)
@@ -275,3 +275,12 @@ def test_a_layer_that_nobody_defined():
     config["layers"][0]["class"] = "Mine"
     with pytest.raises(ValueError, match="got 'Mine'; define or import a layer of your own first"):
         models.from_config(config)
+
+
+@pytest.mark.parametrize("length", range(1, 9))
+def test_the_numbers_of_a_file_are_aligned(tmp_path, length):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"a": np.arange(3.0)}, {"note": "x" * length})
+    # the header says its own length in 8 bytes, and maps of memory want what follows at a multiple of 8
+    assert int.from_bytes(path.read_bytes()[:8], "little") % 8 == 0
+    np.testing.assert_array_equal(safetensors.deserialize(path.read_bytes())[0][1]["shape"], [3])
