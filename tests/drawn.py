@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from drawn_calls import LAYOUTS, Call, Drawn
@@ -576,3 +577,17 @@ def calls(op: str, halves: Sequence[str]) -> st.SearchStrategy[Call]:
     """Return the strategy of calls of an operation; `halves` are the half types to draw from."""
     strategy, given = CALLS[op]
     return strategy(op, tuple(halves), **given)
+
+
+@st.composite
+def marked(draw: Draw, op: str, halves: Sequence[str]) -> Call:
+    """Draw a call at default precision with NaN or infinity in one element of its arrays."""
+    call = draw(calls(op, halves).filter(lambda call: call.floats))
+    if "precision" in call.options:
+        call = replace(call, options={})
+    at, value = draw(st.integers(0, 999)), draw(st.sampled_from(["nan", "inf", "-inf"]))
+    name = draw(st.sampled_from([*call.floats, "dy"]))
+    array = replace(call.dy if name == "dy" else call.arrays[name], cell=(at, value))
+    if name == "dy":
+        return replace(call, dy=array)
+    return replace(call, arrays={**call.arrays, name: array})

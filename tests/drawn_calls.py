@@ -66,9 +66,11 @@ class Drawn:
         dtype = "float32" if self.dtype == "bfloat16" else self.dtype
         if self.values == "mask" or dtype != "float64":
             text = f"({text}).astype('{dtype}')"
-        if self.cell is not None:
-            at, value = self.cell
-            text = f"np.where(np.arange({math.prod(shape)}).reshape({shape}) == {at}, np.{dtype}('{value}'), {text})"
+        if self.cell is not None and math.prod(shape):
+            at, value = self.cell[0] % math.prod(shape), f"np.{dtype}('{self.cell[1]}')"
+            text = (
+                f"np.where(np.arange({math.prod(shape)}).reshape({shape}) == {at}, {value}, {text})"
+            )
         if self.layout == "plain" or not shape:
             return text
         return LAYOUTS[self.layout].format(text, shape=shape, code=np.dtype(dtype).str[1:])
@@ -126,11 +128,6 @@ class Call:
     def upstream(self, shape: Shape, dtype: str) -> Drawn:
         """Return the upstream gradient of a result."""
         return replace(self.dy, shape=tuple(shape), dtype=dtype)
-
-    def with_cell(self, name: str, at: int, value: str) -> Call:
-        """Return the call with one element of an array set to `value`."""
-        changed = replace(self.arrays[name], cell=(at, value))
-        return replace(self, arrays={**self.arrays, name: changed})
 
     @property
     def floats(self) -> list[str]:

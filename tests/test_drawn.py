@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import CALLS, calls
+from drawn import CALLS, calls, marked
 from drawn_calls import Call, exact
 from hypothesis import HealthCheck, given, settings
 from reference import NAIVE, conv_gradients
 from reference_maxima import max_gradient
+from reference_padded import convolution
 
 import arrayconv as ac
 
@@ -46,7 +47,9 @@ every_operation = pytest.mark.parametrize("op", CALLS)
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 
 
-def hold(xp: Any, prop: Callable[[Any, Call], None], op: str, share: float = 1.0) -> None:
+def hold(
+    xp: Any, prop: Callable[[Any, Call], None], op: str, share: float = 1.0, strategy: Any = calls
+) -> None:
     """Run a property of drawn calls on a library: the same ones every time, unless a number is asked for."""
     usual = WINDOWED if op in CONVOLUTIONS | MAXIMA | LINEAR else OTHERS
     count = EXAMPLES or usual * SHARES.get(xp.name, 0.1) * share
@@ -59,7 +62,7 @@ def hold(xp: Any, prop: Callable[[Any, Call], None], op: str, share: float = 1.0
         print_blob=False,
         suppress_health_check=list(HealthCheck),
     )
-    @given(call=calls(op, halves(xp)))
+    @given(call=strategy(op, halves(xp)))
     def holds(call: Call) -> None:
         prop(xp, call)
 
@@ -191,7 +194,7 @@ def test_result_is_that_of_plain_loops(xp, op):
     hold(xp, equals_the_loops, op)
 
 
-def gradients(xp: Any, call: Call) -> tuple[list[Any], list[Any], list[Any], Any]:
+def gradients(xp: Any, call: Call) -> tuple[list[Any], list[Any], list[Any]]:
     """Return the arrays, the upstream gradient first, the gradients found, and the result."""
     given = [None if a is None else a.of(xp) for a in call.arrays.values()]
     y = run(xp, call, getattr(ac, call.op), *given)
@@ -207,37 +210,34 @@ def has_the_gradient(xp: Any, call: Call) -> None:
     given, found, _ = gradients(xp, call)
     wanted = call.vjp.get("wrt", list(call.arrays))
     for (name, a), g in zip(call.arrays.items(), found, strict=True):
-        there = (
-            name in call.floats and name[-1:] in [w[-1:] for w in wanted]
-            if "wrt" in call.vjp
-            else name in call.floats
-        )
+        there = name in call.floats and name in wanted
         assert (g is not None) == there, name
         if g is not None:
             assert tuple(g.shape) == a.shape, name
             assert dtype_of(g) == call.dtype, name
     if call.floats:
         dy, *arrays = [None if a is None else read(xp, a) for a in given]
-        got = [None if g is None else read(xp, g) for g in found]
-        if call.op in CONVOLUTIONS:
-            as_the_loops(call, dy, arrays, got)
-        elif call.op in MAXIMA:
-            config = {k: v for k, v in call.vjp.items() if k == "ties"}
-            want = max_gradient(call.op, dy, *arrays, *call.args, **call.config, **config)
-            terms = largest(
-                max_gradient(call.op, np.abs(dy), *arrays, *call.args, **call.config, ties="all")
-            )
-            assert_close(got[0], want, error_allowed(call, want, terms))
-        elif call.op in LINEAR:
-            as_the_adjoint(call, dy, arrays, got[0])
-        else:
-            as_the_slope(call, dy, arrays, got)
+        assert_gradients(call, dy, arrays, [None if g is None else read(xp, g) for g in found])
     untouched(xp, found, given)
+
+
+def assert_gradients(call: Call, dy: Any, arrays: list[Any], got: list[Any]) -> None:
+    """Compare gradients with loops, or where there are none with what they must add up to."""
+    if call.op in CONVOLUTIONS:
+        as_the_loops(call, dy, arrays, got)
+    elif call.op in MAXIMA:
+        config = {k: v for k, v in call.vjp.items() if k == "ties"}
+        want = max_gradient(call.op, dy, *arrays, *call.args, **call.config, **config)
+        terms = max_gradient(call.op, np.abs(dy), *arrays, *call.args, **call.config, ties="all")
+        assert_close(got[0], want, error_allowed(call, want, largest(terms)))
+    elif call.op in LINEAR:
+        as_the_adjoint(call, dy, arrays, got[0])
+    else:
+        as_the_slope(call, dy, arrays, got)
 
 
 def as_the_loops(call: Call, dy: Any, arrays: list[Any], got: list[Any]) -> None:
     config = {**call.config, "transpose": call.op == "conv_transpose"}
-    config.pop("y", None)
     want = conv_gradients(dy, *arrays, **config)
     terms = conv_gradients(*(None if a is None else np.abs(a) for a in (dy, *arrays)), **config)
     for g, right, size in zip(got, want, terms, strict=True):
@@ -282,3 +282,47 @@ def as_the_slope(call: Call, dy: Any, arrays: list[Any], got: list[Any]) -> None
 @every_operation
 def test_gradient_is_that_of_plain_loops(xp, op):
     hold(xp, has_the_gradient, op)
+
+
+def keeps_to_the_windows(xp: Any, call: Call) -> None:
+    """Hold NaN and inf to the windows that contain them, on the way there and back."""
+    given, found, (y,) = gradients(xp, call)
+    dy, *arrays = [None if a is None else read(xp, a) for a in given]
+    with np.errstate(invalid="ignore"):
+        if call.op in CONVOLUTIONS:
+            want, *wants = convolution(call.op, dy, *arrays, **call.config)
+        elif call.op in MAXIMA:
+            config = {k: v for k, v in call.vjp.items() if k == "ties"}
+            wants = [max_gradient(call.op, dy, *arrays, *call.args, **call.config, **config)]
+            want = naive(call, arrays)
+        else:
+            want, wants = as_the_matrix(call, dy, arrays)
+        sizes = [
+            np.where(np.isfinite(a), a, 0.0) for a in (want, *(g for g in wants if g is not None))
+        ]
+    for got, right in zip([y, *found], [want, *wants], strict=False):
+        if got is not None:
+            allowed = error_allowed(
+                call, np.where(np.isfinite(right), right, 0.0), 99 + largest(*sizes)
+            )
+            assert_close(read(xp, got), right, allowed)
+
+
+def as_the_matrix(call: Call, dy: Any, arrays: list[Any]) -> tuple[Any, list[Any]]:
+    """Return result and gradient of a linear map by its matrix: an entry that is 0 reaches nothing."""
+    x, *rest = arrays
+    nothing = naive(call, [np.zeros(x.shape), *rest])
+    units = np.eye(x.size).reshape(x.size, *x.shape)
+    rows = [(naive(call, [unit, *rest]) - nothing).reshape(-1) for unit in units]
+    matrix = np.reshape(rows, (x.size, nothing.size))
+
+    def times(m: Any, v: Any) -> Any:
+        return np.where(m != 0, m * v, 0.0).sum(axis=1)
+
+    y = nothing + times(matrix.T, x.reshape(-1)).reshape(nothing.shape)
+    return y, [times(matrix, dy.reshape(-1)).reshape(x.shape)]
+
+
+@pytest.mark.parametrize("op", [op for op in CALLS if op in LINEAR | CONVOLUTIONS | MAXIMA])
+def test_nan_and_infinity_reach_the_windows_that_contain_them(xp, op):
+    hold(xp, keeps_to_the_windows, op, share=0.4, strategy=marked)
