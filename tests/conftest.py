@@ -15,6 +15,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from poison import poison
 
 # JAX otherwise takes three quarters of a GPU that the other libraries share.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -210,6 +211,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: minutes long, so only with --full")
     config.addinivalue_line("markers", "where(says): only with parameters of which `says` is true")
     chosen(config)
+    poison()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -282,6 +284,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("sampled_case", table, ids=lambda case: case.id)
 
 
+@pytest.fixture(autouse=True)
+def poisoned() -> None:
+    """Poison what has been imported since the last test."""
+    poison()
+
+
 @pytest.fixture
 def xp(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Return a `Backend` of each chosen library, in its strictest mode and with float64."""
@@ -289,6 +297,7 @@ def xp(request: pytest.FixtureRequest) -> Iterator[Backend]:
         backend = _backend(request.param)
     except UnusableError as reason:
         missing(f"backend {request.param}: {reason}")
+    poison()
     with ExitStack() as stack:
         _rules(backend, stack)
         yield backend
