@@ -1,4 +1,4 @@
-"""Drawn calls under the transformations of JAX and PyTorch: the values and gradients of plain loops, as without them."""
+"""Drawn calls under the transformations of JAX and PyTorch: values and gradients of plain loops, as without them."""
 
 from __future__ import annotations
 

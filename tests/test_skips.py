@@ -44,7 +44,8 @@ def test_one_that_applies_to_some(n):
 
 
 def test_a_skip_is_a_failure_unless_something_is_missing(tmp_path):
-    shutil.copy(Path(__file__).with_name("conftest.py"), tmp_path)
+    for name in ("conftest.py", "poison.py"):
+        shutil.copy(Path(__file__).with_name(name), tmp_path)
     (tmp_path / "test_skipping.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(

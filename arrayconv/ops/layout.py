@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from arrayconv.arguments import choice, known_shape
-from arrayconv.namespace import Array, Namespace, is_lazy, placement
+from arrayconv.namespace import Array, DType, Namespace, is_lazy, placement
 
 # Cells of a long sum that are added one after the other.
 PIECE = 128
@@ -68,8 +68,8 @@ def check_wrt(op: str, wrt: Collection[str], names: tuple[str, ...]) -> None:
             raise ValueError(f"{op}: wrt names the array arguments {names}, got {wrt!r}")
 
 
-def summed(xp: Namespace, x: Array, axis: int) -> Array:
-    """The sum over ``axis``, which keeps length 1, a long one in pieces.
+def summed(xp: Namespace, x: Array, axis: int, dtype: DType = None) -> Array:
+    """The sum over ``axis``, which keeps length 1, a long one in pieces; in ``dtype`` if that is given.
 
     NumPy adds the cells of an axis that is not the last one after the other, and every addition
     rounds; sums of short pieces, themselves summed so, do that far less often in a row.
@@ -77,15 +77,15 @@ def summed(xp: Namespace, x: Array, axis: int) -> Array:
     n = x.shape[axis]
     # lazy arrays first: the size may be a symbol, of which nothing is known
     if is_lazy(x) or n < 2 * PIECE or axis == x.ndim - 1:
-        return xp.sum(x, axis=axis, keepdims=True)
+        return xp.sum(x, axis=axis, keepdims=True, dtype=dtype)
     whole = n // PIECE * PIECE
     before = (slice(None),) * axis
     split = (*x.shape[:axis], n // PIECE, PIECE, *x.shape[axis + 1 :])
-    parts = xp.sum(xp.reshape(x[(*before, slice(whole), ...)], split), axis=axis + 1)
-    total = summed(xp, parts, axis)
+    parts = xp.sum(xp.reshape(x[(*before, slice(whole), ...)], split), axis=axis + 1, dtype=dtype)
+    total = summed(xp, parts, axis, dtype)
     if whole == n:
         return total
-    return total + xp.sum(x[(*before, slice(whole, n), ...)], axis=axis, keepdims=True)
+    return total + xp.sum(x[(*before, slice(whole, n), ...)], axis=axis, keepdims=True, dtype=dtype)
 
 
 def scalar(xp: Namespace, value: float, like: Array) -> Array:
