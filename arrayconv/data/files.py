@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from arrayconv.data.rows import DataError
+
 _SMALL = 2**20
 
 
@@ -18,14 +20,14 @@ def plain_file(path: str | os.PathLike[str]) -> Path:
     ------
     OSError
         If there is no such file.
-    ValueError
+    DataError
         If it is a pipe, a socket or a device.
     """
     path = Path(path)
     if not path.is_file() and not path.is_dir():
         # says what is the matter where there is nothing to ask
         path.stat()
-        raise ValueError(f"{path}: this is no plain file")
+        raise DataError(f"{path}: this is no plain file")
     return path
 
 
@@ -36,7 +38,7 @@ def read_whole(path: str | os.PathLike[str]) -> bytes:
     ------
     OSError
         If it cannot be read.
-    ValueError
+    DataError
         If it is no plain file.
     """
     return plain_file(path).read_bytes()

@@ -111,15 +111,16 @@ def _classes(root: Path, path: Path, known: set[str]) -> dict[str, list[Path]]:
     """Return the image files of every class, both in alphabetical order."""
     if not path.is_dir():
         raise DataError(f"{path}: there is no such folder")
+    _check_inside(root, path)
     folders = sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
     if len(folders) < 2:
         raise DataError(
             f"{path}: expected a sub-folder of images for each of two or more classes, "
             f"found {', '.join(f.name for f in folders) or 'none'}"
         )
-    inside = root.resolve()
     found = {}
     for folder in folders:
+        _check_inside(root, folder)
         found[folder.name] = sorted(
             file
             for file in folder.iterdir()
@@ -128,9 +129,13 @@ def _classes(root: Path, path: Path, known: set[str]) -> dict[str, list[Path]]:
         if not found[folder.name]:
             raise DataError(f"{folder}: there are no images in it")
         for file in found[folder.name]:
-            if not (end := file.resolve()).is_relative_to(inside):
-                raise DataError(f"{file}: it is a link that leads out of the folder, to {end}")
+            _check_inside(root, file)
     return found
+
+
+def _check_inside(root: Path, path: Path) -> None:
+    if path.is_symlink() and not (end := path.resolve()).is_relative_to(root.resolve()):
+        raise DataError(f"{path}: it is a link that leads out of {root}, to {end}")
 
 
 def _divided(
