@@ -153,8 +153,7 @@ def structures(draw, config, tensors):
     if draw(st.integers(0, 4)) == 0:
         many = draw(st.sampled_from((2000, 20_000)))
         layers = [
-            {"class": "ReLU", "name": draw(st.sampled_from(("a", "relu", f"r{i}")))}
-            for i in (1, 2)
+            {"class": "ReLU", "name": draw(st.sampled_from(("a", "relu", f"r{i}")))} for i in (1, 2)
         ]
         text = draw(
             st.sampled_from(

@@ -3,10 +3,12 @@
 ``ARRAYCONV_EXAMPLES`` says how many of each kind are drawn.
 """
 
+import gzip
 import io
 import json
 import os
 import shutil
+import struct
 import threading
 import zipfile
 from pathlib import Path
@@ -407,6 +409,15 @@ def test_a_bomb_in_an_archive(place):
                 archive.writestr(key, value)
         message = place.check("load_weights", "m.keras", buffer.getvalue())
         assert f"{name} would take 200000000 bytes" in message
+
+
+def test_a_bomb_of_the_idx_format(tmp_path):
+    for n in (10**8, 2**32 - 1):
+        head = struct.pack(">HBBIII", 0, 8, 3, n, 28, 28)
+        content = gzip.compress(head + bytes(10**7))
+        (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(content)
+        with pytest.raises(DataError, match=rf"ubyte.gz: .*it would take {n * 784} bytes"):
+            data.fashion(tmp_path)
 
 
 def test_pipes_and_devices(tmp_path):
