@@ -109,7 +109,7 @@ def ours():
 
 
 def weights():
-    return {name: np.ones(shape) for name, shape in drawn.SHAPES.items()}
+    return drawn.Weights({name: np.ones(shape) for name, shape in drawn.SHAPES.items()})
 
 
 def torch_file():
@@ -142,7 +142,7 @@ def keras_h5():
                 held[str(i)] = value.astype(np.float32)
         file.create_group("layers/flatten/vars").attrs["name"] = "flatten"
         file.create_group("optimizer/vars")
-    return buffer.getvalue()
+    return drawn.Content(buffer.getvalue())
 
 
 CONFIG = {
@@ -161,7 +161,7 @@ def keras_file(method=zipfile.ZIP_STORED):
         archive.writestr("metadata.json", "{}")
         archive.writestr("config.json", json.dumps(CONFIG))
         archive.writestr("model.weights.h5", keras_h5())
-    return buffer.getvalue()
+    return drawn.Content(buffer.getvalue())
 
 
 def course_h5(**changes):
@@ -178,7 +178,7 @@ def course_h5(**changes):
                 value(file, key)
             else:
                 file[key] = value
-    return buffer.getvalue()
+    return drawn.Content(buffer.getvalue())
 
 
 def whole_files():
@@ -330,10 +330,9 @@ def test_labels_beyond_all_classes(tmp_path, label):
         data.open_h5(tmp_path / "d.h5")
 
 
-def structure(layers, tensors=None):
-    config = {"class": "Sequential", "name": "s", "layers": layers}
-    config["input"] = {"class": "InputLayer", "shape": [3], "name": "i"}
-    return drawn.packed(tensors or {}, {"format": "arrayconv", "model": json.dumps(config)})
+def structure(layers, shape=(3,)):
+    start = {"class": "InputLayer", "shape": shape, "name": "i"}
+    return text(json.dumps({"class": "Sequential", "name": "s", "input": start, "layers": layers}))
 
 
 def text(model):
@@ -349,6 +348,16 @@ def text(model):
         (structure([{"class": "Staged", "name": "a"}]), "class must be one of"),
         (structure([{"class": "ReLU"}]), "layers without a name"),
         (structure([{"class": "ReLU", "name": "a"}] * 10_001), "more than 10000 layers"),
+        (
+            structure(
+                [
+                    {"class": "Conv", "filters": 1, "kernel_size": 1, "name": f"{i}"}
+                    for i in range(3000)
+                ],
+                shape=[1] * 2000,
+            ),
+            "at most 63 axes, got 2000",
+        ),
         (text(drawn.nested(100_000)), "recursion"),
         (text(drawn.nested(100_000, "{}")), "recursion"),
         (text("[" + "{}," * 10**6 + "{}]"), "header of .* bytes is too long for a file of"),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from arrayconv.data.files import read_whole, text_limit, writing
 from arrayconv.data.rows import needs
 
+_AXES = 64
 _DTYPES = {
     "F64": "<f8",
     "F32": "<f4",
@@ -62,6 +63,8 @@ def read_tensors(
 
 def _array(path: Any, name: str, held: Mapping[str, Any]) -> NDArray[Any]:
     kind, shape, data = held["dtype"], held["shape"], held["data"]
+    if len(shape) > _AXES:
+        raise ValueError(f"{path}: {name} has {len(shape)} axes, and NumPy at most {_AXES}")
     if kind == "BF16":
         return widened(np.frombuffer(data, "<u2")).reshape(shape)
     if kind not in _DTYPES:
