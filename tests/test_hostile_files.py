@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import struct
-import threading
 import zipfile
 from pathlib import Path
 
@@ -23,11 +22,13 @@ if not Path("/proc/self/clear_refs").exists():
     pytest.skip("memory and openings are watched by means of Linux", allow_module_level=True)
 
 import drawn_files as drawn
+import drawn_pictures
 import h5py
 import hostile_reader
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from whole_files import CONFIG, course_h5, keras_h5, weights, whole_files
 
 from arrayconv import data, models
 from arrayconv.data import DataError
@@ -63,7 +64,7 @@ class Place:
             jobs.append((job, path))
         for name in "ab":
             (whole / "folder" / name).mkdir(parents=True)
-            for suffix, content in drawn.pictures().items():
+            for suffix, content in drawn_pictures.pictures().items():
                 (whole / "folder" / name / f"0{suffix}").write_bytes(content)
         self.read = hostile_reader.Reader([*jobs, ("open_folder", whole / "folder")])
         self.watch = hostile_reader.Watch(self.elsewhere)
@@ -100,98 +101,6 @@ def place(tmp_path_factory):
     finally:
         place.read.close()
         place.watch.close()
-
-
-def ours():
-    """Return a file of ours with the network of `hostile_reader`."""
-    model = hostile_reader.network(models)
-    return drawn.packed(weights(), {"format": "arrayconv", "model": json.dumps(model.config())})
-
-
-def weights():
-    return drawn.Weights({name: np.ones(shape) for name, shape in drawn.SHAPES.items()})
-
-
-def torch_file():
-    """Return a state_dict of the same network in a safetensors file."""
-    w = weights()
-    held = {
-        "0.weight": np.ones((3, 2, 3, 3)),
-        "0.bias": w["conv/bias"],
-        "1.weight": w["batch_normalization/gamma"],
-        "1.bias": w["batch_normalization/beta"],
-        "1.running_mean": w["batch_normalization/moving_mean"],
-        "1.running_var": w["batch_normalization/moving_variance"],
-        "1.num_batches_tracked": np.asarray(3),
-        "3.weight": np.ones((2, 48)),
-        "3.bias": w["dense/bias"],
-    }
-    return drawn.packed(held, {})
-
-
-def keras_h5():
-    """Return the same network's weights as Keras 3 writes them."""
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        for name in ("conv2d", "batch_normalization", "dense"):
-            held = file.create_group(f"layers/{name}/vars")
-            held.attrs["name"] = name
-            ours = name.replace("2d", "")
-            arrays = [w for key, w in weights().items() if key.startswith(ours)]
-            for i, value in enumerate(arrays):
-                held[str(i)] = value.astype(np.float32)
-        file.create_group("layers/flatten/vars").attrs["name"] = "flatten"
-        file.create_group("optimizer/vars")
-    return drawn.Content(buffer.getvalue())
-
-
-CONFIG = {
-    "config": {
-        "layers": [
-            {"config": {"name": name}}
-            for name in ("conv2d", "batch_normalization", "flatten", "dense")
-        ]
-    }
-}
-
-
-def keras_file(method=zipfile.ZIP_STORED):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        archive.writestr("metadata.json", "{}")
-        archive.writestr("config.json", json.dumps(CONFIG))
-        archive.writestr("model.weights.h5", keras_h5())
-    return drawn.Content(buffer.getvalue())
-
-
-def course_h5(**changes):
-    """Return a data set of the course's layout; ``changes`` replace what it holds."""
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        for part in ("train", "test"):
-            file[f"{part}_set_x"] = np.zeros((6, 4, 4, 3), dtype=np.uint8)
-            file[f"{part}_set_y"] = np.arange(6) % 2
-        file["list_classes"] = np.asarray([b"a", b"b"])
-        for key, value in changes.items():
-            del file[key]
-            if callable(value):
-                value(file, key)
-            else:
-                file[key] = value
-    return drawn.Content(buffer.getvalue())
-
-
-def whole_files():
-    return [
-        ("load", "m.safetensors", ours()),
-        ("load_weights", "m.safetensors", ours()),
-        ("load_weights", "t.safetensors", torch_file()),
-        ("load_weights", "m.weights.h5", keras_h5()),
-        ("load_weights", "m.keras", keras_file()),
-        ("load_weights", "packed.keras", keras_file(zipfile.ZIP_DEFLATED)),
-        ("open_h5", "d.h5", course_h5()),
-        *(("filter", f"p{suffix}", content) for suffix, content in drawn.pictures().items()),
-    ]
 
 
 # --- drawn
@@ -246,7 +155,9 @@ def test_h5_data_of_an_enemy(place, data):
 @given(st.data())
 def test_folders_of_an_enemy(place, data):
     shutil.rmtree(place.inside / "folder", ignore_errors=True)
-    for name, content in data.draw(drawn.folders(drawn.pictures(), place.elsewhere)).items():
+    for name, content in data.draw(
+        drawn_pictures.folders(drawn_pictures.pictures(), place.elsewhere)
+    ).items():
         path = place.inside / "folder" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
@@ -259,7 +170,7 @@ def test_folders_of_an_enemy(place, data):
 @some
 @given(st.data())
 def test_pictures_of_an_enemy(place, data):
-    suffix, content = data.draw(drawn.strange_pictures(drawn.pictures()))
+    suffix, content = data.draw(drawn_pictures.strange_pictures(drawn_pictures.pictures()))
     place.check("filter", f"p{suffix}", content)
 
 
@@ -320,6 +231,20 @@ def test_h5_that_points_elsewhere(place, make):
     message = place.check("load_weights", "m.weights.h5", content)
     assert "/layers/dense/vars/1" in message
     assert "in the file itself" in message
+
+
+def test_h5_that_asks_for_a_plug_in(place):
+    def plugged(file, key):
+        how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        how.set_chunk((6, 4, 4, 3))
+        # what nobody has here is left out when it is optional
+        how.set_filter(32015, h5py.h5z.FLAG_OPTIONAL)
+        space = h5py.h5s.create_simple((6, 4, 4, 3))
+        held = h5py.h5d.create(file.id, key.encode(), h5py.h5t.STD_U8LE, space, how)
+        h5py.Dataset(held)[...] = 0
+
+    message = place.check("open_h5", "d.h5", course_h5(train_set_x=plugged))
+    assert "packed by the plug-in 32015" in message
 
 
 @pytest.mark.parametrize("label", [np.inf, 1e300, 2.0**64, 2**64 - 1, 2**63, -1, np.nan, 2**31])
@@ -446,142 +371,10 @@ def test_pipes_and_devices(tmp_path):
 
 def test_no_other_program_decodes_a_picture(place):
     for suffix in (".png", ".eps", ".jpg"):
-        assert "not an image" in place.check("filter", f"p{suffix}", drawn.EPS)
+        assert "not an image" in place.check("filter", f"p{suffix}", drawn_pictures.EPS)
 
 
 @pytest.mark.parametrize("side", [3000, 7000])
 def test_a_blank_picture_of_many_pixels(place, side):
-    message = place.check("filter", "p.png", drawn._blank("1", side, "PNG"))
+    message = place.check("filter", "p.png", drawn_pictures._blank("1", side, "PNG"))
     assert f"{side} x {side} pixels in" in message
-
-
-# --- wide pixels
-
-
-def grey(tmp_path, name, content):
-    """Read a picture, given as an array or as bytes, through a folder of its own."""
-    for label in "ab":
-        for i in range(2):
-            path = tmp_path / name / label / f"{i}.{name}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                path.write_bytes(content)
-            else:
-                Image.fromarray(content).save(path)
-    height, width = (2, 3) if isinstance(content, bytes) else content.shape
-    return data.open_folder(tmp_path / name, size=(height, width)).x_train[0]
-
-
-WIDE = np.asarray([[0, 255, 256], [1000, 32767, 65535]], dtype=np.uint16)
-
-
-@pytest.mark.parametrize("name", ["png", "tiff", "ppm"])
-def test_of_sixteen_bits_the_upper_eight_are_taken(tmp_path, name):
-    content = WIDE if name != "ppm" else b"P5 3 2 65535\n" + WIDE.astype(">u2").tobytes()
-    got = grey(tmp_path, name, content)
-    np.testing.assert_array_equal(got, np.repeat((WIDE // 256)[..., None], 3, axis=-1))
-
-
-def test_colours_of_sixteen_bits(tmp_path):
-    rows = b"".join(b"\0" + np.repeat(row, 3).astype(">u2").tobytes() for row in WIDE)
-    got = grey(tmp_path, "png", drawn.png(3, 2, depth=16, color=2, data=drawn.zlib.compress(rows)))
-    np.testing.assert_array_equal(got, np.repeat((WIDE // 256)[..., None], 3, axis=-1))
-
-
-def test_floats_between_0_and_1(tmp_path):
-    values = np.asarray([[0, 0.25, 0.5], [0.499, 0.501, 1]], dtype=np.float32)
-    got = grey(tmp_path, "tiff", values)
-    np.testing.assert_array_equal(got[..., 0], [[0, 64, 128], [127, 128, 255]])
-    for i, value in enumerate((np.nan, -0.01, 1.01, 300, np.inf)):
-        values[1, 1] = value
-        with pytest.raises(DataError, match=r"\.tiff: floating pixels must lie between 0 and 1"):
-            grey(tmp_path / f"{i}", "tiff", values)
-
-
-def test_wide_pixels_are_those_of_scikit_image(tmp_path):
-    skimage = pytest.importorskip("skimage")
-    floats = np.random.default_rng(0).random((4, 5), dtype=np.float32)
-    deep = np.random.default_rng(0).integers(0, 2**16, (4, 5), dtype=np.uint16)
-    for name, values in (("tiff", floats), ("png", deep)):
-        want = skimage.util.img_as_ubyte(values)
-        np.testing.assert_array_equal(grey(tmp_path, name, values)[..., 0], want)
-
-
-# --- saving
-
-
-def test_threads_that_save_to_one_path(tmp_path):
-    path = tmp_path / "m.safetensors"
-    problems, done = [], threading.Event()
-
-    def writes(value, times=15):
-        model = hostile_reader.network(models)
-        model.set_weights([np.full(w.shape, value) for w in model.get_weights()])
-        for _ in range(times):
-            try:
-                model.save(path)
-            except Exception as error:
-                problems.append(error)
-
-    def reads():
-        while not done.is_set():
-            try:
-                values = {float(v) for w in models.load(path).get_weights() for v in w.flat}
-                assert len(values) == 1
-            except Exception as error:
-                problems.append(error)
-
-    writes(1.0, times=1)
-    readers = [threading.Thread(target=reads) for _ in range(2)]
-    writers = [threading.Thread(target=writes, args=(value,)) for value in (1.0, 2.0, 3.0, 4.0)]
-    for thread in (*readers, *writers):
-        thread.start()
-    for thread in writers:
-        thread.join()
-    done.set()
-    for thread in readers:
-        thread.join()
-    assert problems == []
-    assert list(tmp_path.iterdir()) == [path]
-    assert models.load(path).get_weights()[-1][0] in (1.0, 2.0, 3.0, 4.0)
-
-
-def test_pictures_saved_to_one_path_by_threads(tmp_path):
-    from arrayconv.demo import read_image, write_image
-
-    problems = []
-
-    def writes(level):
-        for _ in range(15):
-            try:
-                write_image(tmp_path / "p.png", np.full((9, 9, 3), level))
-            except Exception as error:
-                problems.append(error)
-
-    threads = [threading.Thread(target=writes, args=(level,)) for level in (0.0, 0.2, 0.6, 1.0)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert problems == []
-    assert len(np.unique(read_image(tmp_path / "p.png"))) == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["p.png"]
-
-
-# --- the filter works in bands
-
-
-@pytest.mark.parametrize("kernel", ["sobel", "gaussian", "sobel-y"])
-def test_a_filter_in_bands_is_the_filter_of_the_whole(tmp_path, monkeypatch, kernel):
-    from arrayconv.cli import commands, main
-    from arrayconv.demo import read_image, write_image
-    from arrayconv.filters import KERNELS, apply_filter
-
-    monkeypatch.setattr(commands, "BAND", 60)
-    path, out = tmp_path / "in.png", tmp_path / "out.png"
-    write_image(path, np.random.default_rng(0).random((23, 20, 3)))
-    assert main(["filter", str(path), "--kernel", kernel, "--out", str(out)]) == 0
-    want = apply_filter(read_image(path), kernel)
-    if abs(KERNELS[kernel]().sum()) < 1e-9:
-        want = 0.5 + 0.5 * want / np.abs(want).max()
-    np.testing.assert_allclose(read_image(out), np.clip(want, 0, 1), atol=0.5 / 255 + 1e-5)
