@@ -28,7 +28,7 @@ import hostile_reader
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from whole_files import CONFIG, course_h5, keras_h5, weights, whole_files
+from whole_files import CONFIG, course_h5, keras_file, keras_h5, weights, whole_files
 
 from arrayconv import data, models
 from arrayconv.data import DataError
@@ -220,17 +220,56 @@ def test_h5_that_points_elsewhere(place, make):
 
     message = place.check("open_h5", "d.h5", course_h5(train_set_x=spoil))
     assert "in the file itself" in message
+
+    def change(held):
+        held.attrs["secret"] = str(place.elsewhere / "secret")
+        make(held, "1")
+
+    content = changed_weights(change)
+    message = place.check("load_weights", "m.weights.h5", content)
+    assert "/layers/dense/vars/1" in message
+    assert "in the file itself" in message
+
+
+def changed_weights(change):
+    """Return the weights of Keras after ``change`` of those of the last layer."""
     buffer = io.BytesIO(keras_h5())
     with h5py.File(buffer, "r+") as file:
         held = file["layers/dense/vars"]
         del held["1"]
-        held.attrs["secret"] = str(place.elsewhere / "secret")
-        make(held, "1")
+        change(held)
         file.flush()
-        content = file.id.get_file_image()
-    message = place.check("load_weights", "m.weights.h5", content)
-    assert "/layers/dense/vars/1" in message
-    assert "in the file itself" in message
+        return file.id.get_file_image()
+
+
+def unpacks_to(count, *names):
+    def change(held):
+        for name in names:
+            held.create_dataset(name, data=np.zeros(count, "f4"), chunks=(count,), compression=9)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (unpacks_to(25_000_000, "1"), "vars/1: a chunk takes 100000000 bytes"),
+        (unpacks_to(10**6, *map(str, range(1, 31))), "the arrays take more than the 8388608 bytes"),
+        (lambda held: held.create_dataset("1", (2,), "f4"), "vars/1 has a shape and no values"),
+    ],
+)
+def test_h5_weights_that_are_not_all_there(place, change, message):
+    content = changed_weights(change)
+    assert message in place.check("load_weights", "m.weights.h5", content)
+
+
+def test_h5_rows_that_are_not_all_there(place):
+    def wide(file, key):
+        rows = file.create_dataset(key, (6, 10**8), "u1", chunks=(1, 1000))
+        rows[0, :9] = 1
+
+    message = place.check("open_h5", "d.h5", course_h5(train_set_x=wide))
+    assert "train_set_x: a row takes 100000000 bytes" in message
 
 
 def test_h5_that_asks_for_a_plug_in(place):
@@ -343,6 +382,18 @@ def test_a_bomb_in_an_archive(place):
                 archive.writestr(key, value)
         message = place.check("load_weights", "m.keras", buffer.getvalue())
         assert f"{name} would take 200000000 bytes" in message
+
+
+def test_archives_that_keras_does_not_write(place):
+    many = io.BytesIO(keras_file())
+    with zipfile.ZipFile(many, "a") as archive:
+        for i in range(10_000):
+            archive.writestr(f"{i}", b"")
+    for content, message in (
+        (many.getvalue(), "more than 10000 entries"),
+        (keras_file(zipfile.ZIP_LZMA), "config.json is packed in a way that Keras does not use"),
+    ):
+        assert message in place.check("load_weights", "m.keras", content)
 
 
 def test_a_bomb_of_the_idx_format(tmp_path):
