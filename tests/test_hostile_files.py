@@ -384,6 +384,17 @@ def test_a_bomb_in_an_archive(place):
         assert f"{name} would take 200000000 bytes" in message
 
 
+def test_a_bomb_that_says_it_is_small(place):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", json.dumps(CONFIG))
+        archive.writestr("model.weights.h5", bytes(2 * 10**8))
+    content = bytearray(buffer.getvalue())
+    # the length that the directory gives of what is unpacked
+    struct.pack_into("<I", content, content.rindex(b"PK\x01\x02") + 24, 1000)
+    assert "no whole .keras file" in place.check("load_weights", "m.keras", bytes(content))
+
+
 def test_archives_that_keras_does_not_write(place):
     many = io.BytesIO(keras_file())
     with zipfile.ZipFile(many, "a") as archive:

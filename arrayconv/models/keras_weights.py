@@ -142,7 +142,9 @@ def _unpacked(content: bytes) -> tuple[bytes, list[tuple[str, ...]]]:
             # no more than this is unpacked, whatever follows
             if entry.file_size > limit:
                 raise ValueError(f"{name} would take {entry.file_size} bytes, more than {limit}")
-            held.append(archive.read(entry))
+            # with a length, since without one all is unpacked before what is too much is dropped
+            with archive.open(entry) as packed:
+                held.append(packed.read(entry.file_size))
     return held[1], list(_order(json.loads(held[0])))
 
 
