@@ -149,7 +149,7 @@ def broken(tmp_path, photo):
     (tmp_path / "empty.png").write_bytes(b"")
     Image.new("1", (9000, 9000)).save(tmp_path / "enormous.png")
     Image.new("1", (20000, 20000)).save(tmp_path / "bomb.png")
-    Image.fromarray(np.ones((20, 20), dtype=np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.ones((20, 20), dtype=np.int32)).save(tmp_path / "deep.tiff")
     (tmp_path / "folder.png").mkdir()
     return tmp_path
 
@@ -164,7 +164,7 @@ def broken(tmp_path, photo):
         ("empty.png", "not an image"),
         ("enormous.png", "9000 x 9000 pixels; more than 50 million"),
         ("bomb.png", "more than 50 million pixels are too many"),
-        ("deep.png", "more than 8 bits"),
+        ("deep.tiff", "32 bits have no fixed range"),
         ("folder.png", "this is a folder"),
     ],
 )

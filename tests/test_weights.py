@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -162,6 +163,42 @@ def test_a_killed_save_leaves_a_whole_file(tmp_path):
         process.kill()
         process.wait()
         assert models.load(path).count_params() == 1500 * 1501
+
+
+def test_threads_that_save_to_one_path(tmp_path):
+    path = tmp_path / "m.safetensors"
+    problems, done = [], threading.Event()
+
+    def writes(value, times=15):
+        model = small()
+        model.set_weights([np.full(w.shape, value) for w in model.get_weights()])
+        for _ in range(times):
+            try:
+                model.save(path)
+            except Exception as error:
+                problems.append(error)
+
+    def reads():
+        while not done.is_set():
+            try:
+                values = {float(v) for w in models.load(path).get_weights() for v in w.flat}
+                assert len(values) == 1
+            except Exception as error:
+                problems.append(error)
+
+    writes(1.0, times=1)
+    readers = [threading.Thread(target=reads) for _ in range(2)]
+    writers = [threading.Thread(target=writes, args=(value,)) for value in (1.0, 2.0, 3.0, 4.0)]
+    for thread in (*readers, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    for thread in readers:
+        thread.join()
+    assert problems == []
+    assert list(tmp_path.iterdir()) == [path]
+    assert models.load(path).get_weights()[-1][0] in (1.0, 2.0, 3.0, 4.0)
 
 
 def test_another_architecture_is_listed_and_changes_nothing(tmp_path):
