@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,27 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Type annotations."""
     session.run(cpu(session), "-m", "mypy")
+
+
+@nox.session(venv_backend="none", default=False)
+def planted(session: nox.Session) -> None:
+    """Faults planted in a copy of the package, one at a time: each must turn a test red (hours)."""
+    session.run(cpu(session), "tests/planted.py", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def fuzz(session: nox.Session) -> None:
+    """Drawn configurations at length: the examples of each test, then what pytest takes, as in ``-- 20000 -k conv``."""
+    count, *rest = session.posargs or ["2000"]
+    if not count.isdecimal():
+        session.error("the first argument is the number of examples, as in: nox -s fuzz -- 20000")
+    if not any(argument.startswith("--hypothesis-seed") for argument in rest):
+        rest += [f"--hypothesis-seed={secrets.randbelow(2**32)}"]
+    session.log(f"to repeat this run: nox -s fuzz -- {count} {' '.join(rest)}")
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    env = {"ARRAYCONV_EXAMPLES": count, "JAX_PLATFORMS": "cpu", **one}
+    drawn = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/test_drawn*.py"))
+    session.run(cpu(session), "-m", "pytest", "-n", "auto", *drawn, *rest, env=env)
 
 
 @nox.session(venv_backend="none", default=False)

@@ -304,6 +304,7 @@ def apply_filter(image: Any, kernel: str | Kernel, *, mode: str = "symmetric") -
     channels = image.shape[-1] if image.ndim > 2 else 1
     x = xp.reshape(x, (batch, height, width, channels))
     w = kernel
+    array_namespace("apply_filter", kernel=kernel)
     if isinstance(kernel, np.ndarray):
         w = xp.asarray(kernel.tolist(), dtype=x.dtype, **placement(x))
     # (h, w) -> (h, w, 1, C): each channel is a group of its own

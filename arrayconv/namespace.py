@@ -29,8 +29,8 @@ def array_namespace(op: str, **arrays: Array) -> Namespace:
     Raises
     ------
     TypeError
-        If an argument is not an array, if two libraries meet, or two devices where both are
-        concrete.
+        If an argument is not an array, or one of NumPy's matrices or masked arrays; if two
+        libraries meet, or two devices where both are concrete.
     """
     key = (op, *map(type, arrays.values()))
     xp = _by_types.get(key)
@@ -46,6 +46,7 @@ def _find_namespace(op: str, arrays: dict[str, Array]) -> Namespace:
     for name, value in arrays.items():
         if value is None and name in _OPTIONAL:
             continue
+        _refuse_subclasses(op, name, value)
         try:
             xp = array_api_compat.array_namespace(value)
         except TypeError:
@@ -65,6 +66,19 @@ def _find_namespace(op: str, arrays: dict[str, Array]) -> Namespace:
         )
     ((_, namespace),) = found.values()
     return namespace
+
+
+def _refuse_subclasses(op: str, name: str, value: Any) -> None:
+    """Raise ``TypeError`` for NumPy's arrays that mean something else by their operators, or hide cells."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.matrix | numpy.ma.MaskedArray):
+        return
+    masked = isinstance(value, numpy.ma.MaskedArray)
+    how = f"{name}.filled(value)" if masked else f"numpy.asarray({name})"
+    raise TypeError(
+        f"{op}: {name} must be a plain array, got {_described(value)}, whose "
+        f"{'mask would be lost' if masked else 'products and axes are its own'}; {how} makes one"
+    )
 
 
 def _described(value: Any) -> str:
@@ -287,6 +301,11 @@ def to_numpy(x: Array) -> numpy.ndarray[Any, Any]:
     numpy.ndarray
         Never a view that writes through to ``x``.
 
+    Raises
+    ------
+    TypeError
+        A masked array, whose mask would be lost, or a ``numpy.matrix``.
+
     Examples
     --------
     >>> import numpy as np
@@ -296,6 +315,7 @@ def to_numpy(x: Array) -> numpy.ndarray[Any, Any]:
     """
     import numpy
 
+    _refuse_subclasses("to_numpy", "x", x)
     if not array_api_compat.is_array_api_obj(x):
         return numpy.array(x)
     if array_api_compat.is_torch_array(x):

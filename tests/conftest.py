@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 from unittest import mock
 
 import numpy as np
 import pytest
+from poison import poison
 
 # JAX otherwise takes three quarters of a GPU that the other libraries share.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -206,7 +208,10 @@ def chosen(config: pytest.Config) -> list[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "backends(*names): of the chosen libraries, only these")
+    config.addinivalue_line("markers", "full: minutes long, so only with --full")
+    config.addinivalue_line("markers", "where(says): only with parameters of which `says` is true")
     chosen(config)
+    poison()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -221,13 +226,48 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
+def applies(config: pytest.Config, item: pytest.Item) -> bool:
+    """Say whether this run has a test; one that does not apply is left out, for a skip is a failure."""
+    # the run that includes NumPy has the tests that no library changes
+    if "numpy" not in chosen(config) and "xp" not in getattr(item, "fixturenames", ()):
+        return False
+    if item.get_closest_marker("full") and not config.getoption("--full"):
+        return False
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    if "xp" in parameters and parameters["xp"] is None:
+        return False
+    for mark in item.iter_markers("where"):
+        (says,) = mark.args
+        if not says(*(parameters[name] for name in inspect.signature(says).parameters)):
+            return False
+    return True
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests that no library changes to the run that includes NumPy."""
-    if "numpy" in chosen(config):
-        return
-    others = [item for item in items if "xp" not in getattr(item, "fixturenames", ())]
+    others = [item for item in items if not applies(config, item)]
     config.hook.pytest_deselected(items=others)
     items[:] = [item for item in items if item not in set(others)]
+
+
+MISSING = "missing: "
+
+
+def missing(what: object) -> NoReturn:
+    """Skip a test for want of a library or a device: of `pytest.skip`, the one use that does not fail."""
+    pytest.skip(f"{MISSING}{what}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Turn a skip into a failure, unless a library or a device is missing."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        # the second is pytest.importorskip's
+        if not reason.startswith((MISSING, "could not import ")):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} skips, and no library or device is missing: {reason}"
+    return report
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -235,12 +275,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for mark in metafunc.definition.iter_markers("backends"):
         names = [name for name in names if name in mark.args]
     if "xp" in metafunc.fixturenames:
-        metafunc.parametrize("xp", names, indirect=True, scope="function")
+        # of no names pytest would make a test that skips
+        metafunc.parametrize("xp", names or [None], indirect=True, scope="function")
     if "sampled_case" in metafunc.fixturenames:
         from arrayconv.cases import cases, sample
 
         table = cases() if metafunc.config.getoption("--full") else sample(cases())
         metafunc.parametrize("sampled_case", table, ids=lambda case: case.id)
+
+
+@pytest.fixture(autouse=True)
+def poisoned() -> None:
+    """Poison what has been imported since the last test."""
+    poison()
 
 
 @pytest.fixture
@@ -249,7 +296,8 @@ def xp(request: pytest.FixtureRequest) -> Iterator[Backend]:
     try:
         backend = _backend(request.param)
     except UnusableError as reason:
-        pytest.skip(f"backend {request.param}: {reason}")
+        missing(f"backend {request.param}: {reason}")
+    poison()
     with ExitStack() as stack:
         _rules(backend, stack)
         yield backend

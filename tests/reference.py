@@ -264,7 +264,7 @@ def _global(reduce: Callable[[Any], Any], x: Any, keepdims: bool) -> Any:
 
 @last
 def global_max_pool(x: Any, *, keepdims: bool = False) -> Any:
-    return _global(max, x, keepdims)
+    return _global(np.maximum.reduce, x, keepdims)
 
 
 @last

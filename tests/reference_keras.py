@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 import pytest
+from conftest import missing
 
 
 @contextmanager
@@ -16,7 +17,7 @@ def keras_in(dtype):
         stack.enter_context(jax.enable_x64(dtype == "float64"))
         keras = pytest.importorskip("keras")
         if keras.backend.backend() != "jax":
-            pytest.skip("Keras runs on another backend here")
+            missing("Keras on JAX; it runs on another backend here")
         from keras.src.backend.common import dtypes
 
         # Off TensorFlow, Keras computes means, tanh and normalizations of float64 in float32.

@@ -60,8 +60,8 @@ def _log_softmax(x: Any, axis: int = -1) -> Any:
     y = np.zeros(x.shape)
     rows, results = np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1)
     for i in product(*map(range, rows.shape[:-1])):
-        total = math.log(math.fsum(math.exp(value) for value in rows[i]))
-        results[i] = [value - total for value in rows[i]]
+        total = math.fsum(math.exp(value) for value in rows[i])
+        results[i] = [value - math.log(total) for value in rows[i]]
     return y
 
 

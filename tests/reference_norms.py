@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
@@ -66,7 +66,7 @@ def batch_norm_inference(
 def layer_norm(
     x: Any, gamma: Any = None, beta: Any = None, *, axes: Any = -1, eps: float = 1e-5
 ) -> Any:
-    chosen = sorted(a % x.ndim for a in (axes if isinstance(axes, tuple) else (axes,)))
+    chosen = sorted(a % x.ndim for a in (axes if isinstance(axes, Sequence) else (axes,)))
     y = np.zeros(x.shape)
     for i in _cells(n for a, n in enumerate(x.shape) if a not in chosen):
         rest = iter(i)
@@ -149,10 +149,10 @@ def resize(
     for axis in range(x.ndim - 2):
         n = x.shape[first + axis]
         if scale is None:
-            m = size[axis] if isinstance(size, tuple) else size
+            m = size[axis] if isinstance(size, Sequence) else size
             s = m / n
         else:
-            s = scale[axis] if isinstance(scale, tuple) else scale
+            s = scale[axis] if isinstance(scale, Sequence) else scale
             m = math.floor(n * s)
         matrix = _weights(n, m, s, method, coordinates, rounding)
         x = np.moveaxis(np.tensordot(matrix, x, (1, first + axis)), 0, first + axis)

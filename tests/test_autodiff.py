@@ -81,10 +81,12 @@ def test_jax_finds_the_gradient_of_the_plain_function(sampled_case, jax):
         close(got, want)
 
 
+# In an empty array there is nothing to check.
+@pytest.mark.where(
+    lambda sampled_case: all(0 not in s for s in sampled_case.shapes if s is not None)
+)
 def test_torch_passes_gradcheck(sampled_case, torch):
     case = sampled_case
-    if any(a is not None and a.size == 0 for a in case.arrays()):
-        pytest.skip("there is nothing to check in an empty array")
     f = to_torch(*pair(case))
     here = [None if a is None else torch.asarray(a) for a in case.arrays()]
     places = [i for i, a in enumerate(case.arrays()) if is_floating(a)]

@@ -6,6 +6,7 @@ import types
 
 import numpy as np
 import pytest
+from conftest import missing
 
 from arrayconv import backends
 from arrayconv.backends import NAMES, Backend, BackendError, find_backend, find_backends
@@ -34,7 +35,7 @@ def test_usable_backend_computes(name):
     try:
         backend = find_backend(name)
     except BackendError as reason:
-        pytest.skip(f"{name}: {reason}")
+        missing(f"{name}: {reason}")
     from arrayconv import to_numpy
 
     host = np.asarray([1.0, 2.5])

@@ -93,7 +93,7 @@ def test_the_steps_of_the_demo_are_the_gradient_of_its_loss(photo):
             return np.sum(network.dy * pipeline.forward(*moved)["pooled"])
 
         slope = (loss(1e-6) - loss(-1e-6)) / 2e-6
-        np.testing.assert_allclose(np.sum(got[name] * v), slope, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(np.sum(got[name] * v), slope, rtol=1e-6)
 
 
 def test_windows_without_a_clear_maximum_get_no_gradient():
@@ -149,7 +149,7 @@ def broken(tmp_path, photo):
     (tmp_path / "empty.png").write_bytes(b"")
     Image.new("1", (9000, 9000)).save(tmp_path / "enormous.png")
     Image.new("1", (20000, 20000)).save(tmp_path / "bomb.png")
-    Image.fromarray(np.ones((20, 20), dtype=np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.ones((20, 20), dtype=np.int32)).save(tmp_path / "deep.tiff")
     (tmp_path / "folder.png").mkdir()
     return tmp_path
 
@@ -164,7 +164,7 @@ def broken(tmp_path, photo):
         ("empty.png", "not an image"),
         ("enormous.png", "9000 x 9000 pixels; more than 50 million"),
         ("bomb.png", "more than 50 million pixels are too many"),
-        ("deep.png", "more than 8 bits"),
+        ("deep.tiff", "32 bits have no fixed range"),
         ("folder.png", "this is a folder"),
     ],
 )
@@ -360,7 +360,7 @@ def test_the_readmes_examples_run_without_their_gpu_line():
     )
     names = {}
     exec(code, names)
-    np.testing.assert_allclose(names["compiled"], names["on_the_cpu"], rtol=1e-4)
+    np.testing.assert_allclose(names["compiled"], names["on_the_cpu"], rtol=1e-5)
     assert names["dx"].shape == names["x"].shape
     script = (root / "examples" / "training_loop.py").read_text(encoding="utf-8")
     assert "".join(loop.split()) in "".join(script.split())

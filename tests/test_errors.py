@@ -390,3 +390,177 @@ def test_an_empty_batch_is_no_error(op):
     for gradient, array in zip(gradients, arrays, strict=True):
         assert gradient.shape == array.shape
         assert not np.any(gradient)
+
+
+@pytest.mark.parametrize("bad", ["no", "False", 1, 0, None, np.asarray([True])])
+@pytest.mark.parametrize(
+    ("op", "name"),
+    [
+        ("conv", "flip_kernel"),
+        ("conv_transpose", "flip_kernel"),
+        ("max_pool", "ceil_mode"),
+        ("avg_pool", "ceil_mode"),
+        ("avg_pool", "count_include_pad"),
+        ("global_max_pool", "keepdims"),
+        ("global_avg_pool", "keepdims"),
+    ],
+)
+def test_flags(op, name, bad):
+    fails(TypeError, op, name, "True", "False", **{name: bad})
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "kind", "words"),
+    [
+        ("float64", None, TypeError, ("number", "None")),
+        ("float64", 1j, TypeError, ("number", "1j")),
+        ("float64", "0", TypeError, ("number",)),
+        ("float64", True, TypeError, ("number", "True")),
+        ("float64", [0.0], TypeError, ("number",)),
+        ("float64", 10**400, ValueError, ("float",)),
+        ("float32", 1e300, ValueError, ("float32", "1e+300")),
+        ("float16", 1e6, ValueError, ("float16",)),
+        ("int64", NAN, TypeError, ("integer", "nan")),
+        ("int64", INF, TypeError, ("integer", "inf")),
+        ("int64", 0.5, TypeError, ("integer", "0.5")),
+        ("int64", None, TypeError, ("number",)),
+        ("int64", 1j, TypeError, ("number",)),
+        ("int64", True, TypeError, ("number",)),
+        ("int64", 2**63, ValueError, ("int64",)),
+        ("uint8", 300, ValueError, ("uint8", "0 to 255", "300")),
+        ("uint8", -1, ValueError, ("uint8", "-1")),
+        ("int8", 128.0, ValueError, ("int8", "-128 to 127")),
+    ],
+)
+def test_the_value_of_a_pad(dtype, value, kind, words):
+    x = np.ones((1, 3, 1), dtype)
+    for mode in ("constant", "edge"):
+        fails(kind, "pad", "value", *words, args=(x, 1), value=value, mode=mode)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [("uint8", 255), ("int64", 2**63 - 1), ("int8", -128.0), ("float32", INF), ("float64", -INF)],
+)
+def test_the_value_of_a_pad_at_the_end_of_its_range(xp, dtype, value):
+    y = ac.pad(xp.array(np.ones((1, 1, 1), dtype)), 1, value=value)
+    np.testing.assert_array_equal(xp.to_numpy(y)[0, :, 0], np.asarray([value, 1, value], dtype))
+
+
+@pytest.mark.parametrize("value", [300, 256, -1])
+def test_no_library_wraps_the_value_of_a_pad(xp, value):
+    with pytest.raises(ValueError, match=f"^pad: value must lie in what .*uint8 .*got {value}$"):
+        ac.pad(xp.array(np.ones((1, 1, 1), "uint8")), 1, value=value)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda bad: ac.conv(X, W, stride=bad), "stride"),
+        (lambda bad: ac.conv(X, W, padding=bad), "padding"),
+        (lambda bad: ac.conv(X, W, groups=bad), "groups"),
+        (lambda bad: ac.max_pool(X, bad), "window"),
+        (lambda bad: ac.adaptive_max_pool(X, bad), "output_size"),
+        (lambda bad: ac.group_norm(X, groups=bad), "groups"),
+        (lambda bad: ac.layer_norm(X, axes=bad), "axes"),
+        (lambda bad: ac.softmax(X, axis=bad), "axis"),
+        (lambda bad: ac.resize(X, size=bad), "size"),
+        (lambda bad: ac.options(workspace=bad), "workspace"),
+    ],
+)
+@pytest.mark.parametrize("bad", [NAN, INF, 2.5, True, 1j])
+def test_what_is_no_int(call, name, bad):
+    with pytest.raises(TypeError, match=rf"^\w+: {name} .*\bints?\b.*got "):
+        call(bad)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda bad: ac.dropout(X, X > 0, rate=bad), "rate"),
+        (lambda bad: ac.batch_norm(X, eps=bad), "eps"),
+        (lambda bad: ac.elu(X, alpha=bad), "alpha"),
+        (lambda bad: ac.leaky_relu(X, negative_slope=bad), "negative_slope"),
+        (lambda bad: ac.resize(X, scale=bad), "scale"),
+    ],
+)
+@pytest.mark.parametrize("bad", ["a", 1j, True, [1.0], None])
+def test_what_is_no_number(call, name, bad):
+    if name == "scale" and bad is None:
+        bad = (None, None)
+    if name == "scale" and bad == [1.0]:
+        bad = [[1.0], [1.0]]
+    with pytest.raises(TypeError, match=rf"^\w+: {name} must be a number, got "):
+        call(bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("data_format", lambda bad: ac.conv(X, W, data_format=bad)),
+        ("mode", lambda bad: ac.pad(X, 1, mode=bad)),
+        ("ties", lambda bad: ac.max_pool_vjp(X, X, 1, ties=bad)),
+        ("method", lambda bad: ac.resize(X, scale=2, method=bad)),
+        ("reduction", lambda bad: ac.mean_squared_error(X, X, reduction=bad)),
+        ("engine", lambda bad: ac.options(engine=bad)),
+    ],
+)
+@pytest.mark.parametrize("bad", ["nonsense", 1, ["first"], np.asarray(["edge", "wrap"])])
+def test_what_is_no_known_name(name, call, bad):
+    with pytest.raises(ValueError, match=rf"^\w+: {name} must be one of '.*, got "):
+        call(bad)
+
+
+def arrays_of(op):
+    """The places of the array arguments in the working call of `op`."""
+    return [i for i, a in enumerate(CALLS[op]) if isinstance(a, np.ndarray)]
+
+
+@pytest.mark.parametrize("make", [np.ma.masked_array, np.matrix], ids=["masked", "matrix"])
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_arrays_that_hide_cells_or_have_products_of_their_own(make):
+    kind = make.__name__ if isinstance(make, type) else "MaskedArray"
+    kind = {"masked_array": "MaskedArray"}.get(kind, kind)
+    odd = make(np.ones((2, 2)))
+    for op in CALLS:
+        for place in arrays_of(op):
+            args = list(CALLS[op])
+            args[place] = odd
+            with pytest.raises(TypeError, match=rf"^{op}: \w+ must be a plain array, got .*{kind}"):
+                getattr(ac, op)(*args)
+            with pytest.raises(TypeError, match=rf"^{op}_vjp: \w+ must be a plain .*{kind}"):
+                getattr(ac, f"{op}_vjp")(np.ones(1), *args)
+        with pytest.raises(TypeError, match=rf"^{op}_vjp: dy must be a plain array, .*{kind}"):
+            getattr(ac, f"{op}_vjp")(odd, *CALLS[op])
+    for f in (ac.relu, ac.gelu, ac.softmax, ac.batch_norm, ac.layer_norm, ac.flatten, ac.rectified):
+        with pytest.raises(TypeError, match=rf"x must be a plain array, got .*{kind}"):
+            f(odd)
+    for call in (
+        lambda: ac.dense(odd, np.eye(2)),
+        lambda: ac.dense(np.eye(2), odd),
+        lambda: ac.mean_squared_error(np.eye(2), odd),
+        lambda: ac.batch_norm(np.ones((2, 2)), np.ones(2), odd),
+        lambda: ac.to_numpy(odd),
+        lambda: ac.filters.apply_filter(odd, "blur"),
+        lambda: ac.filters.apply_filter(np.eye(4), odd),
+        lambda: ac.create_mask_from_window(odd),
+    ):
+        with pytest.raises(TypeError, match=rf"must be a plain array, got .*{kind}"):
+            call()
+
+
+def test_adapters_refuse_masked_arrays():
+    pytest.importorskip("jax")
+    odd = np.ma.masked_array(np.ones(3), mask=[True, False, False])
+    with pytest.raises(TypeError, match=r"^to_jax\(relu\): x must be a plain array"):
+        ac.autodiff.to_jax(ac.relu)(odd)
+    with pytest.raises(TypeError, match="must be a plain array, got a MaskedArray"):
+        ac.verify.check_vjp(ac.relu, odd)
+
+
+def test_memory_maps_are_plain_arrays(tmp_path):
+    x = np.memmap(tmp_path / "x", dtype="float64", mode="w+", shape=X.shape)
+    np.testing.assert_array_equal(ac.max_pool(x, 2), ac.max_pool(np.zeros(X.shape), 2))

@@ -49,9 +49,9 @@ def test_kernel_of_any_size_keeps_its_centre(size):
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3), (2, 6, 5, 3), (0, 6, 5, 3)])
+# Dask's own reshape is wrong for empty arrays
+@pytest.mark.where(lambda xp, shape: xp != "dask" or 0 not in shape)
 def test_every_channel_is_filtered_alone_on_every_library(xp, shape):
-    if xp.name == "dask" and 0 in shape:
-        pytest.skip("Dask's own reshape is wrong for empty arrays")
     image = rng.random(shape)
     got = apply_filter(xp.array(image), "emboss")
     assert type(got) is type(xp.array(image))

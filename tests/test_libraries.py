@@ -58,10 +58,14 @@ def assert_same(got, want, rtol):
     np.testing.assert_allclose(got, want, rtol=0, atol=rtol * np.max(np.abs(want), initial=1e-300))
 
 
+@pytest.mark.where(
+    # Dask's own max and reshape are wrong for empty arrays
+    lambda xp, sampled_case: (
+        xp != "dask" or sampled_case.op not in WRONG_IN_DASK or sampled_case.shapes[0][0] > 0
+    )
+)
 def test_library(sampled_case, xp):
     case, arrays = sampled_case, sampled_case.arrays()
-    if xp.name == "dask" and arrays[0].shape[0] == 0 and case.op in WRONG_IN_DASK:
-        pytest.skip("Dask's own max and reshape are wrong for empty arrays")
     y, dy, gradients = truth(case, arrays)
     there = place(case, xp, arrays)
     upstream = xp.array(dy, batch=case.op not in ("im2col", "relu") and dy.ndim > 0)

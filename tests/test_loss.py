@@ -285,7 +285,13 @@ ERRORS = [
         r"y_pred must not be empty, got shape \(4, 0\)",
     ),
     *(
-        (op, (P, P), {"reduction": "avg"}, ValueError, r"reduction must be 'mean', 'sum'")
+        (
+            op,
+            (P, P),
+            {"reduction": "avg"},
+            ValueError,
+            r"reduction must be one of 'mean', 'sum', 'none'",
+        )
         for op in LOSSES[:4]
     ),
     ("mean_squared_error", (P, [[1.0]]), {}, TypeError, r"y_true must be an array"),

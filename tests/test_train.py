@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import missing
 
 import arrayconv as ac
 from arrayconv import data, models
@@ -295,15 +296,8 @@ def test_a_damaged_image_stops_the_training_with_its_name(capsys, tmp_path, phot
         path.write_bytes(path.read_bytes()[:60])
     assert train("--data", photos, "--model", "signs", "--out", tmp_path / "out") == 2
     err = capsys.readouterr().err
-    assert re.search(r"red/\d.png: the image is missing, damaged or truncated", err)
+    assert re.search(r"red/\d.png: the image is damaged or truncated", err)
     assert err.count("\n") == 1
-
-
-@pytest.fixture
-def full(request):
-    """Skip a long test unless the whole table is asked for."""
-    if not request.config.getoption("--full"):
-        pytest.skip("takes minutes; run with --full")
 
 
 def goal(name, backend, out):
@@ -316,7 +310,7 @@ def test_digits(tmp_path):
     assert goal("digits", "numpy", tmp_path) >= 0.98
 
 
-@pytest.mark.usefixtures("full")
+@pytest.mark.full
 @pytest.mark.parametrize("backend", ["numpy", "jax-cpu"])
 @pytest.mark.parametrize(
     ("name", "least"), [("digits", 0.98), ("mnist5k", 0.96), ("fashion", 0.88)]
@@ -326,5 +320,5 @@ def test_goals(tmp_path, name, least, backend):
         data.load(name)
         ac.backends.find_backend(backend)
     except (data.DataError, ac.backends.BackendError) as error:
-        pytest.skip(str(error))
+        missing(error)
     assert goal(name, backend, tmp_path) >= least

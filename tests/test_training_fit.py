@@ -174,15 +174,32 @@ def test_schedule_counts_steps():
     assert seen == [0, 1, 2, 3, 4]
 
 
+def test_every_step_drops_other_cells():
+    last = models.Dense(int(LABELS.max()) + 1, activation="softmax")
+    model = models.Sequential([models.Flatten(), models.Dropout(0.5), last])
+    # of weights that stay, the loss says which cells were dropped
+    model.compile(models.SGD(0.0), "sparse_categorical_crossentropy")
+    losses = [
+        loss
+        for _ in range(2)
+        for loss in model.fit(X, LABELS, epochs=2, batch_size=40, shuffle=False, verbose=0).history[
+            "loss"
+        ]
+    ]
+    assert len(set(losses)) == 4
+
+
 def test_frozen_layers_stay():
     model = compiled()
-    model.layers[1].trainable = False
-    before = model.get_weights()
-    model.fit(X, LABELS, verbose=0)
-    after = model.get_weights()
-    same = [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
-    assert same[:2] == [True, True]
-    assert not any(same[2:])
+    # frozen before the first step, thawed, and frozen again
+    for frozen in (True, False, True):
+        model.layers[1].trainable = not frozen
+        before = model.get_weights()
+        model.fit(X, LABELS, verbose=0)
+        after = model.get_weights()
+        same = [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+        assert same[:2] == [frozen, frozen]
+        assert not any(same[2:])
 
 
 def stop(at):

@@ -260,3 +260,13 @@ def test_class_weight():
             model.train_on_batch(X, LABELS, class_weight=weights)
         for w, v in zip(ours.get_weights(), values(theirs), strict=True):
             np.testing.assert_allclose(w, v, rtol=1e-10, atol=1e-10)
+
+
+def test_a_probability_of_one_half_is_not_above_the_threshold():
+    half, no = np.full((3, 1), 0.5), np.zeros((3, 1))
+    with keras_in("float64") as keras:
+        for name in ("BinaryAccuracy", "Precision", "Recall"):
+            for y in (no, 1 - no):
+                theirs = getattr(keras.metrics, name)()
+                theirs.update_state(y, half)
+                assert float(getattr(models, name)()(y, half)) == float(theirs.result()), name

@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 from conftest import strict_jax
+from halves import every_half, exact
 
 import arrayconv as ac
 
@@ -82,9 +83,12 @@ def test_jax_without_x64(name):
         y = call(name, arrays)
         assert y.dtype == np.float32
         gradients = call(name, arrays, dy=y)
-        assert all(g.dtype == np.float32 for g in gradients)
     exact = [a.astype(np.float64) for a in draw(name, np.float32)]
-    np.testing.assert_allclose(np.asarray(y), call(name, exact), rtol=2e-5, atol=2e-6)
+    want = call(name, exact)
+    for got, true in zip((y, *gradients), (want, *call(name, exact, dy=want)), strict=True):
+        assert got.dtype == np.float32
+        largest = np.max(np.abs(true))
+        np.testing.assert_allclose(np.asarray(got), true, rtol=0, atol=1e-6 * largest)
 
 
 def numpy_half(name):
@@ -288,3 +292,14 @@ def test_to_numpy_of_bfloat16(library):
     host = ac.to_numpy(make(np.asarray([0.5, -2.0, 3.0])))
     assert host.dtype == np.float32
     np.testing.assert_array_equal(host, [0.5, -2.0, 3.0])
+
+
+@every_half
+def test_what_wraps_onto_a_cell_is_summed_in_float32(half):
+    rng = np.random.default_rng(0)
+    with strict_jax(x64=False):
+        dy, x = half.array(rng.uniform(0.5, 1, (1, 303, 1))), half.array(np.zeros((1, 3, 1)))
+        dx = ac.pad_vjp(dy, x, 150, mode="wrap")
+    want = np.bincount((np.arange(303) - 150) % 3, exact(dy)[0, :, 0])
+    assert half.dtype in str(dx.dtype)
+    assert np.all(np.abs(exact(dx)[0, :, 0] - want) <= 1.01 * half.eps * want)

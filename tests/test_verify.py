@@ -60,9 +60,17 @@ MISTAKES = [
     (1, lambda a: np.full_like(a, np.nan)),
     (2, lambda a: a * (1 + 1e-8)),
 ]
+# What no direction shows.
+SMALL = [
+    (0, lambda a: np.where(a == a.max(), 0.0, a)),
+    (0, lambda a: a + 1e-7 * np.mean(a)),
+    (1, lambda a: np.flip(a, axis=2).copy()),
+    (1, lambda a: a.astype(np.float32).astype(np.float64)),
+    (2, lambda a: np.roll(a, 1)),
+]
 
 
-@pytest.mark.parametrize(("position", "change"), MISTAKES)
+@pytest.mark.parametrize(("position", "change"), MISTAKES + SMALL)
 def test_check_vjp_names_the_argument_and_the_worst_element(position, change):
     pytest.importorskip("jax")
     name = "xwb"[position]
@@ -196,6 +204,112 @@ def test_empty_and_zero_gradients(x):
     assert check_directional(lambda x: x * x, x, vjp=lambda dy, x: 2 * x * dy) < 1e-6
 
 
+ROWS = np.random.default_rng(3).standard_normal((3, 4))
+ONE_HOT = np.eye(4)[[2, 0, 3]]
+# Gradients that are zero, or nearly, since their terms cancel or the function is flat.
+CANCELLED = [
+    (ac.layer_norm, (ROWS[:, :2],), {"eps": 0.0}),
+    (ac.layer_norm, (ROWS[:, :2] + 1000.0,), {"eps": 0.0}),
+    (ac.batch_norm, (1e-3 * ROWS[:2],), {"eps": 0.0}),
+    (ac.instance_norm, (ROWS[:, :2, None],), {"eps": 0.0}),
+    (ac.group_norm, (ROWS,), {"groups": 2, "eps": 0.0}),
+    (ac.softmax, (100.0 * ONE_HOT,), {}),
+    (ac.softmax, (3000.0 * ROWS,), {}),
+    (ac.categorical_cross_entropy, (60.0 * ONE_HOT, ONE_HOT), {"from_logits": True}),
+    (ac.categorical_cross_entropy, (ROWS, ac.softmax(ROWS)), {"from_logits": True}),
+    (ac.binary_cross_entropy, (ROWS, ac.sigmoid(ROWS)), {"from_logits": True}),
+    (ac.binary_cross_entropy, (ac.sigmoid(ROWS), ac.sigmoid(ROWS)), {}),
+    (ac.mean_squared_error, (ROWS, ROWS * (1 + 1e-15)), {}),
+]
+
+
+def case_name(value):
+    return getattr(value, "__name__", None)
+
+
+@pytest.mark.parametrize(("f", "arrays", "config"), CANCELLED, ids=case_name)
+def test_a_right_gradient_whose_terms_cancel(f, arrays, config):
+    pytest.importorskip("jax")
+    assert check_vjp(f, *arrays, **config) <= 1e-10
+    for seed in range(3):
+        assert check_directional(f, *arrays, seed=seed, **config) <= 1e-6
+
+
+@pytest.mark.parametrize(("f", "arrays", "config"), CANCELLED, ids=case_name)
+def test_a_wrong_gradient_where_the_right_one_cancels(f, arrays, config):
+    pytest.importorskip("jax")
+    twin = getattr(sys.modules[f.__module__], f"{f.__name__}_vjp")
+    # as large as the terms are: a norm divides by the spread of its values
+    unit = 1e3 if f is ac.batch_norm else 1.0
+
+    def wrong(size):
+        def vjp(dy, x, *others, **config):
+            found = twin(dy, x, *others, **config)
+            first, *rest = found if isinstance(found, tuple) else (found,)
+            noise = np.random.default_rng(1).standard_normal(x.shape)
+            return (first + size * unit * noise, *rest[: len(others)])
+
+        return vjp
+
+    with pytest.raises(GradientMismatch) as raised:
+        check_vjp(f, *arrays, vjp=wrong(1e-9), **config)
+    assert raised.value.argument in ("x", "y_pred")
+    with pytest.raises(GradientMismatch):
+        check_directional(f, *arrays, vjp=wrong(1e-2), **config)
+
+
+@pytest.mark.parametrize("unit", [1e-20, 1.0, 1e20])
+def test_a_mistake_is_one_in_any_unit(unit):
+    pytest.importorskip("jax")
+
+    def cube(x):
+        return x * x * x * unit
+
+    for factor in (1 + 1e-8, -1.0):
+        for scale in (1e-3, 1e3):
+            with pytest.raises(GradientMismatch):
+                check_vjp(cube, scale * ROWS, vjp=lambda dy, x, k=factor: k * 3 * unit * x * x * dy)
+            assert check_vjp(cube, scale * ROWS, vjp=lambda dy, x: 3 * unit * x * x * dy) < 1e-10
+
+
+def test_memory_that_was_never_written_is_no_rounding():
+    pytest.importorskip("jax")
+    rng = np.random.default_rng(0)
+
+    def noisy(dy, x, **config):
+        return 1e-6 * rng.standard_normal(x.shape)
+
+    for check in (check_vjp, check_directional):
+        with pytest.raises(GradientMismatch):
+            check(ac.relu, -np.abs(ROWS), vjp=lambda dy, x: noisy(dy, x) * 100)
+    with pytest.raises(GradientMismatch):
+        check_vjp(ac.softmax, 100.0 * ONE_HOT, vjp=noisy)
+
+
+@pytest.mark.parametrize(("factor", "finds"), [(0.3, False), (3.0, True)])
+def test_the_errors_that_are_allowed_by_default(factor, finds):
+    pytest.importorskip("jax")
+    # of one element, so that the error of an inner product is that of the element
+    x = np.asarray([0.7])
+
+    def off(allowed):
+        return lambda dy, *_: 2.0 * dy * (1 + factor * allowed)
+
+    def double(x):
+        return 2.0 * x
+
+    for check in (
+        lambda: check_vjp(double, x, vjp=off(1e-10)),
+        lambda: check_adjoint(double, x, adjoint=off(1e-12)),
+        lambda: check_directional(double, x, vjp=off(1e-6)),
+    ):
+        if finds:
+            with pytest.raises(GradientMismatch):
+                check()
+        else:
+            assert check() > 0
+
+
 def test_users_x64_setting_is_left_alone():
     jax = pytest.importorskip("jax")
     for setting in (False, True):
@@ -248,7 +362,7 @@ def test_check_case_finds_a_wrong_gradient_and_a_wrong_result(monkeypatch):
 
     def wrong(x, window, **config):
         y = forward(x, window, **config)
-        return y if isinstance(y, np.ndarray) else y + 1e-6
+        return y if isinstance(y, np.ndarray) else y * (1 + 3e-10)
 
     monkeypatch.setattr(ac, "avg_pool", wrong)
     with pytest.raises(GradientMismatch, match="result.* and NumPy says"):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -12,6 +13,7 @@ from reference_weights import filled, snapshot
 
 from arrayconv import models
 from arrayconv.models import networks
+from arrayconv.models.tensor_file import read_tensors, write_tensors
 
 safetensors = pytest.importorskip("safetensors")
 rng = np.random.default_rng(0)
@@ -163,6 +165,42 @@ def test_a_killed_save_leaves_a_whole_file(tmp_path):
         assert models.load(path).count_params() == 1500 * 1501
 
 
+def test_threads_that_save_to_one_path(tmp_path):
+    path = tmp_path / "m.safetensors"
+    problems, done = [], threading.Event()
+
+    def writes(value, times=15):
+        model = small()
+        model.set_weights([np.full(w.shape, value) for w in model.get_weights()])
+        for _ in range(times):
+            try:
+                model.save(path)
+            except Exception as error:
+                problems.append(error)
+
+    def reads():
+        while not done.is_set():
+            try:
+                values = {float(v) for w in models.load(path).get_weights() for v in w.flat}
+                assert len(values) == 1
+            except Exception as error:
+                problems.append(error)
+
+    writes(1.0, times=1)
+    readers = [threading.Thread(target=reads) for _ in range(2)]
+    writers = [threading.Thread(target=writes, args=(value,)) for value in (1.0, 2.0, 3.0, 4.0)]
+    for thread in (*readers, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    for thread in readers:
+        thread.join()
+    assert problems == []
+    assert list(tmp_path.iterdir()) == [path]
+    assert models.load(path).get_weights()[-1][0] in (1.0, 2.0, 3.0, 4.0)
+
+
 def test_another_architecture_is_listed_and_changes_nothing(tmp_path):
     model = small()
     model.save(path := tmp_path / "m.safetensors")
@@ -195,7 +233,6 @@ def test_another_architecture_is_listed_and_changes_nothing(tmp_path):
 
 def changed(path, change):
     """Rewrite the metadata of a file of ours."""
-    from arrayconv.models.tensor_file import read_tensors, write_tensors
 
     tensors, metadata = read_tensors(path)
     change(tensors, metadata)
@@ -275,3 +312,12 @@ def test_a_layer_that_nobody_defined():
     config["layers"][0]["class"] = "Mine"
     with pytest.raises(ValueError, match="got 'Mine'; define or import a layer of your own first"):
         models.from_config(config)
+
+
+@pytest.mark.parametrize("length", range(1, 9))
+def test_the_numbers_of_a_file_are_aligned(tmp_path, length):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"a": np.arange(3.0)}, {"note": "x" * length})
+    # the header says its own length in 8 bytes, and maps of memory want what follows at a multiple of 8
+    assert int.from_bytes(path.read_bytes()[:8], "little") % 8 == 0
+    np.testing.assert_array_equal(safetensors.deserialize(path.read_bytes())[0][1]["shape"], [3])

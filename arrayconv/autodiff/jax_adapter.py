@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 from arrayconv.autodiff.call import Call, first, is_array, is_scalar, library, make_pair
-from arrayconv.namespace import Array
+from arrayconv.namespace import Array, array_namespace
 
 
 def to_jax(f: Callable[..., Any], vjp: Callable[..., Any] | None = None) -> Callable[..., Any]:
@@ -34,8 +34,9 @@ def to_jax(f: Callable[..., Any], vjp: Callable[..., Any] | None = None) -> Call
         differentiable where they are floating; labels, masks and None are passed through, and
         NumPy arrays and its floating scalars become JAX's. Everything else is static: under
         ``jax.jit`` bind it, or name it in ``static_argnames``. Works under ``jit``, ``grad``,
-        ``vjp`` and ``vmap``, and more than once (the code of the vjp is differentiated then); not in
-        forward mode (``jax.jvp``).
+        ``vjp``, ``vmap`` and ``shard_map`` (the gradient of a replicated array is summed over the
+        devices), and more than once (the code of the vjp is differentiated then); not in forward
+        mode (``jax.jvp``).
 
     Raises
     ------
@@ -84,7 +85,11 @@ def to_jax(f: Callable[..., Any], vjp: Callable[..., Any] | None = None) -> Call
         return result, call.saved(arrays, result)
 
     def backward(call: Call, saved: tuple[Array, ...], dy: Any) -> tuple[Array | None, ...]:
-        return call.backward(first(dy), saved)
+        found = call.backward(first(dy), saved)
+        return tuple(
+            None if dx is None else _spread_as(x, dx)
+            for dx, x in zip(found, saved[: len(found)], strict=True)
+        )
 
     core = jax.custom_vjp(run, nondiff_argnums=(0,))
     core.defvjp(forward, backward)
@@ -100,6 +105,8 @@ def to_jax(f: Callable[..., Any], vjp: Callable[..., Any] | None = None) -> Call
             raise TypeError(
                 f"{pair.title}: {name} must be an array of JAX or NumPy, got one of {library(value)}"
             )
+        # JAX would drop a mask
+        array_namespace(pair.title, **{name: value})
         return jax.numpy.asarray(value)
 
     @wraps(f)
@@ -108,3 +115,28 @@ def to_jax(f: Callable[..., Any], vjp: Callable[..., Any] | None = None) -> Call
         return core(call, *arrays)
 
     return differentiable
+
+
+def _spread_as(x: Array, dx: Array) -> Array:
+    """The gradient over the mesh axes that ``x`` varies over: of a replicated array, the sum of all devices'.
+
+    Only ``shard_map`` has such axes; with ``check_vma=False`` it tracks none, and sums by itself.
+    """
+    import jax
+
+    wanted, there = (_varying_over(jax.typeof(a)) for a in (x, dx))
+    if there - wanted:
+        dx = jax.lax.psum(dx, tuple(sorted(there - wanted)))
+    if wanted - there:
+        axes = tuple(sorted(wanted - there))
+        # older versions have no pcast
+        cast = getattr(jax.lax, "pcast", None)
+        dx = cast(dx, axes, to="varying") if cast else jax.lax.pvary(dx, axes)
+    return dx
+
+
+def _varying_over(kind: Any) -> frozenset[str]:
+    """The mesh axes that an array of this JAX type varies over, called ``vma`` up to JAX 0.9."""
+    manual = getattr(kind, "manual_axis_type", None)
+    found: frozenset[str] = getattr(kind, "vma", frozenset()) if manual is None else manual.varying
+    return found

@@ -134,7 +134,7 @@ def _conv_transpose() -> Iterator[Case]:
                 yield case(2, sizes[ndim], 3, _KERNELS[ndim], 2, padding=padding, **steps)
     for padding in ("same", 1, 0):
         yield case(1, sizes[4], 2, _KERNELS[4], 3, padding=padding, stride=2)
-    for ndim, padding in product((1, 2, 3), (0, 1, "pairs")):
+    for ndim, padding in product((1, 2, 3), (0, 1, "pairs", "valid")):
         pairs = tuple((i % 2, 1) for i in range(ndim)) if padding == "pairs" else padding
         for extra, stride in ((1, 2), ((2, 0, 1)[:ndim], (3, 1, 2)[:ndim])):
             config = {"padding": pairs, "stride": stride, "output_padding": extra}

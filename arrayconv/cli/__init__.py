@@ -73,18 +73,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
-    except (ValueError, FloatingPointError) as error:
+    except BrokenPipeError:
+        # the reader has gone, as in `arrayconv backends | head -1`
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, FloatingPointError, OSError) as error:
         # a wrong argument, file or number in it; anything else is a fault of the program and keeps its traceback
         print(f"arrayconv: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\narrayconv: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # the reader has gone, as in `arrayconv backends | head -1`
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _parser() -> argparse.ArgumentParser:

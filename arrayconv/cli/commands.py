@@ -6,21 +6,24 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import arrayconv as ac
 from arrayconv.backends import NAMES, Backend, BackendError, find_backend, find_backends
 from arrayconv.demo import Row, measure, photograph, prepare, read_image, run, write_image
-from arrayconv.demo.images import check_image_name, check_output, writing
+from arrayconv.demo.images import check_image_name, check_output, levels, read_levels, writing
 from arrayconv.demo.picture import check_picture, draw
-from arrayconv.filters import KERNELS, apply_filter
+from arrayconv.filters import KERNELS, Kernel, apply_filter
 
 SIDE = 512
+# Pixels of an image that are filtered at once.
+BAND = 2**17
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -140,15 +143,34 @@ def backends(args: argparse.Namespace) -> int:
 def filter_image(args: argparse.Namespace) -> int:
     """Apply one filter to an image file."""
     check_image_name(args.out)
-    image = read_image(args.image)
+    image = read_levels(args.image)
     kernel = KERNELS[args.kernel]()
-    y = apply_filter(image, kernel)
+    scale, shift = 1.0, 0.0
     if abs(kernel.sum()) < 1e-9:
         # such a filter answers with both signs: grey is zero, and its strongest answer black or white
-        y = 0.5 + 0.5 * y / (np.max(np.abs(y)) or 1.0)
-    write_image(args.out, y)
-    print(f"{args.kernel}: {args.out}, {image.shape[1]} x {image.shape[0]} pixels")
+        strongest = max(float(np.max(np.abs(y))) for _, y in _filtered(image, kernel))
+        scale, shift = 0.5 / (strongest or 1.0), 0.5
+    out = np.empty_like(image)
+    for rows, y in _filtered(image, kernel):
+        out[rows] = levels(shift + scale * y)
+    height, width = image.shape[:2]
+    del image
+    write_image(args.out, out)
+    print(f"{args.kernel}: {args.out}, {width} x {height} pixels")
     return 0
+
+
+def _filtered(image: NDArray[np.uint8], kernel: Kernel) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Some rows of the filtered image at a time, in which the floating numbers of a large one have room."""
+    height, width = image.shape[:2]
+    before, after = (kernel.shape[0] - 1) // 2, kernel.shape[0] // 2
+    # each row of the image with the rows around it, beyond the borders those that apply_filter takes
+    near = np.pad(np.arange(height), (before, after), mode="symmetric")
+    count = max(1, BAND // width)
+    for top in range(0, height, count):
+        stop = min(height, top + count)
+        band = image[near[top : stop + before + after]].astype(np.float32) / np.float32(255)
+        yield slice(top, stop), apply_filter(band, kernel)[before : before + stop - top]
 
 
 def plan(args: argparse.Namespace) -> int:

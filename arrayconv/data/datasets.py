@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import struct
+import zlib
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arrayconv.data.files import array_limit
 from arrayconv.data.folder import open_folder
 from arrayconv.data.h5 import open_h5
 from arrayconv.data.rows import DataError, DataSet, needs
@@ -164,16 +167,17 @@ def _idx(folder: Path, name: str, axes: int) -> NDArray[np.uint8]:
             "dataset-fashion-mnist) or name their folder in ARRAYCONV_FASHION_MNIST"
         )
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-        zeros, kind, found, *shape = struct.unpack_from(f">HBB{axes}I", content)
-        # 8 says unsigned bytes
-        if (zeros, kind, found) != (0, 8, axes):
-            raise ValueError("it does not start as such a file does")
-        values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
-        return values.reshape(shape)
-    except (OSError, EOFError, ValueError, struct.error) as error:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            zeros, kind, found, *shape = struct.unpack(f">HBB{axes}I", file.read(4 + 4 * axes))
+            # 8 says unsigned bytes
+            if (zeros, kind, found) != (0, 8, axes):
+                raise ValueError("it does not start as such a file does")
+            size = math.prod(shape)
+            if size > array_limit(path.stat().st_size):
+                raise ValueError(f"it would take {size} bytes")
+            # one more than there should be, so that a longer file is none
+            return np.frombuffer(file.read(size + 1), np.uint8).reshape(shape)
+    except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
         raise DataError(f"{path}: this is no whole file of the IDX format ({error})") from None
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from arrayconv.data.pictures import decoded, suffixes
 from arrayconv.data.rows import DataError, DataSet, Rows, needs
-
-MAX_PIXELS = 50_000_000
 
 
 class ImageRows(Rows):
@@ -32,7 +30,7 @@ class ImageRows(Rows):
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         rows = np.empty((len(indices), *self.shape[1:]), dtype=np.uint8)
         for row, i in zip(rows, indices, strict=True):
-            row[...] = _decoded(self._files[i], self.shape[1:3])
+            row[...] = _resized(self._files[i], self.shape[1:3])
         return rows
 
 
@@ -62,12 +60,16 @@ def open_folder(
     DataSet
         Its images are `Rows` of uint8 RGB, ``(N, *size, 3)``, decoded when they are asked for.
         Files whose name starts with a dot or whose suffix is none of an image are left out.
+        Of 16 bits per channel the upper 8 are taken, and floating pixels, which must lie between 0
+        and 1, are multiplied by 255: what scikit-image's ``img_as_ubyte`` gives.
 
     Raises
     ------
     DataError
-        If there is no such folder, fewer than two classes, a class without images, or too few
-        images to divide; and, when a batch is read, if a file is damaged (named in the message).
+        If there is no such folder, fewer than two classes, a class without images, too few images
+        to divide, or a link leads out of the folder; and, when a batch is read, if a file (named in
+        the message) is damaged, has more than 50 million pixels or far more than its length lets
+        expect, or pixels of no fixed range.
 
     Examples
     --------
@@ -92,25 +94,24 @@ def open_folder(
         raise ValueError(f"open_folder: size must be two positive ints, got {size!r}")
     if not 0 < test_share < 1:
         raise ValueError(f"open_folder: test_share must lie between 0 and 1, got {test_share}")
-    pil = needs("PIL.Image", "reading images")
-    pil.init()
-    suffixes = {suffix for suffix, kind in pil.EXTENSION.items() if kind in pil.OPEN}
+    known = suffixes()
     if (path / "train").is_dir() and (path / "test").is_dir():
-        train, test = (_classes(path / part, suffixes) for part in ("train", "test"))
+        train, test = (_classes(path, path / part, known) for part in ("train", "test"))
         if list(train) != list(test):
             raise DataError(
                 f"{path}: train has the classes {', '.join(train)} and test {', '.join(test)}"
             )
     else:
-        train, test = _divided(path, _classes(path, suffixes), test_share, seed)
+        train, test = _divided(path, _classes(path, path, known), test_share, seed)
     (x_train, y_train), (x_test, y_test) = (_rows(part, size) for part in (train, test))
     return DataSet(x_train, y_train, x_test, y_test, tuple(train))
 
 
-def _classes(path: Path, suffixes: set[str]) -> dict[str, list[Path]]:
+def _classes(root: Path, path: Path, known: set[str]) -> dict[str, list[Path]]:
     """Return the image files of every class, both in alphabetical order."""
     if not path.is_dir():
         raise DataError(f"{path}: there is no such folder")
+    _check_inside(root, path)
     folders = sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
     if len(folders) < 2:
         raise DataError(
@@ -119,14 +120,22 @@ def _classes(path: Path, suffixes: set[str]) -> dict[str, list[Path]]:
         )
     found = {}
     for folder in folders:
+        _check_inside(root, folder)
         found[folder.name] = sorted(
             file
             for file in folder.iterdir()
-            if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+            if file.suffix.lower() in known and not file.name.startswith(".") and file.is_file()
         )
         if not found[folder.name]:
             raise DataError(f"{folder}: there are no images in it")
+        for file in found[folder.name]:
+            _check_inside(root, file)
     return found
+
+
+def _check_inside(root: Path, path: Path) -> None:
+    if path.is_symlink() and not (end := path.resolve()).is_relative_to(root.resolve()):
+        raise DataError(f"{path}: it is a link that leads out of {root}, to {end}")
 
 
 def _divided(
@@ -153,27 +162,9 @@ def _rows(
     return ImageRows([file for files in classes.values() for file in files], size), labels
 
 
-def _decoded(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8]:
+def _resized(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8]:
     pil = needs("PIL.Image", "reading images")
-    ops = needs("PIL.ImageOps", "reading images")
-    try:
-        with warnings.catch_warnings():
-            # the size is checked below, before any pixel is decoded
-            warnings.simplefilter("ignore", pil.DecompressionBombWarning)
-            image = pil.open(path)
-        with image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise DataError(f"{path}: {width} x {height} pixels are too many here")
-            # decodes a large JPEG at a fraction of its size
-            image.draft("RGB", (2 * size[1], 2 * size[0]))
-            image = ops.exif_transpose(image).convert("RGB")
-            if image.size != (size[1], size[0]):
-                image = image.resize((size[1], size[0]), pil.Resampling.BILINEAR)
-            return np.asarray(image, dtype=np.uint8)
-    except DataError:
-        raise
-    except Exception as error:
-        # a decoder may raise anything on a damaged file
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(f"{path}: the image is missing, damaged or truncated ({reason})") from None
+    image = decoded(path, (2 * size[1], 2 * size[0]))
+    if image.size != (size[1], size[0]):
+        image = image.resize((size[1], size[0]), pil.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arrayconv.data.files import plain_file
+from arrayconv.data.hdf5 import Contents
 from arrayconv.data.rows import DataError, DataSet, Rows, needs
 
+# More classes than any data set has, and the last number that one may have.
+_CLASSES = 2**16
+_LAST = 2**31 - 1
 KEYS = ("train_set_x", "train_set_y", "test_set_x", "test_set_y")
 
 
@@ -65,7 +71,8 @@ def open_h5(path: str | os.PathLike[str]) -> DataSet:
     DataError
         If the file is missing, truncated, no h5 file, lacks a key (the message lists those it
         has), its shapes or labels disagree, it has a single class, or, without ``list_classes``,
-        labels that leave out a number.
+        labels that leave out a number. If it points to other files (links, external storage, virtual
+        data sets), or asks for far more memory than it has bytes.
 
     Examples
     --------
@@ -85,6 +92,7 @@ def open_h5(path: str | os.PathLike[str]) -> DataSet:
     if path.is_dir():
         raise DataError(f"{path}: this is a folder, not an h5 file")
     try:
+        size = plain_file(path).stat().st_size
         file = h5py.File(path, "r")
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
@@ -95,10 +103,14 @@ def open_h5(path: str | os.PathLike[str]) -> DataSet:
         kind = "is truncated" if "truncated" in reason else "cannot be read as an h5 file"
         raise DataError(f"{path}: it {kind} ({reason})") from None
     try:
-        return _data_set(h5py, path, file)
-    except BaseException:
+        return _data_set(path, file, Contents(path, size))
+    except DataError:
         file.close()
         raise
+    except Exception as error:
+        # h5py may raise anything on a damaged file
+        file.close()
+        raise DataError(f"{path}: the data are damaged ({_line(error)})") from error
 
 
 def _line(error: BaseException) -> str:
@@ -107,24 +119,27 @@ def _line(error: BaseException) -> str:
     return text.partition("(")[2].rpartition(")")[0] or text
 
 
-def _data_set(h5py: Any, path: Path, file: Any) -> DataSet:
-    missing = [key for key in KEYS if not isinstance(file.get(key), h5py.Dataset)]
+def _data_set(path: Path, file: Any, contents: Contents) -> DataSet:
+    found = {key: contents.child(file, key) for key in KEYS}
+    missing = [key for key in KEYS if not isinstance(found[key], contents.h5py.Dataset)]
     if missing:
         raise DataError(
             f"{path}: it has no {', '.join(missing)}; expected {', '.join(KEYS)} "
             f"(and list_classes), found {', '.join(sorted(file)) or 'nothing'}"
         )
-    names = tuple(map(_text, np.ravel(file["list_classes"][()]))) if "list_classes" in file else ()
+    held = contents.child(file, "list_classes")
+    names = () if held is None else tuple(contents.texts(held, _CLASSES))
     parts = []
     for part in ("train", "test"):
-        x = H5Rows(file[f"{part}_set_x"])
+        x = H5Rows(found[f"{part}_set_x"])
         if len(x.shape) < 2 or not x.shape[0]:
             raise DataError(
                 f"{path}: {part}_set_x must have shape (N, ...) with rows, got {x.shape}"
             )
         if x.dtype.kind not in "fiu":
             raise DataError(f"{path}: {part}_set_x must hold real numbers, got {x.dtype}")
-        parts.append((x, _labels(path, part, file[f"{part}_set_y"][()], len(x))))
+        contents.fits(found[f"{part}_set_x"], math.prod(x.shape[1:]), "a row")
+        parts.append((x, _labels(contents, part, found[f"{part}_set_y"], len(x))))
     (x_train, y_train), (x_test, y_test) = parts
     if x_train.shape[1:] != x_test.shape[1:]:
         raise DataError(
@@ -146,16 +161,14 @@ def _data_set(h5py: Any, path: Path, file: Any) -> DataSet:
     return DataSet(x_train, y_train, x_test, y_test, names or tuple(map(str, range(count))))
 
 
-def _text(name: Any) -> str:
-    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
-
-
-def _labels(path: Path, part: str, values: NDArray[Any], rows: int) -> NDArray[np.int64]:
-    if values.shape not in {(rows,), (rows, 1), (1, rows)}:
+def _labels(contents: Contents, part: str, dataset: Any, rows: int) -> NDArray[np.int64]:
+    if dataset.shape not in {(rows,), (rows, 1), (1, rows)}:
         raise DataError(
-            f"{path}: {part}_set_y must hold one label for each of the {rows} rows of "
-            f"{part}_set_x, got shape {values.shape}"
+            f"{contents.path}: {part}_set_y must hold one label for each of the {rows} rows of "
+            f"{part}_set_x, got shape {dataset.shape}"
         )
-    if values.dtype.kind not in "biuf" or np.any(values != np.floor(values)) or values.min() < 0:
-        raise DataError(f"{path}: {part}_set_y must hold class numbers from 0")
+    values = contents.read(dataset, "biuf")
+    # infinity is its own floor, and a number that no int64 holds would become another
+    if np.any(values != np.floor(values)) or values.min() < 0 or values.max() > _LAST:
+        raise DataError(f"{contents.path}: {part}_set_y must hold class numbers from 0")
     return values.reshape(rows).astype(np.int64)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_PIXELS = 50_000_000
+from arrayconv.data import files
+from arrayconv.data.pictures import decoded
+from arrayconv.data.rows import DataError
 
 Image = NDArray[np.float32]
 
@@ -25,7 +26,6 @@ class ImageError(ValueError):
 def _pillow() -> Any:
     try:
         import PIL.Image
-        import PIL.ImageOps
     except ImportError as error:
         raise ImageError(
             'reading and writing images needs Pillow: pip install "arrayconv[plot]"'
@@ -50,8 +50,8 @@ def read_image(path: str | os.PathLike[str], *, side: int | None = None) -> Imag
     Parameters
     ----------
     path : path
-        A file of any format that Pillow reads. Transparency is dropped, and of an animation the
-        first picture is taken.
+        A file of one of the common formats of pictures. Transparency is dropped, and of an animation
+        the first picture is taken. Wider pixels become 8 bits as in `arrayconv.data.open_folder`.
     side : int, optional
         An image with more pixels than this along an axis is reduced, its proportions kept.
 
@@ -63,7 +63,8 @@ def read_image(path: str | os.PathLike[str], *, side: int | None = None) -> Imag
     Raises
     ------
     ImageError
-        If the file is missing, truncated, not an image, or has more than `MAX_PIXELS` pixels.
+        If the file is missing, truncated, not an image, has more than 50 million pixels or far more
+        than its length lets expect, or pixels of no fixed range.
 
     Examples
     --------
@@ -71,54 +72,19 @@ def read_image(path: str | os.PathLike[str], *, side: int | None = None) -> Imag
     >>> read_image(photograph()).shape
     (256, 256, 3)
     """
+    return read_levels(path, side=side).astype(np.float32) / np.float32(255)
+
+
+def read_levels(path: str | os.PathLike[str], *, side: int | None = None) -> NDArray[np.uint8]:
+    """Read an image file as `read_image` does, to levels from 0 to 255, a quarter of its memory."""
     pil = _pillow()
-    path = Path(path)
     try:
-        with warnings.catch_warnings():
-            # the size is checked below, before any pixel is decoded
-            warnings.simplefilter("ignore", pil.Image.DecompressionBombWarning)
-            image = pil.Image.open(path)
-        with image:
-            return _pixels(pil, path, image, side)
-    except ImageError:
-        raise
-    except FileNotFoundError:
-        raise ImageError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path}: this is a folder, not an image") from None
-    except PermissionError:
-        raise ImageError(f"{path}: reading it is not permitted") from None
-    except pil.UnidentifiedImageError:
-        raise ImageError(f"{path}: this is not an image, or of no format known here") from None
-    except pil.Image.DecompressionBombError:
-        raise ImageError(f"{path}: {_too_large()}") from None
-    except Exception as error:
-        # a decoder may raise anything on a damaged file
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ImageError(f"{path}: the image is damaged or truncated ({reason})") from None
-
-
-def _too_large() -> str:
-    return f"more than {MAX_PIXELS // 1_000_000} million pixels are too many here; reduce it first"
-
-
-def _pixels(pil: Any, path: Path, image: Any, side: int | None) -> Image:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{path}: {width} x {height} pixels; {_too_large()}")
-    if side is not None:
-        # decodes a large JPEG at a fraction of its size
-        image.draft("RGB", (side, side))
-    image.load()
-    if image.mode in ("F", "I") or image.mode.startswith("I;"):
-        raise ImageError(
-            f"{path}: pixels of more than 8 bits in mode {image.mode} have no fixed range; "
-            "save it with 8 bits per channel first"
-        )
-    image = pil.ImageOps.exif_transpose(image).convert("RGB")
+        image = decoded(path, None if side is None else (side, side))
+    except DataError as error:
+        raise ImageError(str(error)) from None
     if side is not None and max(image.size) > side:
         image.thumbnail((side, side), pil.Image.Resampling.LANCZOS)
-    return np.asarray(image, dtype=np.float32) / np.float32(255)
+    return np.asarray(image, dtype=np.uint8)
 
 
 def write_image(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
@@ -129,7 +95,7 @@ def write_image(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
     path : path
         Its suffix names the format.
     image : numpy.ndarray, shape (H, W, 3)
-        Values between 0 and 1; what lies outside is clipped.
+        Levels of dtype uint8, or values between 0 and 1, of which what lies outside is clipped.
 
     Raises
     ------
@@ -148,10 +114,15 @@ def write_image(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
     """
     pil = _pillow()
     check_image_name(path)
-    # rounded to the nearest of the 256 levels
-    levels = np.asarray(np.clip(image, 0.0, 1.0) * 255.0 + 0.5, dtype=np.uint8)
     with writing(path) as draft:
-        pil.Image.fromarray(levels).save(draft)
+        pil.Image.fromarray(levels(image)).save(draft)
+
+
+def levels(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Values between 0 and 1, clipped, as the nearest of the 256 levels; levels as they are."""
+    if image.dtype == np.uint8:
+        return image
+    return np.asarray(np.clip(image, 0.0, 1.0) * 255.0 + 0.5, dtype=np.uint8)
 
 
 def check_image_name(path: str | os.PathLike[str]) -> None:
@@ -181,13 +152,8 @@ def check_output(path: str | os.PathLike[str], suffixes: Any = None) -> None:
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a name to write to; the file takes its place at ``path`` when the block succeeds."""
-    path = Path(path).resolve()
-    draft = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
-        yield draft
-        draft.replace(path)
+        with files.writing(path) as draft:
+            yield draft
     except (OSError, KeyError, ValueError) as error:
         raise ImageError(f"{path}: it cannot be written ({error})") from error
-    finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()

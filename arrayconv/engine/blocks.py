@@ -91,14 +91,13 @@ def fit(window: Window, batch: int, cost: Callable[[Window], int], budget: int) 
     if one <= budget or height == 1:
         return max(1, min(batch, budget // max(1, one))), height
     # rows share what lies between them, so the first costs more than the others
-    first = cost(largest(window, 1))
-    more = max(1, -(-(one - first) // (height - 1)))
-    return 1, max(1, min(height - 1, 1 + (budget - first) // more))
+    first, two = (cost(largest(window, lines)) for lines in (1, 2))
+    return 1, max(1, min(height - 1, 1 + (budget - first) // max(1, two - first)))
 
 
 def largest(window: Window, lines: int) -> Window:
-    """The windows of a block of so many rows in the midst of an image."""
-    if lines >= window.output[0]:
+    """The windows of a block of so many rows in the midst of an image, or of all its rows."""
+    if lines == window.output[0]:
         return window
     padded = (lines - 1) * window.stride[0] + window.extent[0]
     return replace(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+
+from arrayconv.arguments import choice, integer
 
 ENGINES = ("portable", "native")
 PRECISIONS = ("default", "fast")
@@ -21,19 +23,23 @@ class Settings(NamedTuple):
 
 _KEEP: Any = object()
 _default = Settings()
-_current: ContextVar[Settings | None] = ContextVar("arrayconv_options", default=None)
+# The settings of every open block, the innermost last. They lie with the thread or task and not with the object that
+# opened the block, for which one ``options`` may be entered in many of them at once.
+_blocks: ContextVar[tuple[Settings, ...]] = ContextVar("arrayconv_options", default=())
 
 
 def current() -> Settings:
     """The settings in force here."""
-    return _current.get() or _default
+    blocks = _blocks.get()
+    return blocks[-1] if blocks else _default
 
 
 class options:  # noqa: N801 (a context manager, named as a function)
     """How convolutions are computed, inside a ``with`` block or, by ``as_default``, in the whole process.
 
     What is not given stays as it is outside the block. Settings belong to the thread or task that
-    made them (``contextvars``); under ``jax.jit`` they are read while the function is traced.
+    entered them (``contextvars``), so one object may serve several at once; under ``jax.jit`` they
+    are read while the function is traced.
 
     Parameters
     ----------
@@ -57,6 +63,8 @@ class options:  # noqa: N801 (a context manager, named as a function)
 
     Raises
     ------
+    TypeError
+        If the workspace is no int.
     ValueError
         If a name is unknown or the workspace not positive.
 
@@ -88,10 +96,9 @@ class options:  # noqa: N801 (a context manager, named as a function)
             name: value for name, value in given.items() if value is not _KEEP
         }
         _check(self._changes)
-        self._tokens: list[Token[Settings | None]] = []
 
     def __enter__(self) -> Self:
-        self._tokens.append(_current.set(current()._replace(**self._changes)))
+        _blocks.set((*_blocks.get(), current()._replace(**self._changes)))
         return self
 
     def __exit__(
@@ -100,7 +107,7 @@ class options:  # noqa: N801 (a context manager, named as a function)
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _current.reset(self._tokens.pop())
+        _blocks.set(_blocks.get()[:-1])
 
     def as_default(self) -> None:
         """Make these the process default, in every thread, outside ``with`` blocks."""
@@ -113,11 +120,7 @@ def _check(changes: dict[str, Any]) -> None:
 
     known = {"engine": ENGINES, "precision": PRECISIONS, "strategy": (None, *STRATEGIES)}
     for name, choices in known.items():
-        if name in changes and changes[name] not in choices:
-            listed = ", ".join(map(repr, choices))
-            raise ValueError(f"options: {name} must be one of {listed}, got {changes[name]!r}")
-    workspace = changes.get("workspace", 1)
-    if isinstance(workspace, bool) or not isinstance(workspace, int) or workspace < 1:
-        raise ValueError(
-            f"options: workspace must be a positive number of bytes, got {workspace!r}"
-        )
+        if name in changes:
+            choice("options", name, changes[name], choices)
+    if "workspace" in changes:
+        changes["workspace"] = integer("options", "workspace", changes["workspace"], least=1)

@@ -29,7 +29,7 @@ class Callback:
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> class Short(models.Callback):
     ...     def on_epoch_end(self, epoch, logs):
     ...         print(epoch, sorted(logs))
@@ -82,7 +82,7 @@ class LambdaCallback(Callback):
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> callback = models.LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs["loss"]))
     >>> callback.on_epoch_end(0, {"loss": 0.5})
     0 0.5
@@ -173,7 +173,7 @@ class EarlyStopping(_Monitor):
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.EarlyStopping("val_accuracy", patience=3, restore_best_weights=True).patience
     3
     """
@@ -257,7 +257,7 @@ class ModelCheckpoint(_Monitor):
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> checkpoint = models.ModelCheckpoint("best.safetensors", save_best_only=True)
     """
 
@@ -317,7 +317,7 @@ class CSVLogger(Callback):
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> log = models.CSVLogger("training.csv")
     """
 

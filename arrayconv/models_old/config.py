@@ -22,8 +22,10 @@ def layer_config(layer: Layer, name: str) -> dict[str, Any]:
 def layer_from_config(config: Mapping[str, Any]) -> Layer:
     """The layer that `layer_config` described, without weights."""
     arguments = dict(config)
+    # a class that others are made from is none that can be in a model
+    kinds = {name: kind for name, kind in LAYERS.items() if kind.plan is not Layer.plan}
     try:
-        kind = lookup("from_config", "class", arguments.pop("class", None), LAYERS)
+        kind = lookup("from_config", "class", arguments.pop("class", None), kinds)
     except ValueError as error:
         raise ValueError(f"{error}; define or import a layer of your own first") from None
     layer = kind(**arguments)
@@ -85,11 +87,18 @@ def from_config(config: Mapping[str, Any]) -> Model:
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> model = models.Sequential([models.Dense(3, input_shape=(4,))], name="small")
     >>> models.from_config(model.config())
     <Sequential 'small'>
     """
+    model = undrawn(config)
+    model._draw()
+    return model
+
+
+def undrawn(config: Mapping[str, Any]) -> Model:
+    """The model of `from_config`, its weights declared and without values."""
     from arrayconv.models_old.model import Model
     from arrayconv.models_old.sequential import Sequential
 
@@ -102,10 +111,7 @@ def from_config(config: Mapping[str, Any]) -> Model:
         if key not in config:
             raise ValueError(f"from_config: the {kind} config has no {key!r}")
     if kind == "Model":
-        inputs, outputs = nodes_from_config(config)
-        return Model(inputs, outputs, name=config["name"])
-    model = Sequential(name=config["name"])
+        return Model._undrawn(*nodes_from_config(config), config["name"])
     start = [] if config["input"] is None else [config["input"]]
-    for item in [*start, *config["layers"]]:
-        model.add(layer_from_config(item))
-    return model
+    layers = [layer_from_config(item) for item in [*start, *config["layers"]]]
+    return Sequential._undrawn_chain(layers, config["name"])

@@ -45,7 +45,7 @@ class Conv(Windowed):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.Conv(6, 2, padding="same")(np.ones((4, 12, 12, 3))).shape
     (4, 12, 12, 6)
     """
@@ -136,7 +136,7 @@ class ConvTranspose(Windowed):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.ConvTranspose(2, 3, strides=2, padding="same")(np.ones((1, 5, 5, 4))).shape
     (1, 10, 10, 2)
     """

@@ -37,7 +37,7 @@ class DepthwiseConv(Windowed):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.DepthwiseConv(3, depth_multiplier=2)(np.ones((1, 5, 5, 4))).shape
     (1, 3, 3, 8)
     """
@@ -135,7 +135,7 @@ class SeparableConv(DepthwiseConv):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.SeparableConv(6, 3)(np.ones((1, 5, 5, 4))).shape
     (1, 3, 3, 6)
     """

@@ -36,7 +36,7 @@ def set_seed(seed: int) -> None:
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.set_seed(1)
     >>> a = models.Sequential([models.Dense(2, input_shape=(3,))])
     >>> models.set_seed(0)

@@ -56,7 +56,7 @@ def Input(shape: Any, name: str | None = None) -> Node:
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.Input(shape=(28, 28, 1))
     Node(Input, shape=(N, 28, 28, 1))
     """

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from arrayconv.data.rows import needs
+from arrayconv.data.files import array_limit, read_whole, text_limit
+from arrayconv.data.hdf5 import Contents
+from arrayconv.data.rows import DataError, needs
 from arrayconv.models_old.names import is_class_name
 from arrayconv.models_old.pairing import Part, Wanted, assign, paired
 from arrayconv.models_old.tensor_file import widened
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from arrayconv.models_old.model import Model
 
 _ADVICE = "read the .keras file, which does, or give the layers here the names they have there"
+
+# What an entry of a zip archive's directory starts with, and how many of them a file of Keras may have.
+_ENTRY, _ENTRIES = b"PK\x01\x02", 10_000
 
 
 def load_keras_weights(model: Model, path: str | os.PathLike[str]) -> None:
@@ -44,8 +48,9 @@ def load_keras_weights(model: Model, path: str | os.PathLike[str]) -> None:
     OSError
         If there is no such file.
     ValueError
-        If the file is truncated, not of this kind, or of another architecture: every layer without
-        weights and all weights without a layer are listed, and the model is unchanged.
+        If the file is truncated, not of this kind, points to other files, would unpack to far more
+        than it holds, or is of another architecture: every layer without weights and all weights
+        without a layer are listed, and the model is unchanged.
 
     Notes
     -----
@@ -54,7 +59,7 @@ def load_keras_weights(model: Model, path: str | os.PathLike[str]) -> None:
     Examples
     --------
     >>> import tempfile, pathlib, h5py, numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "small.weights.h5"
     >>> with h5py.File(path, "w") as file:
     ...     file["layers/dense/vars/0"] = np.eye(2)
@@ -90,30 +95,57 @@ def load_keras_weights(model: Model, path: str | os.PathLike[str]) -> None:
 def _parts(path: Path) -> tuple[list[Part], dict[str, str]]:
     """The weights of every layer, and where those of a layer's name are."""
     h5py = needs("h5py", "reading weights of Keras")
-    content: Any = io.BytesIO(path.read_bytes())
+    content = read_whole(path)
     order: list[tuple[str, ...]] = []
     if path.suffix == ".keras":
         try:
-            with zipfile.ZipFile(content) as archive:
-                order = list(_order(json.loads(archive.read("config.json"))))
-                content = io.BytesIO(archive.read("model.weights.h5"))
-        except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: this is no whole .keras file ({error})") from None
+            content, order = _unpacked(content)
+        except Exception as error:
+            # zipfile and its decoders may raise anything on a damaged archive
+            raise ValueError(f"{path}: this is no whole .keras file ({error})") from error
     try:
-        with h5py.File(content, "r") as file:
-            if "layers" not in file:
+        with h5py.File(io.BytesIO(content), "r") as file:
+            contents = Contents(path, len(content))
+            layers = contents.child(file, "layers")
+            if layers is None:
                 old = "layer_names" in file.attrs or "model_weights" in file
-                raise ValueError(
+                raise DataError(
                     f"{path}: this is the older h5 format; save_weights('x.weights.h5') of Keras 3 writes the "
                     "one that is read here"
                     if old
                     else f"{path}: it has no group 'layers', so it holds no weights of Keras 3"
                 )
-            if not isinstance(file["layers"], h5py.Group):
+            if not isinstance(layers, h5py.Group):
                 raise _strange(path, "'layers' is no group")
-            return _leaves(h5py, path, file["layers"], order)
-    except OSError as error:
-        raise ValueError(f"{path}: this is no whole h5 file ({error})") from None
+            return _leaves(contents, layers, order)
+    except DataError:
+        raise
+    except Exception as error:
+        # h5py may raise anything on a damaged file
+        raise ValueError(f"{path}: this is no whole h5 file ({error})") from error
+
+
+def _unpacked(content: bytes) -> tuple[bytes, list[tuple[str, ...]]]:
+    """The weights in a ``.keras`` archive, and the names of its layers in their order."""
+    # zipfile makes an object of each entry before anyone can count them
+    if content.count(_ENTRY) > _ENTRIES:
+        raise ValueError(f"it has more than {_ENTRIES} entries")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        held = []
+        for name, limit in (
+            ("config.json", text_limit(len(content))),
+            ("model.weights.h5", array_limit(len(content))),
+        ):
+            entry = archive.getinfo(name)
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"{name} is packed in a way that Keras does not use")
+            # no more than this is unpacked, whatever follows
+            if entry.file_size > limit:
+                raise ValueError(f"{name} would take {entry.file_size} bytes, more than {limit}")
+            # with a length, since without one all is unpacked before what is too much is dropped
+            with archive.open(entry) as packed:
+                held.append(packed.read(entry.file_size))
+    return held[1], list(_order(json.loads(held[0])))
 
 
 def _order(config: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -126,16 +158,20 @@ def _order(config: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[t
 
 
 def _leaves(
-    h5py: Any, path: Path, top: Any, order: list[tuple[str, ...]]
+    contents: Contents, top: Any, order: list[tuple[str, ...]]
 ) -> tuple[list[Part], dict[str, str]]:
+    h5py, path = contents.h5py, contents.path
+    places = {names: i for i, names in reversed(list(enumerate(order)))}
     parts = []
     found: dict[str, list[str]] = {}
-    for group, names in _walk(h5py, path, top, ()):
-        held = group["vars"]
-        for key, dataset in held.items():
+    for group, held, names in _walk(contents, top, ()):
+        arrays = {}
+        for key in held:
+            dataset = contents.child(held, key)
             if not key.isdecimal() or not isinstance(dataset, h5py.Dataset):
                 raise _strange(path, f"{held.name}/{key} is no array with a number")
-        arrays = {key: _values(path, held[key]) for key in sorted(held, key=int)}
+            arrays[key] = _values(contents, dataset)
+        arrays = {key: arrays[key] for key in sorted(arrays, key=int)}
         at = group.name.removeprefix("/layers/")
         steps = [
             re.fullmatch(r"(.*?)(?:_(\d+))?", step) for step in at.split("/") if step != "layers"
@@ -145,44 +181,50 @@ def _leaves(
         shapes = tuple(array.shape for array in arrays.values())
         place: tuple[Any, ...] = tuple((step[1], int(step[2] or 0)) for step in steps if step)
         stem: tuple[str, ...] = bases
-        if names in order:
-            place, stem = (order.index(names),), ()
+        if names in places:
+            place, stem = (places[names],), ()
         parts.append(Part(at, (kind, shapes), place, stem, arrays))
         found.setdefault(names[-1], []).append(at)
-    return parts, {name: places[0] for name, places in found.items() if len(places) == 1}
+    return parts, {name: held[0] for name, held in found.items() if len(held) == 1}
 
 
 def _walk(
-    h5py: Any, path: Path, top: Any, above: tuple[str, ...]
-) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    """Every group below that holds the weights of a layer, with the layers' names."""
-    for key, group in top.items():
-        if not isinstance(group, h5py.Group) or key.startswith("seed_generator"):
+    contents: Contents, top: Any, above: tuple[str, ...]
+) -> Iterator[tuple[Any, Any, tuple[str, ...]]]:
+    """Every group below that holds the weights of a layer, its weights, and the layers' names."""
+    h5py, path = contents.h5py, contents.path
+    for key in top:
+        if key == "vars" or key.startswith("seed_generator"):
             continue
-        held = group.get("vars")
+        group = contents.child(top, key)
+        if not isinstance(group, h5py.Group):
+            if key == "layers":
+                raise _strange(path, f"{top.name}/layers is no group")
+            continue
+        # a model inside keeps its layers in a group of that name, a wrapper keeps its one as it is
+        if key == "layers":
+            yield from _walk(contents, group, above)
+            continue
+        held = contents.child(group, "vars")
         if held is not None and not isinstance(held, h5py.Group):
             raise _strange(path, f"{held.name} is no group")
-        names = (*above, str(held.attrs.get("name", "")) if held is not None else "")
+        names = (*above, contents.attribute(held, "name") if held is not None else "")
         if held is not None and len(held):
-            yield group, names
-        for inner in group:
-            if inner not in ("vars", "seed_generator"):
-                # a model inside keeps its layers in a group of that name, a wrapper keeps its one as it is
-                below = group[inner] if inner == "layers" else {inner: group[inner]}
-                if inner == "layers" and not isinstance(below, h5py.Group):
-                    raise _strange(path, f"{group.name}/layers is no group")
-                yield from _walk(h5py, path, below, names)
+            yield group, held, names
+        yield from _walk(contents, group, names)
 
 
-def _strange(path: Path, reason: str) -> ValueError:
-    return ValueError(f"{path}: this is no weights file of Keras 3 ({reason})")
+def _strange(path: Path, reason: str) -> DataError:
+    return DataError(f"{path}: this is no weights file of Keras 3 ({reason})")
 
 
-def _values(path: Path, dataset: Any) -> NDArray[Any]:
-    values: NDArray[Any] = np.asarray(dataset)
-    kind = str(dataset.attrs.get("dtype", values.dtype))
+def _values(contents: Contents, dataset: Any) -> NDArray[Any]:
+    values = contents.read(dataset, "fiuV")
+    kind = contents.attribute(dataset, "dtype") or str(values.dtype)
     if kind == "bfloat16" and values.dtype.itemsize == 2:
         return widened(values.view("<u2"))
-    if values.dtype.kind not in "fiu":
-        raise ValueError(f"{path}: {dataset.name} is of type {kind}, which NumPy has not")
+    if values.dtype.kind != "f":
+        raise DataError(
+            f"{contents.path}: {dataset.name} is of type {kind}, and weights are floating"
+        )
     return values

@@ -133,7 +133,7 @@ class Dense(Kernel):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.Dense(3, activation="relu")(np.ones((2, 4))).shape
     (2, 3)
     """

@@ -21,7 +21,7 @@ class Loss:
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> class Quartic(models.Loss):
     ...     name = "quartic"
     ...     def values(self, y_true, y_pred):
@@ -82,7 +82,7 @@ class MeanSquaredError(Loss):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.MeanSquaredError()(np.asarray([[1.0, 0.0]]), np.asarray([[0.0, 0.0]])))
     0.5
     """
@@ -102,7 +102,7 @@ class MeanAbsoluteError(Loss):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.MeanAbsoluteError()(np.asarray([[1.0, 0.0]]), np.asarray([[0.0, 0.0]])))
     0.5
     """
@@ -138,7 +138,7 @@ class BinaryCrossentropy(_CrossEntropy):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.BinaryCrossentropy()(np.asarray([[1], [0]]), np.asarray([[0.5], [0.5]])).round(6))
     0.693147
     """
@@ -203,7 +203,7 @@ class CategoricalCrossentropy(_Classes):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.CategoricalCrossentropy()(np.asarray([[0, 1]]), np.asarray([[0.5, 0.5]])).round(6))
     0.693147
     """
@@ -240,7 +240,7 @@ class SparseCategoricalCrossentropy(_Classes):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.SparseCategoricalCrossentropy()(np.asarray([1]), np.asarray([[0.5, 0.5]])).round(6))
     0.693147
     """

@@ -27,7 +27,7 @@ class Metric:
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> class Largest(models.Metric):
     ...     name = "largest"
     ...     def ratio(self, xp, y_true, y_pred):
@@ -62,7 +62,7 @@ class Accuracy(Metric):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.Accuracy()(np.asarray([1, 0]), np.asarray([[0.2, 0.8], [0.3, 0.7]])))
     0.5
     """
@@ -89,7 +89,7 @@ class BinaryAccuracy(Metric):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.BinaryAccuracy()(np.asarray([1, 0]), np.asarray([[0.9], [0.7]])))
     0.5
     """
@@ -111,7 +111,7 @@ class CategoricalAccuracy(Metric):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.CategoricalAccuracy()(np.eye(2), np.asarray([[0.2, 0.8], [0.3, 0.7]])))
     0.5
     """
@@ -129,7 +129,7 @@ class SparseCategoricalAccuracy(Metric):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.SparseCategoricalAccuracy()(np.asarray([1, 0]), np.asarray([[0.2, 0.8], [0.3, 0.7]])))
     0.5
     """
@@ -153,7 +153,7 @@ class SparseTopKCategoricalAccuracy(Metric):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.SparseTopKCategoricalAccuracy(k=2)(np.asarray([0]), np.asarray([[0.2, 0.7, 0.1]])))
     1.0
     """
@@ -184,7 +184,7 @@ class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.TopKCategoricalAccuracy(k=2)(np.asarray([[0, 0, 1]]), np.asarray([[0.2, 0.7, 0.1]])))
     0.0
     """
@@ -207,7 +207,7 @@ class Precision(Metric):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.Precision()(np.asarray([1, 0, 1]), np.asarray([[0.9], [0.8], [0.1]])))
     0.5
     """
@@ -238,7 +238,7 @@ class Recall(Precision):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> float(models.Recall()(np.asarray([1, 0, 1]), np.asarray([[0.9], [0.8], [0.1]])))
     0.5
     """

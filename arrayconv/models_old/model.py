@@ -48,7 +48,7 @@ class Model(Trainer):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> inputs = models.Input(shape=(8, 8, 1))
     >>> hidden = models.Conv(4, 3, activation="relu")(inputs)
     >>> outputs = models.Dense(2, activation="softmax")(models.Flatten()(hidden))
@@ -60,14 +60,25 @@ class Model(Trainer):
     """
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+        self._connect(inputs, outputs, name)
+        self._draw()
+
+    def _connect(self, inputs: Any, outputs: Any, name: str | None) -> None:
         self.name = "model" if name is None else checked_name("Model", name)
         self._single_output = isinstance(outputs, Node)
-        self._set_graph(Graph(_nodes(inputs), _nodes(outputs), self.label))
+        self._graph: Graph | None = Graph(_nodes(inputs), _nodes(outputs), self.label)
 
-    def _set_graph(self, graph: Graph) -> None:
-        self._graph: Graph | None = graph
+    @classmethod
+    def _undrawn(cls, inputs: Any, outputs: Any, name: str | None) -> Model:
+        """A model whose weights have no values yet, which a file then gives."""
+        model = cls.__new__(cls)
+        model._connect(inputs, outputs, name)
+        return model
+
+    def _draw(self) -> None:
         # inputs do not count, so that a Sequential with and without one draws the same weights
-        drawn = [layer for layer in graph.layers if not isinstance(layer, InputLayer)]
+        layers = self._graph.layers if self._graph is not None else ()
+        drawn = [layer for layer in layers if not isinstance(layer, InputLayer)]
         for position, layer in enumerate(drawn):
             layer.draw(position)
 

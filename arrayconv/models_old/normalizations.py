@@ -79,7 +79,7 @@ class BatchNormalization(_Normalization):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> layer = models.BatchNormalization()
     >>> y = layer(np.asarray([[1.0], [3.0]]), training=True)
     >>> y.round(2)

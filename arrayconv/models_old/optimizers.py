@@ -32,7 +32,7 @@ class SGD(Optimizer):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> sgd = models.SGD(0.5)
     >>> w = {{"w": np.asarray([1.0])}}
     >>> new, state = sgd.update({{"w": np.asarray([2.0])}}, sgd.init(w), w, sgd.coefficients(0))
@@ -79,7 +79,7 @@ class RMSprop(Optimizer):
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.RMSprop(rho=0.8).coefficients(0)
     {{'learning_rate': 0.001}}
     """
@@ -130,7 +130,7 @@ class Adam(Optimizer):
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> sorted(models.Adam().coefficients(0))
     ['alpha', 'learning_rate']
     """
@@ -187,7 +187,7 @@ class AdamW(Adam):
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.AdamW().weight_decay
     0.004
     """

@@ -44,7 +44,7 @@ def plot_model(model: Model, to_file: Any = None, show_shapes: bool = True) -> A
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> model = models.Sequential([models.Dense(3, input_shape=(4,))])
     >>> models.plot_model(model)  # doctest: +SKIP
     <Figure size ...>

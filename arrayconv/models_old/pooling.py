@@ -60,7 +60,7 @@ class MaxPool(_Pool):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.MaxPool(2)(np.ones((4, 12, 12, 3))).shape
     (4, 6, 6, 3)
     """
@@ -88,7 +88,7 @@ class AveragePool(_Pool):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.AveragePool((2, 3), padding="same")(np.ones((4, 12, 11, 3))).shape
     (4, 6, 4, 3)
     """

@@ -30,7 +30,7 @@ class ZeroPadding(Weightless):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.ZeroPadding(3)(np.ones((2, 64, 64, 3))).shape
     (2, 70, 70, 3)
     """
@@ -77,7 +77,7 @@ class UpSampling(Weightless):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.UpSampling(2)(np.asarray([[[1.0], [2.0]]]))[0, :, 0]
     array([1., 1., 2., 2.])
     """

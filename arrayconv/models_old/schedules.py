@@ -14,7 +14,7 @@ class LearningRateSchedule:
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> class Halving(models.LearningRateSchedule):
     ...     def __call__(self, step):
     ...         return 0.1 / 2 ** (step // 100)
@@ -49,7 +49,7 @@ class ExponentialDecay(LearningRateSchedule):
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)(20)
     0.025
     """
@@ -91,7 +91,7 @@ class PolynomialDecay(LearningRateSchedule):
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.PolynomialDecay(1.0, decay_steps=4, end_learning_rate=0.0)(1)
     0.75
     """
@@ -131,7 +131,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> rate = models.PiecewiseConstantDecay([100, 200], [0.1, 0.01, 0.001])
     >>> rate(100), rate(101), rate(1000)
     (0.1, 0.01, 0.001)
@@ -182,7 +182,7 @@ class CosineDecay(LearningRateSchedule):
 
     Examples
     --------
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> rate = models.CosineDecay(0.0, decay_steps=10, warmup_target=0.1, warmup_steps=5)
     >>> rate(0), rate(5), round(rate(10), 3), rate(15)
     (0.0, 0.1, 0.05, 0.0)

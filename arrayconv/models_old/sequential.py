@@ -35,7 +35,7 @@ class Sequential(Model):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> model = models.Sequential([models.Dense(3, activation="relu"), models.Dense(1)])
     >>> model.add(models.Activation("sigmoid"))
     >>> model(np.ones((2, 4))).shape
@@ -62,8 +62,8 @@ class Sequential(Model):
         self._stack: list[Layer] = []
         if isinstance(layers, Layer | Node):
             raise TypeError(f"{self.label}: layers must be a list of layers, got {layers!r}")
-        for layer in layers or ():
-            self.add(layer)
+        self._append(layers or ())
+        self._draw()
 
     def add(self, layer: Any) -> None:
         """Put a layer at the end.
@@ -79,28 +79,48 @@ class Sequential(Model):
         ValueError
             A layer that does not fit; the model is then unchanged.
         """
+        self._append([layer])
+        self._draw()
+
+    @classmethod
+    def _undrawn_chain(cls, layers: Iterable[Layer], name: str) -> Sequential:
+        """A model whose weights have no values yet, which a file then gives."""
+        model = cls(name=name)
+        model._append(layers)
+        return model
+
+    def _append(self, layers: Iterable[Any]) -> None:
+        new = [inner for layer in layers for inner in self._flat(layer)]
+        stack, start, end = list(self._stack), self._input, self._end
+        for layer in new:
+            if isinstance(layer, InputLayer):
+                if stack or start is not None:
+                    raise ValueError(f"{self.label}: an Input must come first, and only once")
+                start = end = layer.node()
+                continue
+            if not layer.name:
+                # before the next one is met, which may have the name that this one gets
+                name_layers(self.label, [*stack, layer])
+            if not stack and start is None and layer.input_shape is not None:
+                start = end = InputLayer(layer.input_shape).node()
+            if end is not None:
+                end = layer(end)
+            stack.append(layer)
+        name_layers(self.label, stack)
+        self._stack, self._input, self._end = stack, start, end
+        if start is not None and end is not None and stack:
+            self._graph = Graph([start], [end], self.label)
+
+    def _flat(self, layer: Any) -> list[Layer]:
+        """The layers that ``layer`` stands for."""
         if isinstance(layer, Model):
-            for inner in layer.chain():
-                self.add(inner)
-            return
+            return layer.chain()
         if isinstance(layer, Node) and isinstance(layer.layer, InputLayer):
             layer = layer.layer
         if not isinstance(layer, Layer):
             made = f"; {layer.__name__}() makes one" if isinstance(layer, type) else ""
             raise TypeError(f"{self.label}: add expects a layer, got {layer!r}{made}")
-        if isinstance(layer, InputLayer):
-            if self._stack or self._input is not None:
-                raise ValueError(f"{self.label}: an Input must come first, and only once")
-            self._input = self._end = layer.node()
-        else:
-            name_layers(self.label, [*self._stack, layer])
-            if not self._stack and self._input is None and layer.input_shape is not None:
-                self._input = self._end = InputLayer(layer.input_shape).node()
-            if self._end is not None:
-                self._end = layer(self._end)
-            self._stack.append(layer)
-        if self._input is not None and self._end is not None and self._stack:
-            self._set_graph(Graph([self._input], [self._end], self.label))
+        return [layer]
 
     def build(self, input_shapes: Any) -> None:
         """Give the model its input's shape, without the batch axis, and so its weights.
@@ -122,7 +142,8 @@ class Sequential(Model):
         for layer in self._stack:
             end = layer(end)
         self._input, self._end = start, end
-        self._set_graph(Graph([start], [end], self.label))
+        self._graph = Graph([start], [end], self.label)
+        self._draw()
 
     @property
     def layers(self) -> list[Layer]:

@@ -9,6 +9,7 @@ import numpy as np
 
 Shape = tuple[int, ...]
 
+_AXES = 63
 DATA_FORMATS = ("channels_last", "channels_first")
 
 
@@ -82,7 +83,9 @@ def checked_name(label: str, name: Any) -> str:
 
 
 def checked_shape(label: str, shape: Any) -> Shape:
-    """A shape without the batch axis, as a tuple of positive ints."""
+    """A shape without the batch axis, as a tuple of positive ints; of no more axes than NumPy has."""
+    if isinstance(shape, list | tuple) and len(shape) > _AXES:
+        raise ValueError(f"{label}: a shape has at most {_AXES} axes, got {len(shape)}")
     if not isinstance(shape, list | tuple) or not all(
         isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1 for n in shape
     ):

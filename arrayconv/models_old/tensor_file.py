@@ -6,15 +6,15 @@ import json
 import operator
 import os
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from arrayconv.data.files import read_whole, text_limit, writing
 from arrayconv.data.rows import needs
 
+_AXES = 64
 _DTYPES = {
     "F64": "<f8",
     "F32": "<f4",
@@ -41,14 +41,18 @@ def read_tensors(
     OSError
         If there is no such file, or it cannot be read.
     ValueError
-        If it is truncated, not of this format, or holds a type that NumPy has not. bfloat16 becomes
-        float32.
+        If it is truncated, not of this format, no plain file, or holds a type that NumPy has not.
+        bfloat16 becomes float32.
     """
     library = needs("safetensors", "reading weights")
-    content = Path(path).read_bytes()
+    content = read_whole(path)
+    size = int.from_bytes(content[:8], "little")
+    if text_limit(len(content)) < size < len(content):
+        raise ValueError(
+            f"{path}: its header of {size} bytes is too long for a file of {len(content)}"
+        )
     try:
         found = library.deserialize(content)
-        size = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
     except (library.SafetensorError, ValueError) as error:
         raise ValueError(f"{path}: this is no whole safetensors file ({error})") from None
@@ -59,6 +63,8 @@ def read_tensors(
 
 def _array(path: Any, name: str, held: Mapping[str, Any]) -> NDArray[Any]:
     kind, shape, data = held["dtype"], held["shape"], held["data"]
+    if len(shape) > _AXES:
+        raise ValueError(f"{path}: {name} has {len(shape)} axes, and NumPy at most {_AXES}")
     if kind == "BF16":
         return widened(np.frombuffer(data, "<u2")).reshape(shape)
     if kind not in _DTYPES:
@@ -80,6 +86,8 @@ def write_tensors(
     ------
     OSError
         If it cannot be written; a file that was there is unchanged.
+    ValueError
+        If names and metadata are longer than `read_tensors` allows for.
     """
     library = needs("safetensors.numpy", "writing weights")
     whole = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
@@ -90,23 +98,11 @@ def write_tensors(
     header["__metadata__"] = dict(metadata)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    # through a link, so that the link stays one
-    path = Path(path).resolve()
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        with draft.open("wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            file.write(memoryview(content)[8 + size :])
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()
-    # the new name itself; not every system can
-    with suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    if len(text) > (longest := text_limit(len(text) + len(content) - 8 - size)):
+        raise ValueError(
+            f"{path}: the names and the structure take {len(text)} bytes, and with so few weights no more than "
+            f"{longest} are read again"
+        )
+    with writing(path) as draft, draft.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.write(memoryview(content)[8 + size :])

@@ -77,7 +77,7 @@ def load_torch_weights(
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> model = models.Sequential([models.Dense(1, input_shape=(2,))])
     >>> state = {"fc.weight": np.asarray([[1.0, 10.0]]), "fc.bias": np.asarray([0.5])}
     >>> models.load_torch_weights(model, state)
@@ -96,6 +96,11 @@ def load_torch_weights(
         path = str(source)
         refuse_pickles(source)
         tensors, _ = read_tensors(source)
+        for key, value in tensors.items():
+            if value.dtype.kind != "f" and not key.endswith("num_batches_tracked"):
+                raise ValueError(
+                    f"{path}: {key} is of type {value.dtype}, and weights are floating"
+                )
         places = {key: _natural(key) for key in tensors}
     names = dict(names or {})
     parts = _parts(tensors, places, ordered=isinstance(source, Mapping))
@@ -128,8 +133,8 @@ def refuse_pickles(path: str | os.PathLike[str]) -> None:
 
 
 def _natural(name: str) -> tuple[Any, ...]:
-    # numbers are compared as such, and stand at the odd places in every name
-    return tuple(int(p) if i % 2 else p for i, p in enumerate(re.split(r"(\d+)", name)))
+    # numbers are compared as such, and stand at the odd places in every name; longer ones Python does not read
+    return tuple(int(p) if i % 2 else p for i, p in enumerate(re.split(r"([0-9]{1,99})", name)))
 
 
 def _parts(

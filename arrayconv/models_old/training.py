@@ -107,7 +107,7 @@ class Trainer(Compiled):
         Examples
         --------
         >>> import numpy as np
-        >>> from arrayconv import models_old as models
+        >>> from arrayconv import models
         >>> x = np.linspace(-1, 1, 64)[:, None]
         >>> model = models.Sequential([models.Dense(1, input_shape=(1,))])
         >>> model.compile(models.SGD(0.5), "mse")
@@ -241,7 +241,7 @@ class Trainer(Compiled):
         Examples
         --------
         >>> import numpy as np
-        >>> from arrayconv import models_old as models
+        >>> from arrayconv import models
         >>> model = models.Sequential([models.Dense(1, kernel_initializer="ones", input_shape=(2,))])
         >>> model.compile("sgd", "mse", metrics=["mae"])
         >>> model.evaluate(np.ones((4, 2)), np.zeros(4), verbose=0)
@@ -291,7 +291,7 @@ class Trainer(Compiled):
         Examples
         --------
         >>> import numpy as np
-        >>> from arrayconv import models_old as models
+        >>> from arrayconv import models
         >>> model = models.Sequential([models.Dense(1, kernel_initializer="ones", input_shape=(2,))])
         >>> model.predict(np.asarray([[1.0, 2.0], [3.0, 4.0]]))
         array([[3.],

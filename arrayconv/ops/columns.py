@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from arrayconv.arguments import known_shape
 from arrayconv.engine import windows
 from arrayconv.namespace import (
     Array,
@@ -191,6 +192,7 @@ def _geometry(
 def _check_columns(
     op: str, columns: Array, shape: tuple[int, ...], window: Window, data_format: str
 ) -> tuple[int, int]:
+    known_shape(op, "columns", columns.shape)
     batch, channels = _batch_and_channels(tuple(shape), data_format)
     expected = _columns_shape(batch, channels, window)
     if tuple(columns.shape) != expected:

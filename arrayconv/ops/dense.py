@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 from typing import NamedTuple
 
+from arrayconv.arguments import known_shape, number
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -16,7 +17,7 @@ from arrayconv.namespace import (
     promoted,
     real,
 )
-from arrayconv.ops.layout import check_gradient, check_wrt, number, scalar, summed
+from arrayconv.ops.layout import check_gradient, check_wrt, scalar, summed
 
 ARGUMENTS = ("x", "w", "b")
 
@@ -131,6 +132,8 @@ def _rows(xp: Namespace, x: Array) -> Array:
 
 
 def _check(op: str, x: Array, w: Array, b: Array | None) -> None:
+    known_shape(op, "x", x.shape)
+    known_shape(op, "w", w.shape)
     if x.ndim < 1:
         raise ValueError(f"{op}: x must have a last axis of features, (..., in), got shape ()")
     if w.ndim != 2:
@@ -198,6 +201,7 @@ flatten_vjp.__doc__ = flatten.__doc__
 
 
 def _flat(op: str, x: Array) -> tuple[int, int]:
+    known_shape(op, "x", x.shape)
     if x.ndim < 1:
         raise ValueError(f"{op}: x must have a batch axis, (N, ...), got shape ()")
     return (x.shape[0], math.prod(x.shape[1:]))
@@ -271,6 +275,8 @@ def _check_dropout(op: str, xp: Namespace, x: Array, mask: Array, rate: float) -
         raise TypeError(
             f"{op}: mask must be boolean (True keeps), got {mask.dtype}; write mask != 0"
         )
+    known_shape(op, "x", x.shape)
+    known_shape(op, "mask", mask.shape)
     fits = mask.ndim == x.ndim and all(
         m in (1, n) for m, n in zip(mask.shape, x.shape, strict=True)
     )
@@ -279,7 +285,4 @@ def _check_dropout(op: str, xp: Namespace, x: Array, mask: Array, rate: float) -
             f"{op}: mask must have the shape of x, {tuple(x.shape)}, or length 1 along some of its axes, got "
             f"{tuple(mask.shape)}"
         )
-    share = number(op, "rate", rate)
-    if not 0 <= share < 1:
-        raise ValueError(f"{op}: rate must be at least 0 and less than 1, got {rate!r}")
-    return share
+    return number(op, "rate", rate, least=0, below=1)

@@ -1,12 +1,11 @@
-"""What operations share: data formats (all compute on channels-last, ``(N, *S, C)``), and checks of arguments."""
+"""What operations share: data formats (all compute on channels-last, ``(N, *S, C)``), and checks of shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from numbers import Real
-from typing import Any
 
-from arrayconv.namespace import Array, Namespace, is_lazy, placement
+from arrayconv.arguments import choice, known_shape
+from arrayconv.namespace import Array, DType, Namespace, is_lazy, placement
 
 # Cells of a long sum that are added one after the other.
 PIECE = 128
@@ -16,15 +15,13 @@ DATA_FORMATS = ("channels_last", "channels_first")
 
 def check_data_format(op: str, data_format: str) -> None:
     """Raise ``ValueError`` for an unknown format."""
-    if data_format not in DATA_FORMATS:
-        raise ValueError(
-            f"{op}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
-        )
+    choice(op, "data_format", data_format, DATA_FORMATS)
 
 
 def check_layout(op: str, shape: tuple[int, ...], data_format: str) -> None:
-    """Raise ``ValueError`` for an unknown format or a shape without spatial axes."""
+    """Raise ``ValueError`` for an unknown format, a shape without spatial axes, or one that is not known."""
     check_data_format(op, data_format)
+    known_shape(op, "x", shape)
     if len(shape) < 3:
         order = "(N, *S, C)" if data_format == "channels_last" else "(N, C, *S)"
         raise ValueError(
@@ -53,7 +50,9 @@ def spatial(shape: tuple[int, ...], data_format: str) -> tuple[int, ...]:
 
 
 def check_gradient(op: str, dy: Array, expected: tuple[int, ...], *, name: str = "dy") -> None:
-    """Raise ``ValueError`` unless ``dy`` has the shape of the forward result."""
+    """Raise ``ValueError`` unless ``dy`` has the shape of the forward result, and both are known."""
+    known_shape(op, name, dy.shape)
+    known_shape(op, "x", expected)
     if tuple(dy.shape) != tuple(expected):
         raise ValueError(
             f"{op}: {name} must have the shape of the result, {tuple(expected)}, got {tuple(dy.shape)}"
@@ -69,38 +68,26 @@ def check_wrt(op: str, wrt: Collection[str], names: tuple[str, ...]) -> None:
             raise ValueError(f"{op}: wrt names the array arguments {names}, got {wrt!r}")
 
 
-def summed(xp: Namespace, x: Array, axis: int) -> Array:
-    """The sum over ``axis``, which keeps length 1, a long one in pieces.
+def summed(xp: Namespace, x: Array, axis: int, dtype: DType = None) -> Array:
+    """The sum over ``axis``, which keeps length 1, a long one in pieces; in ``dtype`` if that is given.
 
     NumPy adds the cells of an axis that is not the last one after the other, and every addition
     rounds; sums of short pieces, themselves summed so, do that far less often in a row.
     """
     n = x.shape[axis]
-    if n < 2 * PIECE or axis == x.ndim - 1 or is_lazy(x):
-        return xp.sum(x, axis=axis, keepdims=True)
+    # lazy arrays first: the size may be a symbol, of which nothing is known
+    if is_lazy(x) or n < 2 * PIECE or axis == x.ndim - 1:
+        return xp.sum(x, axis=axis, keepdims=True, dtype=dtype)
     whole = n // PIECE * PIECE
     before = (slice(None),) * axis
     split = (*x.shape[:axis], n // PIECE, PIECE, *x.shape[axis + 1 :])
-    parts = xp.sum(xp.reshape(x[(*before, slice(whole), ...)], split), axis=axis + 1)
-    total = summed(xp, parts, axis)
+    parts = xp.sum(xp.reshape(x[(*before, slice(whole), ...)], split), axis=axis + 1, dtype=dtype)
+    total = summed(xp, parts, axis, dtype)
     if whole == n:
         return total
-    return total + xp.sum(x[(*before, slice(whole, n), ...)], axis=axis, keepdims=True)
+    return total + xp.sum(x[(*before, slice(whole, n), ...)], axis=axis, keepdims=True, dtype=dtype)
 
 
 def scalar(xp: Namespace, value: float, like: Array) -> Array:
     """``value`` as a 0-d array, for the functions of a namespace that take arrays alone."""
     return xp.full((), value, dtype=like.dtype, **placement(like))
-
-
-def number(op: str, name: str, value: Any) -> float:
-    """``value`` as a Python float, which no dtype is widened by."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
-    return float(value)
-
-
-def check_flag(op: str, name: str, value: Any) -> None:
-    """Raise ``TypeError`` unless ``value`` is a bool: the string ``"none"`` is true to Python."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{op}: {name} must be True or False, got {value!r}")

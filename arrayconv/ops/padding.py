@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Integral
+from typing import Any
+
+from arrayconv.arguments import choice, number
 from arrayconv.engine import windows
 from arrayconv.namespace import (
     Array,
@@ -58,11 +63,11 @@ def pad(
     Raises
     ------
     TypeError
-        A boolean or complex ``x``; widths that are not integer; a fractional ``value`` for
-        integers.
+        A boolean or complex ``x``; widths that are not integer; a ``value`` that is no real number,
+        or fractional for integers.
     ValueError
-        Negative widths, an unknown mode or format, an empty axis to copy from, or ``dy`` of the
-        wrong shape.
+        Negative widths, an unknown mode or format, an empty axis to copy from, a ``value`` beyond
+        the range of the dtype, or ``dy`` of the wrong shape.
 
     Examples
     --------
@@ -79,13 +84,11 @@ def pad(
     xp = array_namespace("pad", x=x)
     real("pad", xp, x=x)
     widths = _check("pad", x, padding, mode, data_format)
-    if not is_floating(xp, x.dtype) and value != int(value):
-        raise TypeError(f"pad: value must be an integer for x of dtype {x.dtype}, got {value!r}")
+    fill = _fill("pad", xp, x, value)
     y = to_last(xp, x, data_format)
     if all(width == (0, 0) for width in widths):
         return copied(xp, x)
     if mode == "constant":
-        fill = value if is_floating(xp, x.dtype) else int(value)
         y = windows.pad(xp, y, widths, lead=1, mutable=not is_lazy(x), value=fill)
         return from_last(xp, y, data_format)
     for axis, (before, after) in enumerate(widths, start=1):
@@ -109,9 +112,10 @@ def pad_vjp(
     data_format: str = "channels_last",
 ) -> Array | None:
     xp = array_namespace("pad_vjp", dy=dy, x=x)
+    real("pad_vjp", xp, x=x)
     widths = _check("pad_vjp", x, padding, mode, data_format)
+    _fill("pad_vjp", xp, x, value)
     if not is_floating(xp, x.dtype):
-        real("pad_vjp", xp, x=x)
         return None
     dy, x = promoted("pad_vjp", xp, dy=dy, x=x)
     dtype = dy.dtype
@@ -165,8 +169,7 @@ def _at(axis: int, part: slice) -> tuple[object, ...]:
 
 def _check(op: str, x: Array, padding: object, mode: str, data_format: str) -> Pairs:
     check_layout(op, x.shape, data_format)
-    if mode not in MODES:
-        raise ValueError(f"{op}: mode must be one of {', '.join(map(repr, MODES))}, got {mode!r}")
+    choice(op, "mode", mode, MODES)
     size = known_size(op, spatial(x.shape, data_format))
     pairs = pad_pairs(op, padding, len(size))
     widths = () if isinstance(pairs, str) else pairs
@@ -176,3 +179,26 @@ def _check(op: str, x: Array, padding: object, mode: str, data_format: str) -> P
                 f"{op}: mode {mode!r} has nothing to copy: spatial axis {axis} is empty"
             )
     return widths
+
+
+def _fill(op: str, xp: Namespace, x: Array, value: Any) -> float:
+    """``value`` as a number that the dtype of ``x`` holds: what does not fit, a library cuts off or wraps."""
+    if type(value) is int and value == 0:
+        return value
+    floating = is_floating(xp, x.dtype)
+    fill: float
+    if isinstance(value, Integral) and not isinstance(value, bool) and not floating:
+        fill = int(value)
+    else:
+        fill = number(op, "value", value)
+        if not floating and not fill.is_integer():
+            raise TypeError(
+                f"{op}: value must be an integer for x of dtype {x.dtype}, got {value!r}"
+            )
+    info, kind = (xp.finfo(x.dtype), float) if floating else (xp.iinfo(x.dtype), int)
+    low, high = kind(info.min), kind(info.max)
+    if (fill < low or fill > high) and not (floating and math.isinf(fill)):
+        raise ValueError(
+            f"{op}: value must lie in what {x.dtype} holds, {low} to {high}, got {value!r}"
+        )
+    return kind(fill)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from arrayconv.verify.pair import Host, Pair, first, is_floating
+from arrayconv.verify.pair import Host, Pair, first, is_floating, largest, within_one
 
 
 def need_jax(caller: str) -> Any:
@@ -20,7 +20,38 @@ def need_jax(caller: str) -> Any:
     return jax
 
 
-def jax_gradients(pair: Pair, here: tuple[Any, ...], dy: Host) -> tuple[Host | None, ...]:
+def term_sizes(pair: Pair, here: tuple[Any, ...], y: Host, dy: Host) -> tuple[float, ...]:
+    """Return how large the terms are that a gradient may be the difference of, for each argument.
+
+    Where a gradient is zero because its terms cancel, or because the function is saturated, it has
+    no size of its own to measure an error against. What single precision rounds away, in units of
+    its rounding, is the size of the terms; a saturated function shows it where its arguments are no
+    larger than 1; and neither is less than ``dy * y / x``.
+    """
+    sizes = [0.0] * len(here)
+    points = [here, tuple(within_one(a) if is_floating(a) else a for a in here)]
+    unit = float(np.finfo(np.float32).eps)
+    for point in points:
+        short = tuple(_single(a) if is_floating(a) else a for a in point)
+        exact = tuple(a.astype(np.float64) if is_floating(a) else a for a in short)
+        rounded = jax_gradients(pair, short, _single(dy), x64=False)
+        for i, dx in enumerate(jax_gradients(pair, exact, _single(dy).astype(np.float64))):
+            if dx is not None:
+                size = largest(dy) * largest(y) / (largest(here[i]) or 1.0)
+                with np.errstate(invalid="ignore", over="ignore"):
+                    lost = largest((rounded[i] - dx) / unit)
+                sizes[i] = max(sizes[i], largest(dx), lost, size)
+    return tuple(sizes)
+
+
+def _single(a: Host) -> Host:
+    with np.errstate(over="ignore"):
+        return a.astype(np.float32)
+
+
+def jax_gradients(
+    pair: Pair, here: tuple[Any, ...], dy: Host, *, x64: bool = True
+) -> tuple[Host | None, ...]:
     """Return ``jax.vjp`` of the forward pass for each floating array, None for the others."""
     import jax
 
@@ -35,7 +66,7 @@ def jax_gradients(pair: Pair, here: tuple[Any, ...], dy: Host) -> tuple[Host | N
     def backward(floats: list[Any], upstream: Any) -> Any:
         return jax.vjp(forward, *floats)[1](upstream)
 
-    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
+    with jax.enable_x64(x64), jax.default_device(jax.devices("cpu")[0]):
         # One program, hardly optimized: eagerly, JAX would compile each operation by itself.
         quick = jax.jit(backward, compiler_options={"xla_backend_optimization_level": 0})
         found = quick([here[i] for i in wanted], dy)

@@ -114,6 +114,19 @@ def first(y: Any) -> Any:
     return y[0] if isinstance(y, tuple) else y
 
 
+def largest(a: Host) -> float:
+    """Return the largest finite size in `a`, 0 if there is none."""
+    with np.errstate(invalid="ignore"):
+        sizes = np.abs(a)
+    return float(np.max(sizes, where=np.isfinite(sizes), initial=0.0))
+
+
+def within_one(a: Host) -> Host:
+    """Return `a`, scaled down to sizes of 1 where it exceeds them: there no function is saturated."""
+    scaled: Host = a / max(1.0, largest(a))
+    return scaled
+
+
 def upstream(y: Any, seed: int) -> Host:
     shape: tuple[int, ...] = first(y).shape
     return np.random.default_rng([seed, 1]).standard_normal(shape)

@@ -11,7 +11,7 @@ import arrayconv
 from arrayconv.cases import Case
 from arrayconv.verify.checks import check_directional
 from arrayconv.verify.compare import worst_element, worst_gradient
-from arrayconv.verify.oracle import jax_gradients, need_jax
+from arrayconv.verify.oracle import jax_gradients, need_jax, term_sizes
 from arrayconv.verify.pair import Host, first, host, make_pair, upstream, x64
 
 
@@ -67,8 +67,11 @@ def check_case(case: Case, xp: Any, device: Any = None) -> float:
         except ImportError:
             checked = check_directional(f, *there, vjp_config=case.vjp_config, **case.config)
             return max(result, checked)
-        got = pair.backward(upstream(y, 0), there)
-        return max(result, worst_gradient(pair, here, got, want, 1e-10))
+        y = host(first(y))
+        dy = upstream(y, 0)
+        got = pair.backward(dy, there)
+        terms = cache(lambda: term_sizes(pair, here, y, dy))
+        return max(result, worst_gradient(pair, here, got, want, 1e-10, terms))
 
 
 @cache

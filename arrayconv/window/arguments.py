@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias
+
+from arrayconv.arguments import integer
 
 Ints: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | str | Sequence[int] | Sequence[tuple[int, int]]
@@ -31,12 +32,10 @@ def per_axis(op: str, name: str, value: Any, ndim: int, *, least: int = 1) -> tu
 
 
 def _int(op: str, name: str, entry: Any, given: Any) -> int:
-    # bool is an int to Python, and a stride of True is a mistake
-    if isinstance(entry, bool):
-        raise TypeError(f"{op}: {name} expects ints, got {given!r}")
     try:
-        return operator.index(entry)
+        return integer(op, name, entry)
     except TypeError:
+        # the whole of what was written says more than the entry
         raise TypeError(f"{op}: {name} expects ints, got {given!r}") from None
 
 

@@ -132,9 +132,10 @@ def _transposed(
 ) -> Window:
     if min(kernel) < 1:
         raise ValueError(f"{op}: the window must have at least one cell per axis, got {kernel}")
-    if isinstance(padding, str) and any(output_padding):
+    if padding in ("same", "same_lower") and any(output_padding):
         raise ValueError(
-            f"{op}: output_padding needs explicit padding, got output_padding={output_padding} with padding={padding!r}"
+            f"{op}: output_padding needs padding in numbers or 'valid', got output_padding={output_padding} "
+            f"with padding={padding!r}"
         )
     for axis, extra in enumerate(output_padding):
         if extra and extra >= max(stride[axis], dilation[axis]):

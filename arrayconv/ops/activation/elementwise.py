@@ -33,7 +33,8 @@ def elementwise(xp: Namespace, compute: Callable[..., Array], *arrays: Array) ->
     def run(*parts: Array) -> Array:
         return cast(xp, compute(*(cast(xp, part, wide) for part in parts)), dtype)
 
-    if size <= BLOCK or is_lazy(x) or traits(xp, x).accelerator:
+    # lazy arrays first: their size may be a symbol, of which nothing is known
+    if is_lazy(x) or size <= BLOCK or traits(xp, x).accelerator:
         return run(*arrays)
     rows = [xp.reshape(a, (size,)) for a in arrays]
     y = xp.empty((size,), dtype=dtype, **placement(x))

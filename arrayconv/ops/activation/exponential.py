@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from arrayconv.arguments import number
 from arrayconv.namespace import Array, Namespace, array_namespace, promoted
 from arrayconv.ops.activation.elementwise import elementwise, step
-from arrayconv.ops.layout import check_gradient, number, scalar
+from arrayconv.ops.layout import check_gradient, scalar
 
 # Klambauer et al., equation 14, to the digits of a float64
 SELU_ALPHA = 1.6732632423543772

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+from arrayconv.arguments import flag
 from arrayconv.namespace import Array, array_namespace, promoted
 from arrayconv.ops.activation.elementwise import clipped, elementwise
 from arrayconv.ops.activation.error_function import normal
 from arrayconv.ops.activation.sigmoids import logistic
-from arrayconv.ops.layout import check_flag, check_gradient, scalar
+from arrayconv.ops.layout import check_gradient, scalar
 
 # Beyond this the gates are 0 and 1 in every dtype; a gate's own argument stops there, so that neither its square
 # nor its cube overflows and infinity meets no zero.
@@ -122,7 +123,7 @@ def gelu(x: Array, *, approximate: bool = False) -> Array:
     """
     xp = array_namespace("gelu", x=x)
     (x,) = promoted("gelu", xp, x=x)
-    check_flag("gelu", "approximate", approximate)
+    flag("gelu", "approximate", approximate)
 
     def forward(x: Array) -> Array:
         x = xp.maximum(x, scalar(xp, -FAR, x))
@@ -135,7 +136,7 @@ def gelu(x: Array, *, approximate: bool = False) -> Array:
 def gelu_vjp(dy: Array, x: Array, *, approximate: bool = False) -> Array:
     xp = array_namespace("gelu_vjp", dy=dy, x=x)
     dy, x = promoted("gelu_vjp", xp, dy=dy, x=x)
-    check_flag("gelu_vjp", "approximate", approximate)
+    flag("gelu_vjp", "approximate", approximate)
     check_gradient("gelu_vjp", dy, x.shape)
 
     def exact(dy: Array, x: Array) -> Array:

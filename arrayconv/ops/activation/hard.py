@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from arrayconv.arguments import number
 from arrayconv.namespace import Array, array_namespace, promoted
 from arrayconv.ops.activation.elementwise import clipped, elementwise, kept, step
-from arrayconv.ops.layout import check_gradient, number, scalar
+from arrayconv.ops.layout import check_gradient, scalar
 
 
 def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Array:

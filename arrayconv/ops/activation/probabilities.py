@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import operator
 
+from arrayconv.arguments import integer
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -169,10 +169,7 @@ def _shifted(xp: Namespace, x: Array, axis: int) -> Array:
 
 
 def _check_axis(op: str, x: Array, axis: int) -> int:
-    try:
-        axis = operator.index(axis)
-    except TypeError:
-        raise TypeError(f"{op}: axis must be an int, got {axis!r}") from None
+    axis = integer(op, "axis", axis)
     if not -x.ndim <= axis < x.ndim:
         raise ValueError(
             f"{op}: axis must be one of the {x.ndim} axes of x, got {axis} for shape {tuple(x.shape)}"

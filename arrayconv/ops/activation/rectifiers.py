@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from arrayconv.arguments import known_shape, number
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -15,7 +16,7 @@ from arrayconv.namespace import (
     real,
 )
 from arrayconv.ops.activation.elementwise import elementwise, kept, step
-from arrayconv.ops.layout import check_gradient, number, scalar
+from arrayconv.ops.layout import check_gradient, scalar
 
 
 class PReluGradients(NamedTuple):
@@ -212,7 +213,8 @@ def prelu_vjp(dy: Array, x: Array, alpha: Array) -> PReluGradients:
     wide = accumulator(xp, x.dtype)
     part = cast(xp, below, wide) * cast(xp, xp.minimum(x, scalar(xp, 0, x)), wide)
     shared = tuple(i for i, n in enumerate(slopes.shape) if n == 1)
-    total = xp.sum(part, axis=shared) if shared else part
+    # axes are kept: of arrays without any, NumPy makes scalars
+    total = xp.sum(part, axis=shared, keepdims=True) if shared else part
     return PReluGradients(dx, cast(xp, xp.reshape(total, alpha.shape), x.dtype))
 
 
@@ -224,6 +226,7 @@ def _slopes(op: str, xp: Namespace, x: Array, alpha: Array) -> Array:
     shape = (1,) * (x.ndim - alpha.ndim) + tuple(alpha.shape)
     fits = len(shape) == x.ndim and all(a in (1, n) for a, n in zip(shape, x.shape, strict=True))
     if not fits:
+        known_shape(op, "x", x.shape)
         raise ValueError(
             f"{op}: alpha must broadcast to the shape of x, {tuple(x.shape)}, got {tuple(alpha.shape)}"
         )

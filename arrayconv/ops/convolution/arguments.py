@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from arrayconv.arguments import flag, integer, known_shape
 from arrayconv.namespace import Array
 from arrayconv.ops.layout import check_layout, spatial
-from arrayconv.window import Window, per_axis, sliding, transposed
+from arrayconv.window import Window, sliding, transposed
 
 ARGUMENTS = ("x", "w", "b")
 
@@ -29,12 +30,14 @@ def check_conv(
     padding: Any,
     dilation: Any,
     groups: Any,
+    flip_kernel: Any,
     data_format: str,
 ) -> Window:
     """The geometry of ``conv``, its arguments checked."""
     check_layout(op, x.shape, data_format)
     channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
     _check_weights(op, x, w, groups, data_format)
+    flag(op, "flip_kernel", flip_kernel)
     if channels % groups or w.shape[-1] % groups:
         raise ValueError(
             f"{op}: groups must divide the channels of x and the output channels of w, got groups={groups} with "
@@ -60,12 +63,14 @@ def check_transpose(
     output_padding: Any,
     dilation: Any,
     groups: Any,
+    flip_kernel: Any,
     data_format: str,
 ) -> Window:
     """The geometry of ``conv_transpose``, its arguments checked."""
     check_layout(op, x.shape, data_format)
     channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
     _check_weights(op, x, w, groups, data_format)
+    flag(op, "flip_kernel", flip_kernel)
     if channels % groups:
         raise ValueError(
             f"{op}: groups must divide the channels of x, got groups={groups} with {channels}"
@@ -86,9 +91,8 @@ def _check_weights(op: str, x: Array, w: Array, groups: Any, data_format: str) -
             f"{op}: w must have {x.ndim} axes, {x.ndim - 2} spatial ones and two of channels, for x of shape "
             f"{tuple(x.shape)} ({data_format}); got shape {tuple(w.shape)}"
         )
-    if isinstance(groups, tuple | list):
-        raise TypeError(f"{op}: groups expects an int, got {groups!r}")
-    per_axis(op, "groups", groups, 1)
+    known_shape(op, "w", w.shape)
+    integer(op, "groups", groups, least=1)
     if 0 in w.shape:
         raise ValueError(f"{op}: w must not be empty, got shape {tuple(w.shape)}")
 

@@ -104,7 +104,9 @@ def conv(
     """
     xp = array_namespace("conv", x=x, w=w, b=b)
     x, w, b = promoted("conv", xp, x=x, w=w, b=b)
-    window = check_conv("conv", x, w, b, stride, padding, dilation, groups, data_format)
+    window = check_conv(
+        "conv", x, w, b, stride, padding, dilation, groups, flip_kernel, data_format
+    )
     y = engine.correlate(
         xp, to_last(xp, x, data_format), flipped(xp, w, flip_kernel), window, groups, b
     )
@@ -128,7 +130,9 @@ def conv_vjp(
     xp = array_namespace("conv_vjp", dy=dy, x=x, w=w, b=b)
     dy, x, w, b = promoted("conv_vjp", xp, dy=dy, x=x, w=w, b=b)
     check_wrt("conv_vjp", wrt, ARGUMENTS)
-    window = check_conv("conv_vjp", x, w, b, stride, padding, dilation, groups, data_format)
+    window = check_conv(
+        "conv_vjp", x, w, b, stride, padding, dilation, groups, flip_kernel, data_format
+    )
     check_gradient(
         "conv_vjp", dy, result_shape(x.shape[0], window.output, w.shape[-1], data_format)
     )

@@ -54,8 +54,9 @@ def conv_transpose(
     padding : int, sequence of int, sequence of (int, int), "valid", "same" or "same_lower"
         That of the convolution: cells cut from the result.
     output_padding : int or sequence of int
-        Cells added at the end of each axis, with explicit padding only and less than the stride or
-        the dilation: a strided convolution maps several sizes to one, and this picks among them.
+        Cells added at the end of each axis, less than the stride or the dilation: a strided
+        convolution maps several sizes to one, and this picks among them. Not with ``"same"`` and
+        ``"same_lower"``, which pick themselves.
     groups : int
         Blocks of channels; divides ``C_in`` and ``C_out``.
     flip_kernel : bool
@@ -75,7 +76,7 @@ def conv_transpose(
     Raises
     ------
     TypeError, ValueError
-        As ``conv``; and for an ``output_padding`` that is too large or comes with named padding.
+        As ``conv``; and for an ``output_padding`` that is too large or comes with ``"same"``.
 
     Notes
     -----
@@ -94,7 +95,17 @@ def conv_transpose(
     xp = array_namespace("conv_transpose", x=x, w=w, b=b)
     x, w, b = promoted("conv_transpose", xp, x=x, w=w, b=b)
     window = check_transpose(
-        "conv_transpose", x, w, b, stride, padding, output_padding, dilation, groups, data_format
+        "conv_transpose",
+        x,
+        w,
+        b,
+        stride,
+        padding,
+        output_padding,
+        dilation,
+        groups,
+        flip_kernel,
+        data_format,
     )
     w = flipped(xp, w, flip_kernel)
     y = engine.correlate_input_vjp(xp, to_last(xp, x, data_format), w, window, groups, b)
@@ -121,7 +132,7 @@ def conv_transpose_vjp(
     dy, x, w, b = promoted(op, xp, dy=dy, x=x, w=w, b=b)
     check_wrt(op, wrt, ARGUMENTS)
     window = check_transpose(
-        op, x, w, b, stride, padding, output_padding, dilation, groups, data_format
+        op, x, w, b, stride, padding, output_padding, dilation, groups, flip_kernel, data_format
     )
     check_gradient(op, dy, result_shape(x.shape[0], window.size, w.shape[-2] * groups, data_format))
     dy = to_last(xp, dy, data_format)

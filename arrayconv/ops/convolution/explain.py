@@ -94,13 +94,18 @@ def _plans(
     data_format: str,
     dy: Array | None = None,
     wrt: Collection[str] = ARGUMENTS,
-    flip_kernel: bool = False,
+    flip_kernel: bool,
     **geometry: Any,
 ) -> Iterator[Plan]:
     arrays = {"x": x, "w": w, "b": b} | ({} if dy is None else {"dy": dy})
     xp = array_namespace(op, **arrays)
     check_wrt(op, wrt, ARGUMENTS)
-    arguments = {**geometry, "groups": groups, "data_format": data_format}
+    arguments = {
+        **geometry,
+        "groups": groups,
+        "flip_kernel": flip_kernel,
+        "data_format": data_format,
+    }
     if "output_padding" in geometry:
         window = check_transpose(op, x, w, b, **arguments)
         size, features = window.size, w.shape[-2] * groups

@@ -13,11 +13,12 @@ def flipped(xp: Namespace, w: Array, flip_kernel: bool) -> Array:
 
 def bias_gradient(xp: Namespace, dy: Array, b: Array) -> Array:
     """The sum of ``dy`` over images and positions, in the shape of ``b``."""
-    total = cast(xp, dy, accumulator(xp, dy.dtype))
+    wide = accumulator(xp, dy.dtype)
+    total = dy
     at = traits(xp, dy)
     if at.mutable and not at.accelerator:
         for axis in reversed(range(dy.ndim - 1)):
-            total = summed(xp, total, axis)
+            total = summed(xp, total, axis, wide)
     else:
-        total = xp.sum(total, axis=tuple(range(dy.ndim - 1)))
+        total = xp.sum(total, axis=tuple(range(dy.ndim - 1)), dtype=wide)
     return xp.reshape(cast(xp, total, dy.dtype), b.shape)

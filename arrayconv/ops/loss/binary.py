@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from arrayconv.arguments import flag
 from arrayconv.namespace import Array
 from arrayconv.ops.activation import sigmoid
 from arrayconv.ops.activation.sigmoids import negated_size
-from arrayconv.ops.layout import check_flag, scalar
+from arrayconv.ops.layout import scalar
 from arrayconv.ops.loss.reduction import (
     LossGradients,
     arguments,
@@ -74,7 +75,7 @@ def binary_cross_entropy(
     >>> ac.binary_cross_entropy_vjp(np.ones(()), logits, labels, from_logits=True).dy_pred
     array([ 0. , -0.16666667, 0. ])
     """
-    check_flag("binary_cross_entropy", "from_logits", from_logits)
+    flag("binary_cross_entropy", "from_logits", from_logits)
     a = arguments("binary_cross_entropy", y_pred, y_true, reduction, "labels")
     xp, p, t = a.xp, a.pred, a.true
     if from_logits:
@@ -95,7 +96,7 @@ def binary_cross_entropy_vjp(
     reduction: str = "mean",
     from_logits: bool = False,
 ) -> LossGradients:
-    check_flag("binary_cross_entropy_vjp", "from_logits", from_logits)
+    flag("binary_cross_entropy_vjp", "from_logits", from_logits)
     a = arguments("binary_cross_entropy_vjp", y_pred, y_true, reduction, "labels", dy)
     xp, p, t = a.xp, a.pred, a.true
     if from_logits:

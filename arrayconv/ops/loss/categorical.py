@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from arrayconv.arguments import flag
 from arrayconv.namespace import Array
 from arrayconv.ops.activation import log_softmax
-from arrayconv.ops.layout import check_flag, scalar
+from arrayconv.ops.layout import scalar
 from arrayconv.ops.loss.reduction import (
     LossGradients,
     arguments,
@@ -75,7 +76,7 @@ def categorical_cross_entropy(
     array([[-0.25, 0.25],
            [ 0. , 0. ]])
     """
-    check_flag("categorical_cross_entropy", "from_logits", from_logits)
+    flag("categorical_cross_entropy", "from_logits", from_logits)
     a = arguments("categorical_cross_entropy", y_pred, y_true, reduction, "rows")
     logs = log_softmax(a.pred) if from_logits else logarithm(a.xp, a.pred)
     if from_logits:
@@ -93,7 +94,7 @@ def categorical_cross_entropy_vjp(
     reduction: str = "mean",
     from_logits: bool = False,
 ) -> LossGradients:
-    check_flag("categorical_cross_entropy_vjp", "from_logits", from_logits)
+    flag("categorical_cross_entropy_vjp", "from_logits", from_logits)
     a = arguments("categorical_cross_entropy_vjp", y_pred, y_true, reduction, "rows", dy)
     if from_logits:
         logs = log_softmax(a.pred)

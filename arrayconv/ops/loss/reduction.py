@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from arrayconv.arguments import choice, known_shape
 from arrayconv.namespace import (
     Array,
     DType,
@@ -77,8 +78,9 @@ def arguments(
 def _check(
     op: str, pred: tuple[int, ...], true: tuple[int, ...], reduction: str, kind: str
 ) -> None:
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    choice(op, "reduction", reduction, REDUCTIONS)
+    known_shape(op, "y_pred", pred)
+    known_shape(op, "y_true", true)
     if len(pred) < (2 if kind in ("rows", "classes") else 1):
         axes = "a batch axis and a class axis" if kind in ("rows", "classes") else "a batch axis"
         raise ValueError(f"{op}: y_pred must have {axes}, got shape {pred}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from arrayconv.arguments import flag
 from arrayconv.namespace import Array, cast, placement
 from arrayconv.ops.activation import log_softmax, softmax
-from arrayconv.ops.layout import check_flag, scalar
+from arrayconv.ops.layout import scalar
 from arrayconv.ops.loss.reduction import (
     Arguments,
     LossGradients,
@@ -82,7 +83,7 @@ def sparse_categorical_cross_entropy(
     array([[-0.25, 0.25],
            [ 0.5 , -0.5 ]])
     """
-    check_flag("sparse_categorical_cross_entropy", "from_logits", from_logits)
+    flag("sparse_categorical_cross_entropy", "from_logits", from_logits)
     a = arguments("sparse_categorical_cross_entropy", y_pred, y_true, reduction, "classes")
     xp = a.xp
     hit, valid = _hits(a)
@@ -100,7 +101,7 @@ def sparse_categorical_cross_entropy_vjp(
     from_logits: bool = False,
 ) -> LossGradients:
     op = "sparse_categorical_cross_entropy_vjp"
-    check_flag(op, "from_logits", from_logits)
+    flag(op, "from_logits", from_logits)
     a = arguments(op, y_pred, y_true, reduction, "classes", dy)
     xp = a.xp
     hit, valid = _hits(a)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from functools import partial
 from typing import Any
 
+from arrayconv.arguments import integer
 from arrayconv.namespace import Array
 from arrayconv.ops.layout import check_layout
 from arrayconv.ops.normalization.samples import Sets, sample_norm, sample_norm_vjp
@@ -171,14 +171,7 @@ instance_norm_vjp.__doc__ = instance_norm.__doc__
 
 
 def _groups(op: str, x: Array, *, groups: Any, data_format: str) -> Sets:
-    try:
-        count = None if isinstance(groups, bool) else operator.index(groups)
-    except TypeError:
-        count = None
-    if count is None:
-        raise TypeError(f"{op}: groups expects an int, got {groups!r}")
-    if count < 1:
-        raise ValueError(f"{op}: groups must be at least 1, got {groups!r}")
+    count = integer(op, "groups", groups, least=1)
     at = channel_axis(op, x.shape, data_format)
     if x.shape[at] % count:
         raise ValueError(f"{op}: groups must divide the {x.shape[at]} channels of x, got {count}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from arrayconv.arguments import integer, known_shape
 from arrayconv.namespace import Array
 from arrayconv.ops.normalization.samples import Sets, sample_norm, sample_norm_vjp
 from arrayconv.ops.normalization.statistics import NormGradients, check_axes
@@ -91,8 +91,9 @@ layer_norm_vjp.__doc__ = layer_norm.__doc__
 
 def _features(op: str, x: Array, *, axes: Any) -> Sets:
     given = axes if isinstance(axes, tuple | list) else (axes,)
+    known_shape(op, "x", x.shape)
     try:
-        chosen = [operator.index(axis) for axis in given]
+        chosen = [integer(op, "axes", axis) for axis in given]
     except TypeError:
         raise TypeError(f"{op}: axes expects an int or ints, got {axes!r}") from None
     if not chosen or any(not -x.ndim <= axis < x.ndim for axis in chosen):

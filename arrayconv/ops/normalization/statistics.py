@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from arrayconv.arguments import known_shape, number
 from arrayconv.namespace import Array, Namespace, accumulator, cast, copied
-from arrayconv.ops.layout import check_data_format, number, summed
+from arrayconv.ops.layout import check_data_format, summed
 
 
 class NormGradients(NamedTuple):
@@ -77,10 +78,7 @@ def inverse_deviation(xp: Namespace, var: Array, eps: float) -> Array:
 
 def check_eps(op: str, eps: Any) -> float:
     """``eps`` as a Python float; raise ``ValueError`` for one that is negative or infinite."""
-    value = number(op, "eps", eps)
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{op}: eps must not be negative, nor infinite, got {eps!r}")
-    return value
+    return number(op, "eps", eps, least=0, below=math.inf)
 
 
 def parameter(
@@ -110,6 +108,7 @@ def check_axes(op: str, shape: tuple[int, ...], axes: Sequence[int]) -> None:
 def channel_axis(op: str, shape: tuple[int, ...], data_format: str) -> int:
     """Where the channels are; raise ``ValueError`` if there is no batch beside them."""
     check_data_format(op, data_format)
+    known_shape(op, "x", shape)
     if len(shape) < 2:
         raise ValueError(
             f"{op}: x must have a batch axis and a channel axis, got shape {tuple(shape)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 
+from arrayconv.arguments import flag
 from arrayconv.engine import windows
 from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
@@ -91,6 +92,7 @@ def avg_pool(
     xp = array_namespace("avg_pool", x=x)
     (x,) = promoted("avg_pool", xp, x=x)
     geometry = check_pool("avg_pool", x, window, stride, padding, dilation, ceil_mode, data_format)
+    flag("avg_pool", "count_include_pad", count_include_pad)
     last = to_last(xp, x, data_format)
     wide = accumulator(xp, x.dtype)
 
@@ -120,6 +122,7 @@ def avg_pool_vjp(
     xp = array_namespace(op, dy=dy, x=x)
     dy, x = promoted(op, xp, dy=dy, x=x)
     geometry = check_pool(op, x, window, stride, padding, dilation, ceil_mode, data_format)
+    flag(op, "count_include_pad", count_include_pad)
     channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
     g = to_last(xp, dy, data_format)
     check_gradient(op, g, (x.shape[0], *geometry.output, channels))

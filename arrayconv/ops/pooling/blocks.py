@@ -27,10 +27,10 @@ PASSES = 16
 def pooled(xp: Namespace, x: Array, window: Window, compute: Callable[[Block], Array]) -> Array:
     """What ``compute`` gives for every block of ``x``, as ``(N, *out, C)``."""
     blocks = _blocks(xp, x, window)
-    if len(blocks) <= 1:
+    if blocks is None:
         y = compute(whole(window))
-        # a window of one cell would hand out a view of the caller's array
-        return copied(xp, y) if window.cells == 1 else y
+        # windows that see one cell each would hand out a view of the caller's array
+        return copied(xp, y) if _sees_one_cell(window) else y
     y = xp.empty((x.shape[0], *window.output, x.shape[-1]), dtype=x.dtype, **placement(x))
     for block in blocks:
         y[block.images, block.rows, ...] = compute(block)
@@ -45,7 +45,7 @@ def unpooled(
     ``compute(block, into)`` adds its part to ``into``, or returns it where that is ``None``.
     """
     blocks = _blocks(xp, dy, window)
-    if len(blocks) <= 1:
+    if blocks is None:
         return compute(whole(window), None)
     make = xp.empty if window.tiles else xp.zeros
     dx = make((dy.shape[0], *window.size, dy.shape[-1]), dtype=dy.dtype, **placement(dy))
@@ -54,14 +54,24 @@ def unpooled(
     return dx
 
 
-def _blocks(xp: Namespace, x: Array, window: Window) -> Blocks:
-    """One block where arrays are small or immutable, or on an accelerator, whose launches cost more."""
+def _sees_one_cell(window: Window) -> bool:
+    """Whether every window has one cell inside the input, its others lying in the padding."""
+    return all(len(cells) == 1 for segments in window.segments for cells in segments)
+
+
+def _blocks(xp: Namespace, x: Array, window: Window) -> Blocks | None:
+    """``None`` where arrays are small or immutable, or on an accelerator, whose launches cost more."""
+    # lazy arrays first: their batch may be a symbol, of which nothing is known
     if is_lazy(x) or traits(xp, x).accelerator:
-        return Blocks(window, 1, 1, window.output[0], divisible=False)
+        return None
+    batch = x.shape[0]
     size: int = x.shape[-1] * itemsize(xp, x.dtype)
     budget = min(BLOCK_BYTES, max(1, current().workspace // PASSES))
 
     def cost(part: Window) -> int:
         return size * math.prod(part.padded)
 
-    return grid(window, x.shape[0], *fit(window, x.shape[0], cost, budget))
+    if batch * cost(window) <= budget:
+        return None
+    blocks = grid(window, batch, *fit(window, batch, cost, budget))
+    return blocks if len(blocks) > 1 else None

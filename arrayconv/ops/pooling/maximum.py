@@ -7,6 +7,7 @@ import operator
 from collections.abc import Iterator
 from functools import reduce
 
+from arrayconv.arguments import choice, flag
 from arrayconv.engine import windows
 from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
@@ -143,8 +144,7 @@ max_pool_vjp.__doc__ = max_pool.__doc__
 
 def check_ties(op: str, ties: str) -> None:
     """Raise ``ValueError`` for an unknown tie rule."""
-    if ties not in TIES:
-        raise ValueError(f"{op}: ties must be one of {', '.join(map(repr, TIES))}, got {ties!r}")
+    choice(op, "ties", ties, TIES)
 
 
 def check_pool(
@@ -168,7 +168,7 @@ def check_pool(
         kernel if stride is None else stride,
         padding,
         dilation,
-        ceil_mode=bool(ceil_mode),
+        ceil_mode=flag(op, "ceil_mode", ceil_mode),
         inside=True,
     )
 

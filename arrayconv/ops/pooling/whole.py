@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from arrayconv.arguments import flag
 from arrayconv.namespace import (
     Array,
     accumulator,
@@ -67,7 +68,7 @@ def global_max_pool(
     """
     xp = array_namespace("global_max_pool", x=x)
     real("global_max_pool", xp, x=x)
-    _check("global_max_pool", x, data_format)
+    _check("global_max_pool", x, keepdims, data_format)
     return xp.max(x, axis=_spatial_axes(x, data_format), keepdims=keepdims)
 
 
@@ -87,7 +88,7 @@ def global_max_pool_vjp(
         real(op, xp, x=x)
         return None
     dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
-    _check(op, x, data_format)
+    _check(op, x, keepdims, data_format)
     expected = _result_shape(x, keepdims, data_format)
     check_gradient(op, dy, expected)
     if y is not None:
@@ -152,7 +153,7 @@ def global_avg_pool(
     """
     xp = array_namespace("global_avg_pool", x=x)
     (x,) = promoted("global_avg_pool", xp, x=x)
-    _check("global_avg_pool", x, data_format)
+    _check("global_avg_pool", x, keepdims, data_format)
     wide = cast(xp, x, accumulator(xp, x.dtype))
     y = xp.mean(wide, axis=_spatial_axes(x, data_format), keepdims=keepdims)
     return cast(xp, y, x.dtype)
@@ -164,7 +165,7 @@ def global_avg_pool_vjp(
     op = "global_avg_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x)
     dy, x = promoted(op, xp, dy=dy, x=x)
-    _check(op, x, data_format)
+    _check(op, x, keepdims, data_format)
     check_gradient(op, dy, _result_shape(x, keepdims, data_format))
     dy = xp.reshape(dy, _result_shape(x, True, data_format))
     share = dy / math.prod(spatial(x.shape, data_format))
@@ -174,8 +175,9 @@ def global_avg_pool_vjp(
 global_avg_pool_vjp.__doc__ = global_avg_pool.__doc__
 
 
-def _check(op: str, x: Array, data_format: str) -> None:
+def _check(op: str, x: Array, keepdims: bool, data_format: str) -> None:
     check_layout(op, x.shape, data_format)
+    flag(op, "keepdims", keepdims)
     size = spatial(x.shape, data_format)
     if 0 in size:
         raise ValueError(f"{op}: x has an empty spatial axis: {size}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
+from arrayconv.arguments import choice, number
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -156,10 +156,7 @@ def _plan(
         ("coordinates", coordinates, COORDINATES),
         ("rounding", rounding, ROUNDINGS),
     ):
-        if value not in choices:
-            raise ValueError(
-                f"{op}: {name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
-            )
+        choice(op, name, value, choices)
     if (size is None) == (scale is None):
         raise ValueError(
             f"{op}: one of size and scale is expected, got size={size!r}, scale={scale!r}"
@@ -192,12 +189,7 @@ def _factors(op: str, scale: Any, ndim: int) -> tuple[float, ...]:
         raise ValueError(
             f"{op}: scale expects a number or {ndim} numbers, one per spatial axis, got {scale!r}"
         )
-    for s in given:
-        if isinstance(s, bool) or not isinstance(s, Real):
-            raise TypeError(f"{op}: scale expects numbers, got {scale!r}")
-        if not 0 < float(s) < math.inf:
-            raise ValueError(f"{op}: scale must be positive and finite, got {scale!r}")
-    return tuple(float(s) for s in given)
+    return tuple(number(op, "scale", s, above=0, below=math.inf) for s in given)
 
 
 def _sum_of_taps(xp: Namespace, x: Array, axis: int, taps: Sequence[Tap]) -> Array:
@@ -208,7 +200,11 @@ def _sum_of_taps(xp: Namespace, x: Array, axis: int, taps: Sequence[Tap]) -> Arr
     shape = tuple(-1 if a == axis else 1 for a in range(x.ndim))
     y = None
     for cells, weights in taps:
-        part = xp.take(x, xp.asarray(cells, **placement(x)), axis=axis)
+        if len(cells) == 1:
+            # Dask takes a single cell in a wrong shape, and a slice alone would be a view
+            part = copied(xp, x[(*(slice(None),) * axis, slice(cells[0], cells[0] + 1), ...)])
+        else:
+            part = xp.take(x, xp.asarray(cells, **placement(x)), axis=axis)
         if weights is not None:
             part *= xp.reshape(xp.asarray(weights, dtype=x.dtype, **placement(x)), shape)
         if y is None:
@@ -231,7 +227,7 @@ def _copied(xp: Namespace, x: Array, first: int, axes: Sequence[Axis]) -> Array:
     shape = (*x.shape[:first], *(axis.m for axis in axes), *rest)
     y = xp.reshape(xp.broadcast_to(xp.reshape(x, (*inner, *rest)), (*wide, *rest)), shape)
     # such a reshape copies, unless what is repeated are axes of one cell
-    written = any(axis.copies not in (None, 1) and axis.n > 1 for axis in axes)
+    written = 0 not in shape and any(axis.copies not in (None, 1) and axis.n > 1 for axis in axes)
     return y if written else copied(xp, y)
 
 

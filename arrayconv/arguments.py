@@ -1,0 +1,82 @@
+"""Checks of what a caller writes beside arrays: one for each kind of value, so that all are refused alike.
+
+A value of the wrong kind is a ``TypeError``, one of the right kind and out of range a ``ValueError``;
+both name the function, the argument, what was expected and what came.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+
+def integer(op: str, name: str, value: Any, *, least: int | None = None) -> int:
+    """``value`` as a Python int, no less than ``least``; NumPy's integers are ints too."""
+    expected = "an int" if least is None else f"an int of at least {least}"
+    # bool is an int to Python, and a stride of True is a mistake
+    if isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be {expected}, got {value!r}")
+    try:
+        found = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{op}: {name} must be {expected}, got {value!r}") from None
+    if least is not None and found < least:
+        raise ValueError(f"{op}: {name} must be {expected}, got {value!r}")
+    return found
+
+
+def number(
+    op: str,
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+) -> float:
+    """``value`` as a Python float, which no dtype is widened by; NaN lies within no bounds."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
+    try:
+        found = float(value)
+    except OverflowError:
+        raise ValueError(f"{op}: {name} is too large for a float, got {value!r}") from None
+    bounds = [
+        (above is None or found > above, f"greater than {above}"),
+        (least is None or found >= least, f"at least {least}"),
+        (below is None or found < below, "finite" if below == math.inf else f"less than {below}"),
+    ]
+    if not all(inside for inside, _ in bounds):
+        asked = zip((above, least, below), bounds, strict=True)
+        expected = " and ".join(said for bound, (_, said) in asked if bound is not None)
+        raise ValueError(f"{op}: {name} must be {expected}, got {value!r}")
+    return found
+
+
+def flag(op: str, name: str, value: Any) -> bool:
+    """``value``, which must be a bool: the string ``"no"`` is true to Python."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be True or False, got {value!r}")
+    return value
+
+
+def choice(op: str, name: str, value: Any, choices: Sequence[str | None]) -> None:
+    """Raise ``ValueError`` unless ``value`` is one of the names."""
+    # an array would be compared element by element
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        listed = ", ".join(map(repr, choices))
+        raise ValueError(f"{op}: {name} must be one of {listed}, got {value!r}")
+
+
+def known_shape(op: str, name: str, shape: Sequence[Any]) -> None:
+    """Raise ``ValueError`` for an axis of unknown size; one that stands for any size is known."""
+    for axis, n in enumerate(shape):
+        # Dask's unknown sizes are NaN, which equals nothing
+        if n is None or n != n:
+            raise ValueError(
+                f"{op}: axis {axis} of {name} has an unknown size, its shape is {tuple(shape)}; "
+                f"Dask finds it by {name}.compute_chunk_sizes()"
+            )

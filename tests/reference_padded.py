@@ -1,0 +1,48 @@
+"""Convolutions over padding written out as zeros, which NaN and inf meet. Nothing here imports arrayconv."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from reference import _geometry, _transposed, conv, conv_gradients, conv_transpose
+
+
+def convolution(
+    op: str,
+    dy: Any,
+    x: Any,
+    w: Any,
+    b: Any = None,
+    *,
+    data_format: str = "channels_last",
+    **config: Any,
+) -> tuple[Any, ...]:
+    """Return the result and (dx, dw, db) of ``conv`` or ``conv_transpose``."""
+    first = data_format == "channels_first"
+    if first:
+        dy, x = np.moveaxis(dy, 1, -1), np.moveaxis(x, 1, -1)
+    sizes, k = x.shape[1:-1], w.shape[:-2]
+    given = (config.pop("stride", 1), config.pop("padding", 0))
+    dilation, extra = config.pop("dilation", 1), config.pop("output_padding", 0)
+    if op == "conv":
+        s, d, p, _ = _geometry(sizes, k, *given, dilation)
+        config |= {"stride": s, "dilation": d}
+        x = np.pad(x, [(0, 0), *p, (0, 0)])
+        y = conv(x, w, b, **config)
+        dx, dw, db = conv_gradients(dy, x, w, b, **config)
+        dx = dx[:, *_inside(p, sizes)]
+    else:
+        out, (s, d, p) = _transposed(x, w, *given, extra, dilation)
+        extra = tuple(
+            o + sum(p[a]) - (sizes[a] - 1) * s[a] - d[a] * (k[a] - 1) - 1 for a, o in enumerate(out)
+        )
+        config |= {"stride": s, "dilation": d, "output_padding": extra}
+        y = conv_transpose(x, w, b, **config)[:, *_inside(p, out)]
+        dx, dw, _ = conv_gradients(np.pad(dy, [(0, 0), *p, (0, 0)]), x, w, transpose=True, **config)
+        db = None if b is None else dy.sum(axis=tuple(range(dy.ndim - 1))).reshape(b.shape)
+    return (*(np.moveaxis(a, -1, 1) if first else a for a in (y, dx)), dw, db)
+
+
+def _inside(padding: Any, sizes: Any) -> list[slice]:
+    return [slice(before, before + n) for (before, _), n in zip(padding, sizes, strict=True)]

@@ -1,0 +1,34 @@
+"""``engine="native"``: the libraries' own convolutions, against naive float64 loops."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+from conftest import strict_jax
+from reference import NAIVE, conv_gradients
+
+import arrayconv as ac
+from arrayconv.cases import cases, sample
+
+CASES = sample(case for case in cases() if case.op in ("conv", "conv_transpose"))
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_values(case, library):
+    xp = pytest.importorskip({"jax": "jax.numpy"}.get(library, library))
+    arrays = case.arrays()
+    want = NAIVE[case.op](*arrays, **case.config)
+    dy = np.random.default_rng(7).standard_normal(want.shape)
+    true = conv_gradients(dy, *arrays, transpose=case.op == "conv_transpose", **case.config)
+    with strict_jax() if library == "jax" else nullcontext(), ac.options(engine="native"):
+        there = [None if a is None else xp.asarray(a.copy()) for a in arrays]
+        y = getattr(ac, case.op)(*there, **case.config)
+        found = getattr(ac, f"{case.op}_vjp")(xp.asarray(dy), *there, **case.config)
+    for got, expected in zip((y, *found), (want, *true), strict=True):
+        assert (got is None) == (expected is None)
+        if got is not None:
+            got, largest = ac.to_numpy(got), np.max(np.abs(expected), initial=1e-300)
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12 * largest, strict=True)
