@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from hypothesis import strategies as st
 
-from arrayconv.models.layer import LAYERS
+from arrayconv.models.layers.base import LAYERS
 
 # The weights of `hostile_reader.network`.
 SHAPES = {

@@ -32,7 +32,7 @@ from whole_files import CONFIG, course_h5, keras_file, keras_h5, weights, whole_
 
 from arrayconv import data, models
 from arrayconv.data import DataError
-from arrayconv.models.tensor_file import read_tensors, write_tensors
+from arrayconv.models.files.tensors import read_tensors, write_tensors
 
 MEBI = 2**20
 some = settings(

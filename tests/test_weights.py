@@ -13,7 +13,7 @@ from reference_weights import filled, snapshot
 
 from arrayconv import models
 from arrayconv.models import networks
-from arrayconv.models.tensor_file import read_tensors, write_tensors
+from arrayconv.models.files.tensors import read_tensors, write_tensors
 
 safetensors = pytest.importorskip("safetensors")
 rng = np.random.default_rng(0)

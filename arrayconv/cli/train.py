@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 import arrayconv as ac
 from arrayconv import data
-from arrayconv import models_old as models
+from arrayconv import models
 from arrayconv.backends import Backend
 from arrayconv.cli.commands import chosen_backends
 from arrayconv.data.rows import needs
 from arrayconv.demo.images import writing
-from arrayconv.models_old.callbacks import Callback
-from arrayconv.models_old.progress import Progress
+from arrayconv.models.callbacks import Callback
+from arrayconv.models.training.progress import Progress
 
 # Enough, with a learning rate that falls to zero, for the accuracy to settle.
 EPOCHS = {"digits": 15, "mnist5k": 6, "fashion": 3}

@@ -1,15 +1,43 @@
 """Networks that train on the arrays of any library: layers, models, optimizers and what surrounds them."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from arrayconv.models import (
     callbacks,
     initializers,
     layers,
     losses,
     metrics,
+    models,
+    networks,
     optimizers,
     regularizers,
+    utils,
 )
-from arrayconv.models.callbacks import Callback, LambdaCallback
+from arrayconv.models.build import (
+    clone_model,
+    from_config,
+    load,
+)
+from arrayconv.models.callbacks import (
+    Callback,
+    LambdaCallback,
+)
+from arrayconv.models.display import (
+    plot_model,
+)
+from arrayconv.models.files.keras_arrays import (
+    load_keras_weights,
+)
+from arrayconv.models.files.native import (
+    load_weights,
+    save,
+)
+from arrayconv.models.files.torch import (
+    load_torch_weights,
+)
 from arrayconv.models.initializers import (
     Constant,
     GlorotNormal,
@@ -31,27 +59,36 @@ from arrayconv.models.layers import (
     Add,
     AveragePool,
     BatchNormalization,
+    Concatenate,
     Conv,
+    ConvTranspose,
     Dense,
+    DepthwiseConv,
     Dropout,
     Flatten,
+    GlobalAveragePool,
+    GlobalMaxPool,
     HardSigmoid,
     HardSwish,
     Input,
     InputLayer,
     Layer,
+    LayerNormalization,
     LeakyReLU,
     LogSoftmax,
     MaxPool,
     Node,
     PReLU,
     ReLU,
+    SeparableConv,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
     Tanh,
+    UpSampling,
     WeightSpec,
+    ZeroPadding,
 )
 from arrayconv.models.losses import (
     BinaryCrossentropy,
@@ -72,8 +109,16 @@ from arrayconv.models.metrics import (
     SparseTopKCategoricalAccuracy,
     TopKCategoricalAccuracy,
 )
-from arrayconv.models.model import Model
-from arrayconv.models.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from arrayconv.models.model import (
+    Model,
+)
+from arrayconv.models.optimizers import (
+    SGD,
+    Adam,
+    AdamW,
+    Optimizer,
+    RMSprop,
+)
 from arrayconv.models.optimizers.schedules import (
     CosineDecay,
     ExponentialDecay,
@@ -81,8 +126,12 @@ from arrayconv.models.optimizers.schedules import (
     PiecewiseConstantDecay,
     PolynomialDecay,
 )
-from arrayconv.models.sequential import Sequential
-from arrayconv.models.training.history import History
+from arrayconv.models.sequential import (
+    Sequential,
+)
+from arrayconv.models.training.history import (
+    History,
+)
 
 __all__ = [
     "ELU",
@@ -101,13 +150,18 @@ __all__ = [
     "Callback",
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
+    "Concatenate",
     "Constant",
     "Conv",
+    "ConvTranspose",
     "CosineDecay",
     "Dense",
+    "DepthwiseConv",
     "Dropout",
     "ExponentialDecay",
     "Flatten",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
     "GlorotNormal",
     "GlorotUniform",
     "HardSigmoid",
@@ -120,6 +174,7 @@ __all__ = [
     "InputLayer",
     "LambdaCallback",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "LearningRateSchedule",
     "LecunNormal",
@@ -141,6 +196,7 @@ __all__ = [
     "RMSprop",
     "ReLU",
     "Recall",
+    "SeparableConv",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -151,14 +207,52 @@ __all__ = [
     "SparseTopKCategoricalAccuracy",
     "Tanh",
     "TopKCategoricalAccuracy",
+    "UpSampling",
     "WeightSpec",
+    "ZeroPadding",
     "Zeros",
     "callbacks",
+    "clone_model",
+    "from_config",
     "initializers",
     "layers",
+    "load",
+    "load_keras_weights",
+    "load_torch_weights",
+    "load_weights",
     "losses",
     "metrics",
+    "models",
+    "networks",
     "optimizers",
+    "plot_model",
     "regularizers",
+    "save",
     "set_seed",
+    "utils",
 ]
+
+# Keras's names for what one class does here at every rank, and what is called otherwise.
+_KERAS = {
+    "AveragePooling": "AveragePool",
+    "GlobalAveragePooling": "GlobalAveragePool",
+    "GlobalMaxPooling": "GlobalMaxPool",
+    "MaxPooling": "MaxPool",
+}
+_ELSEWHERE = {
+    "load_model": "here it is load, or models.load_model",
+    "save_model": "here it is save",
+}
+
+
+def __getattr__(name: str) -> Any:
+    stem = "".join(c for c in name.removesuffix("Transpose") if c not in "123").removesuffix("D")
+    stem = _KERAS.get(stem, stem) + ("Transpose" if name.endswith("Transpose") else "")
+    hint = _ELSEWHERE.get(name, "")
+    if stem in __all__:
+        hint = f"here it is {stem}, for 1-D to 3-D by the input's rank"
+        if hasattr(layers, name):
+            hint += f", or layers.{name}"
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}" + (f"; {hint}" if hint else "")
+    )

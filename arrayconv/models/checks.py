@@ -12,6 +12,8 @@ import numpy as np
 T = TypeVar("T")
 Shape = tuple[int, ...]
 
+# NumPy has 64, of which one counts the samples.
+_AXES = 63
 DATA_FORMATS = ("channels_last", "channels_first")
 
 
@@ -94,6 +96,8 @@ def name(label: str, value: Any) -> str:
 
 def shape(label: str, value: Any) -> Shape:
     """A shape without the batch axis, as a tuple of positive ints."""
+    if isinstance(value, list | tuple) and len(value) > _AXES:
+        raise ValueError(f"{label}: a shape has at most {_AXES} axes, got {len(value)}")
     if not isinstance(value, list | tuple) or not all(
         isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1 for n in value
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +11,9 @@ import numpy as np
 from arrayconv.models import checks
 from arrayconv.models.arrays import drawn_beside, moved
 from arrayconv.models.callbacks import Hooks
+from arrayconv.models.config import graph_config
+from arrayconv.models.display import table
+from arrayconv.models.files.native import load_weights, save
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import Layer, Node
 from arrayconv.models.topology import name_layers
@@ -31,13 +34,25 @@ class Network:
     _graph: Graph | None = None
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+        self._connect(inputs, outputs, name)
+        self.draw()
+
+    def _connect(self, inputs: Any, outputs: Any, name: str | None) -> None:
         self.name = "model" if name is None else checks.name(type(self).__name__, name)
         self._single_output = isinstance(outputs, Node)
-        self._set_graph(Graph(_nodes(inputs), _nodes(outputs), self.label))
+        self._graph = Graph(_nodes(inputs), _nodes(outputs), self.label)
 
-    def _set_graph(self, graph: Graph) -> None:
-        self._graph = graph
-        graph.draw()
+    @classmethod
+    def undrawn(cls, inputs: Any, outputs: Any, name: str | None) -> Self:
+        """A model whose weights have no values yet, which a file then gives."""
+        model = cls.__new__(cls)
+        model._connect(inputs, outputs, name)
+        return model
+
+    def draw(self) -> None:
+        """Give layers that have none their first weights, once the input shapes are known."""
+        if self._graph is not None:
+            self._graph.draw()
 
     @property
     def label(self) -> str:
@@ -179,6 +194,29 @@ class Network:
             values = values[count:]
         for layer, fitted in zip(self.graph.layers, new, strict=True):
             layer.weights = fitted
+
+    def config(self) -> dict[str, Any]:
+        """The layers and how they are joined, ready for JSON and for `from_config`."""
+        graph = graph_config(self.graph)
+        if self._single_output:
+            graph["outputs"] = graph["outputs"][0]
+        return {"class": "Model", "name": self.name, **graph}
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Print a table of the layers, their output shapes and their numbers of parameters."""
+        print_fn(table(self))
+
+    def save(self, path: Any) -> None:
+        """Write structure and weights to one safetensors file; see `arrayconv.models.save`."""
+        save(self, path)
+
+    def save_weights(self, path: Any) -> None:
+        """The same as `save`: the file holds the weights, and the structure beside them."""
+        self.save(path)
+
+    def load_weights(self, path: Any) -> None:
+        """Read weights from a file; see `arrayconv.models.load_weights`."""
+        load_weights(self, path)
 
     def count_params(self) -> int:
         """The number of elements of all weights, trained or not."""

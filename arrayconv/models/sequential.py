@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from arrayconv.models import checks
+from arrayconv.models.config import chain_config
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import Layer, Node
 from arrayconv.models.layers.input import InputLayer
@@ -53,8 +54,8 @@ class Sequential(Model):
         self._stack: list[Layer] = []
         if isinstance(layers, Layer | Node):
             raise TypeError(f"{self.label}: layers must be a list of layers, got {layers!r}")
-        for layer in layers or ():
-            self.add(layer)
+        self.append(layers or ())
+        self.draw()
 
     def add(self, layer: Any) -> None:
         """Put a layer at the end.
@@ -70,28 +71,41 @@ class Sequential(Model):
         ValueError
             A layer that does not fit; the model is then unchanged.
         """
+        self.append([layer])
+        self.draw()
+
+    def append(self, layers: Iterable[Any]) -> None:
+        """Put layers at the end, without values for their weights; in vain, none of them is there."""
+        stack, start, end = list(self._stack), self._input, self._end
+        for layer in [inner for given in layers for inner in self._flat(given)]:
+            if isinstance(layer, InputLayer):
+                if stack or start is not None:
+                    raise ValueError(f"{self.label}: an Input must come first, and only once")
+                start = end = layer.node()
+                continue
+            if not layer.name:
+                # before the next one is met, which may have the name that this one gets
+                name_layers(self.label, [*stack, layer])
+            if not stack and start is None and layer.input_shape is not None:
+                start = end = InputLayer(layer.input_shape).node()
+            if end is not None:
+                end = layer(end)
+            stack.append(layer)
+        name_layers(self.label, stack)
+        self._stack, self._input, self._end = stack, start, end
+        if start is not None and end is not None and stack:
+            self._graph = Graph([start], [end], self.label)
+
+    def _flat(self, layer: Any) -> list[Layer]:
+        """The layers that ``layer`` stands for."""
         if isinstance(layer, Model):
-            for inner in layer.chain():
-                self.add(inner)
-            return
+            return layer.chain()
         if isinstance(layer, Node) and isinstance(layer.layer, InputLayer):
             layer = layer.layer
         if not isinstance(layer, Layer):
             made = f"; {layer.__name__}() makes one" if isinstance(layer, type) else ""
             raise TypeError(f"{self.label}: add expects a layer, got {layer!r}{made}")
-        if isinstance(layer, InputLayer):
-            if self._stack or self._input is not None:
-                raise ValueError(f"{self.label}: an Input must come first, and only once")
-            self._input = self._end = layer.node()
-        else:
-            name_layers(self.label, [*self._stack, layer])
-            if not self._stack and self._input is None and layer.input_shape is not None:
-                self._input = self._end = InputLayer(layer.input_shape).node()
-            if self._end is not None:
-                self._end = layer(self._end)
-            self._stack.append(layer)
-        if self._input is not None and self._end is not None and self._stack:
-            self._set_graph(Graph([self._input], [self._end], self.label))
+        return [layer]
 
     def build(self, input_shapes: Any) -> None:
         """Give the model its input's shape, without the batch axis, and so its weights.
@@ -113,7 +127,8 @@ class Sequential(Model):
         for layer in self._stack:
             end = layer(end)
         self._input, self._end = start, end
-        self._set_graph(Graph([start], [end], self.label))
+        self._graph = Graph([start], [end], self.label)
+        self.draw()
 
     @property
     def layers(self) -> list[Layer]:
@@ -122,3 +137,8 @@ class Sequential(Model):
 
     def chain(self) -> list[Layer]:
         return self.layers
+
+    def config(self) -> dict[str, Any]:
+        start = None if self._input is None else self._input.layer
+        chain = chain_config(start, self._stack, self._names())
+        return {"class": "Sequential", "name": self.name, **chain}

@@ -85,15 +85,18 @@ def name_layers(label: str, layers: Sequence[Layer]) -> dict[Layer, str]:
                 f"for example {type(layer).__name__}(..., name='{layer.name}_b')"
             )
         names[layer] = layer.name
+    # how far the numbers behind each base have been given out
+    numbers: dict[str, int] = {}
     # those that have a name keep it where they can: a layer that two models share is called alike in both
     for layer in sorted(layers, key=lambda layer: not layer.name):
         if layer in names:
             continue
         base = snake(type(layer).__name__)
-        name, number = layer.name or base, 0
+        name, number = layer.name or base, numbers.get(base, 0)
         while name in owners:
             name = f"{base}_{number}" if number else base
             number += 1
+        numbers[base] = number
         names[layer], owners[name] = name, layer
         if not layer.name:
             layer.name, layer.named_by_class = name, True

@@ -1,0 +1,101 @@
+"""Layers and graphs as plain data, ready for JSON, and back to nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from arrayconv.models.checks import choice
+from arrayconv.models.graph import Graph
+from arrayconv.models.layers.base import LAYERS, Layer, Node
+from arrayconv.models.layers.input import InputLayer
+from arrayconv.models.topology import is_class_name
+from arrayconv.namespace import Array
+
+
+class Described(Protocol):
+    """What files and pictures need of a model."""
+
+    name: str
+
+    @property
+    def graph(self) -> Graph: ...
+    @property
+    def weights(self) -> dict[str, Array]: ...
+    def config(self) -> dict[str, Any]: ...
+
+
+def layer_config(layer: Layer, name: str) -> dict[str, Any]:
+    """A layer's class and its arguments, under the name that it has in a model."""
+    return {"class": type(layer).__name__, **layer.config(), "name": name}
+
+
+def layer_from_config(config: Mapping[str, Any]) -> Layer:
+    """The layer that `layer_config` described, without weights."""
+    arguments = dict(config)
+    # a class that others are made from is none that can be in a model
+    kinds = {
+        name: kind
+        for name, kind in LAYERS.items()
+        if (kind is InputLayer or kind.forward is not Layer.forward) and name[0] != "_"
+    }
+    try:
+        kind = choice("from_config", "class", arguments.pop("class", None), kinds)
+    except ValueError as error:
+        raise ValueError(f"{error}; define or import a layer of your own first") from None
+    if isinstance(arguments.get("activation"), Mapping):
+        arguments["activation"] = layer_from_config(arguments["activation"])
+    layer = kind(**arguments)
+    layer.named_by_class = is_class_name(kind, layer.name)
+    return layer
+
+
+def graph_config(graph: Graph) -> dict[str, Any]:
+    """The layers, the nodes as calls of layers on earlier nodes, and which nodes are inputs and outputs."""
+    # where a model starts within another, an Input stands in for the layer before
+    starts = {node: node.layer for node in graph.inputs if not node.inputs}
+    starts |= {n: InputLayer(n.shape, name=n.layer.name) for n in graph.inputs if n.inputs}
+    layers = [*(layer for n, layer in starts.items() if n.inputs), *graph.layers]
+    own = {stand: node.layer for node, stand in starts.items()}
+    numbers = {layer: i for i, layer in enumerate(layers)}
+    places = {node: i for i, node in enumerate(graph.nodes)}
+    nodes: list[list[Any]] = []
+    for node in graph.nodes:
+        start = starts.get(node)
+        parents = () if start is not None else node.inputs
+        nodes.append([numbers[start or node.layer], [places[p] for p in parents]])
+    return {
+        "layers": [layer_config(layer, graph.names[own.get(layer, layer)]) for layer in layers],
+        "nodes": nodes,
+        "inputs": [places[node] for node in graph.inputs],
+        "outputs": [places[node] for node in graph.outputs],
+    }
+
+
+def chain_config(
+    start: Layer | None, layers: Sequence[Layer], names: Mapping[Layer, str]
+) -> dict[str, Any]:
+    """Layers in a row, with the input before them if there is one."""
+    return {
+        "input": None if start is None else layer_config(start, names.get(start, start.name)),
+        "layers": [layer_config(layer, names[layer]) for layer in layers],
+    }
+
+
+def nodes_from_config(config: Mapping[str, Any]) -> tuple[list[Node], Any]:
+    """The input nodes, and the output node or nodes, of what `graph_config` described."""
+    layers = [layer_from_config(item) for item in config["layers"]]
+    nodes: list[Node] = []
+    for number, parents in config["nodes"]:
+        layer = layers[number]
+        given = [nodes[parent] for parent in parents]
+        nodes.append(layer.node() if isinstance(layer, InputLayer) else layer(given))
+    ends = config["outputs"]
+    outputs = nodes[ends] if isinstance(ends, int) else [nodes[i] for i in ends]
+    return [nodes[i] for i in config["inputs"]], outputs
+
+
+def layers_from_config(config: Mapping[str, Any]) -> list[Layer]:
+    """The layers that `chain_config` described."""
+    start = [] if config["input"] is None else [config["input"]]
+    return [layer_from_config(item) for item in [*start, *config["layers"]]]

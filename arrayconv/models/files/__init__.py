@@ -1,0 +1,1 @@
+"""Models in files: our own, and the weights of Keras and PyTorch."""

@@ -1,0 +1,234 @@
+"""Weights of Keras 3: ``.weights.h5`` and ``.keras``."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from arrayconv.data.files import array_limit, read_whole, text_limit
+from arrayconv.data.hdf5 import Contents
+from arrayconv.data.rows import DataError, needs
+from arrayconv.models.config import Described
+from arrayconv.models.files.matching import Part, Wanted, assign, paired
+from arrayconv.models.files.tensors import widened
+from arrayconv.models.topology import is_class_name
+
+_ADVICE = "read the .keras file, which does, or give the layers here the names they have there"
+
+# What an entry of a zip archive's directory starts with, and how many of them a file of Keras may have.
+_ENTRY, _ENTRIES = b"PK\x01\x02", 10_000
+
+
+def load_keras_weights(model: Described, path: str | os.PathLike[str]) -> None:
+    """Read the weights of a Keras 3 model of the same architecture.
+
+    Layers that you named are found by their name; the others by their kind and shapes, in the order
+    of the model, which is Keras's for sequential and functional models. Models inside the Keras model
+    count as the layers they hold. The model keeps its array library, device and dtype.
+
+    Parameters
+    ----------
+    model : Model
+        With its input shape known.
+    path : path
+        What ``keras_model.save_weights("x.weights.h5")`` or ``keras_model.save("x.keras")`` wrote.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    ValueError
+        If the file is truncated, not of this kind, points to other files, would unpack to far more
+        than it holds, or is of another architecture: every layer without weights and all weights
+        without a layer are listed, and the model is unchanged.
+
+    Notes
+    -----
+    Weights alone are read: ``epsilon``, ``padding`` and the like are the model's own.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, h5py, numpy as np
+    >>> from arrayconv import models
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "small.weights.h5"
+    >>> with h5py.File(path, "w") as file:
+    ...     file["layers/dense/vars/0"] = np.eye(2)
+    ...     file["layers/dense/vars/1"] = np.asarray([5.0, 7.0])
+    >>> model = models.Sequential([models.Dense(2, input_shape=(2,))])
+    >>> models.load_keras_weights(model, path)
+    >>> model(np.ones((1, 2)))
+    array([[6., 8.]])
+    """
+    parts, names = _parts(Path(path))
+    graph = model.graph
+    called = graph.names
+    wanted = [
+        Wanted(
+            layer,
+            called[layer],
+            (_kind(type(layer).__name__), tuple(spec.shape for spec in layer.specs.values())),
+            ", ".join(f"{name} {spec.shape}" for name, spec in layer.specs.items()),
+        )
+        for layer in graph.layers
+        if layer.specs
+    ]
+    for want in wanted:
+        # a name made from the class says nothing, since Keras goes on counting from model to model
+        if is_class_name(type(want.layer), want.name):
+            names.pop(want.name, None)
+    values = {}
+    for layer, part in paired(path, wanted, parts, names, _ADVICE):
+        for name, array in zip(layer.specs, part.arrays.values(), strict=True):
+            values[called[layer], name] = array
+    assign(graph, values)
+
+
+def _parts(path: Path) -> tuple[list[Part], dict[str, str]]:
+    """The weights of every layer, and where those of a layer's name are."""
+    h5py = needs("h5py", "reading weights of Keras")
+    content = read_whole(path)
+    order: list[tuple[str, ...]] = []
+    if path.suffix == ".keras":
+        try:
+            content, order = _unpacked(content)
+        except Exception as error:
+            # zipfile and its decoders may raise anything on a damaged archive
+            raise ValueError(f"{path}: this is no whole .keras file ({error})") from error
+    try:
+        with h5py.File(io.BytesIO(content), "r") as file:
+            contents = Contents(path, len(content))
+            layers = contents.child(file, "layers")
+            if layers is None:
+                old = "layer_names" in file.attrs or "model_weights" in file
+                raise DataError(
+                    f"{path}: this is the older h5 format; save_weights('x.weights.h5') of Keras 3 writes the "
+                    "one that is read here"
+                    if old
+                    else f"{path}: it has no group 'layers', so it holds no weights of Keras 3"
+                )
+            if not isinstance(layers, h5py.Group):
+                raise _strange(path, "'layers' is no group")
+            return _leaves(contents, layers, order)
+    except DataError:
+        raise
+    except Exception as error:
+        # h5py may raise anything on a damaged file
+        raise ValueError(f"{path}: this is no whole h5 file ({error})") from error
+
+
+def _unpacked(content: bytes) -> tuple[bytes, list[tuple[str, ...]]]:
+    """The weights in a ``.keras`` archive, and the names of its layers in their order."""
+    # zipfile makes an object of each entry before anyone can count them
+    if content.count(_ENTRY) > _ENTRIES:
+        raise ValueError(f"it has more than {_ENTRIES} entries")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        held = []
+        for name, limit in (
+            ("config.json", text_limit(len(content))),
+            ("model.weights.h5", array_limit(len(content))),
+        ):
+            entry = archive.getinfo(name)
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"{name} is packed in a way that Keras does not use")
+            # no more than this is unpacked, whatever follows
+            if entry.file_size > limit:
+                raise ValueError(f"{name} would take {entry.file_size} bytes, more than {limit}")
+            # with a length, since without one all is unpacked before what is too much is dropped
+            with archive.open(entry) as packed:
+                held.append(packed.read(entry.file_size))
+    return held[1], list(_order(json.loads(held[0])))
+
+
+def _order(config: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The names of the layers in their order, each after those of the models that hold it."""
+    for layer in config["config"]["layers"]:
+        name = (*above, layer["config"]["name"])
+        yield name
+        if "layers" in layer["config"]:
+            yield from _order(layer, name)
+
+
+def _leaves(
+    contents: Contents, top: Any, order: list[tuple[str, ...]]
+) -> tuple[list[Part], dict[str, str]]:
+    h5py, path = contents.h5py, contents.path
+    places = {names: i for i, names in reversed(list(enumerate(order)))}
+    parts = []
+    found: dict[str, list[str]] = {}
+    for group, held, names in _walk(contents, top, ()):
+        arrays = {}
+        for key in held:
+            dataset = contents.child(held, key)
+            if not key.isdecimal() or not isinstance(dataset, h5py.Dataset):
+                raise _strange(path, f"{held.name}/{key} is no array with a number")
+            arrays[key] = _values(contents, dataset)
+        arrays = {key: arrays[key] for key in sorted(arrays, key=int)}
+        at = group.name.removeprefix("/layers/")
+        steps = [
+            re.fullmatch(r"(.*?)(?:_(\d+))?", step) for step in at.split("/") if step != "layers"
+        ]
+        bases = tuple(step[1] for step in steps if step)
+        kind = _kind(bases[-1])
+        shapes = tuple(array.shape for array in arrays.values())
+        place: tuple[Any, ...] = tuple((step[1], int(step[2] or 0)) for step in steps if step)
+        stem: tuple[str, ...] = bases
+        if names in places:
+            place, stem = (places[names],), ()
+        parts.append(Part(at, (kind, shapes), place, stem, arrays))
+        found.setdefault(names[-1], []).append(at)
+    return parts, {name: held[0] for name, held in found.items() if len(held) == 1}
+
+
+def _kind(name: str) -> str:
+    """``conv`` for ``Conv2D`` and for ``conv2d``."""
+    return re.sub(r"[123]d|_", "", name.lower())
+
+
+def _walk(
+    contents: Contents, top: Any, above: tuple[str, ...]
+) -> Iterator[tuple[Any, Any, tuple[str, ...]]]:
+    """Every group below that holds the weights of a layer, its weights, and the layers' names."""
+    h5py, path = contents.h5py, contents.path
+    for key in top:
+        if key == "vars" or key.startswith("seed_generator"):
+            continue
+        group = contents.child(top, key)
+        if not isinstance(group, h5py.Group):
+            if key == "layers":
+                raise _strange(path, f"{top.name}/layers is no group")
+            continue
+        # a model inside keeps its layers in a group of that name, a wrapper keeps its one as it is
+        if key == "layers":
+            yield from _walk(contents, group, above)
+            continue
+        held = contents.child(group, "vars")
+        if held is not None and not isinstance(held, h5py.Group):
+            raise _strange(path, f"{held.name} is no group")
+        names = (*above, contents.attribute(held, "name") if held is not None else "")
+        if held is not None and len(held):
+            yield group, held, names
+        yield from _walk(contents, group, names)
+
+
+def _strange(path: Path, reason: str) -> DataError:
+    return DataError(f"{path}: this is no weights file of Keras 3 ({reason})")
+
+
+def _values(contents: Contents, dataset: Any) -> NDArray[Any]:
+    values = contents.read(dataset, "fiuV")
+    kind = contents.attribute(dataset, "dtype") or str(values.dtype)
+    if kind == "bfloat16" and values.dtype.itemsize == 2:
+        return widened(values.view("<u2"))
+    if values.dtype.kind != "f":
+        raise DataError(
+            f"{contents.path}: {dataset.name} is of type {kind}, and weights are floating"
+        )
+    return values

@@ -1,0 +1,100 @@
+"""Which layer of a model takes which part of another library's file."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from arrayconv.models.arrays import moved
+from arrayconv.models.graph import Graph
+from arrayconv.models.layers.base import Layer
+
+
+class Part(NamedTuple):
+    """The weights of one layer in a file.
+
+    ``place`` orders the parts; it says nothing of the order of two parts of another ``stem``.
+    """
+
+    name: str
+    signature: Hashable
+    place: tuple[Any, ...]
+    stem: Hashable
+    arrays: dict[str, NDArray[Any]]
+
+
+class Wanted(NamedTuple):
+    """A layer that needs weights, its name in the model, what a part must be like to have them, and that in words."""
+
+    layer: Layer
+    name: str
+    signature: Hashable
+    text: str
+
+
+def paired(
+    path: Any,
+    wanted: Sequence[Wanted],
+    parts: Sequence[Part],
+    names: Mapping[str, str],
+    advice: str,
+) -> list[tuple[Layer, Part]]:
+    """Give every layer its part: by name where ``names`` has the layer, the rest by kind, shapes and order.
+
+    Raises
+    ------
+    ValueError
+        If a layer finds no part, a part no layer (every one is listed), or the file does not tell the
+        order of parts that are alike.
+    """
+    pairs: dict[Layer, Part] = {}
+    by_name = {part.name: part for part in parts}
+    for want in wanted:
+        part = by_name.get(names.get(want.name, ""))
+        if part is not None and part.signature == want.signature:
+            pairs[want.layer] = part
+    taken = {part.name for part in pairs.values()}
+    groups: dict[Hashable, list[Part]] = {}
+    for part in sorted((p for p in parts if p.name not in taken), key=lambda p: p.place):
+        groups.setdefault(part.signature, []).append(part)
+    left = [want for want in wanted if want.layer not in pairs]
+    problems = []
+    for want in left:
+        group = groups.get(want.signature)
+        if group:
+            pairs[want.layer] = group.pop(0)
+        else:
+            problems.append(f"nothing there for {want.layer.label}, {want.text}")
+    problems += [
+        f"no layer here takes {part.name}, {_shapes(part)}" for g in groups.values() for part in g
+    ]
+    if problems:
+        raise ValueError(f"{path}: its weights are not of this model: {'; '.join(problems)}")
+    _check_order(path, [(want, pairs[want.layer]) for want in left], advice)
+    return [(want.layer, pairs[want.layer]) for want in wanted]
+
+
+def _shapes(part: Part) -> str:
+    return ", ".join(f"{name} {array.shape}" for name, array in part.arrays.items())
+
+
+def _check_order(path: Any, pairs: Sequence[tuple[Wanted, Part]], advice: str) -> None:
+    stems: dict[Hashable, dict[Hashable, str]] = {}
+    for want, part in pairs:
+        alike = stems.setdefault(want.signature, {})
+        alike.setdefault(part.stem, part.name)
+        if len(alike) > 1:
+            raise ValueError(
+                f"{path}: {' and '.join(alike.values())} hold weights of the same shapes, and the file does not "
+                f"say which comes first; {advice}"
+            )
+
+
+def assign(graph: Graph, values: Mapping[tuple[str, str], NDArray[Any]]) -> None:
+    """Replace all weights, in the library, on the device and in the dtype of the present ones."""
+    graph.weights = {
+        layer: {name: moved(values[layer, name], w) for name, w in own.items()}
+        for layer, own in graph.weights.items()
+    }

@@ -1,0 +1,141 @@
+"""Models in files: one safetensors file with the weights, and the structure as JSON in its metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from arrayconv.models.config import Described
+from arrayconv.models.files.keras_arrays import load_keras_weights
+from arrayconv.models.files.matching import assign
+from arrayconv.models.files.tensors import read_tensors, write_tensors
+from arrayconv.models.files.torch import load_torch_weights, refuse_pickles
+from arrayconv.models.graph import Graph
+from arrayconv.namespace import to_numpy
+
+_SUFFIX = ".safetensors"
+KERAS = (".h5", ".hdf5", ".keras")
+
+
+def save(model: Described, path: str | os.PathLike[str]) -> None:
+    """Write a model, structure and weights, to one safetensors file.
+
+    Nothing in it is code. It is written under a name of its own and renamed when it is whole and on
+    the disk: a process killed while it writes leaves the file that was there, whoever reads meanwhile
+    reads a whole file, and of several threads that save to one path the last one counts.
+
+    Parameters
+    ----------
+    model : Model
+        With its input shape known.
+    path : path
+        Ends in ``.safetensors``.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    ValueError
+        If ``path`` ends otherwise, the model has no weights yet, or its structure is too long.
+
+    Notes
+    -----
+    The arrays are called ``layer/weight``; the metadata hold ``format`` and, as JSON, ``model``. How
+    the model was compiled is not kept: `compile` it again to go on training.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np
+    >>> from arrayconv import models
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "small.safetensors"
+    >>> model = models.Sequential([models.Dense(2, input_shape=(3,))])
+    >>> model.save(path)
+    >>> x = np.ones((1, 3))
+    >>> bool(np.all(models.load(path)(x) == model(x)))
+    True
+    """
+    check_path("save", path)
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"save: {os.fspath(path)}: there is no folder {folder}")
+    tensors = {name: to_numpy(w) for name, w in model.weights.items()}
+    structure = json.dumps(model.config())
+    write_tensors(path, tensors, {"format": "arrayconv", "model": structure})
+
+
+def check_path(op: str, path: str | os.PathLike[str]) -> None:
+    """Raise ``ValueError`` unless the name is one that `save` writes to."""
+    if Path(path).suffix != _SUFFIX:
+        keras = "; Keras's files are read, not written" if Path(path).suffix in KERAS else ""
+        raise ValueError(f"{op}: path must end in {_SUFFIX}, got {os.fspath(path)}{keras}")
+
+
+def load_weights(model: Described, path: str | os.PathLike[str]) -> None:
+    """Read the weights of a model of the same architecture from a file.
+
+    Parameters
+    ----------
+    model : Model
+        With its input shape known. It keeps its array library, device and dtype.
+    path : path
+        A file of `save`; a ``.weights.h5`` or ``.keras`` of Keras 3 (`load_keras_weights`); or
+        a ``state_dict`` of PyTorch in a safetensors file (`load_torch_weights`).
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    ValueError
+        If the file is truncated, of no such kind, or of another architecture: every difference is
+        listed, and the model is unchanged.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from arrayconv import models
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "wide.safetensors"
+    >>> models.Sequential([models.Dense(3, input_shape=(3,))]).save(path)
+    >>> models.Sequential([models.Dense(2, input_shape=(3,))]).load_weights(path)
+    Traceback (most recent call last):
+    ValueError: ...: its weights are not of this model: dense/kernel is (3, 3) there and (3, 2) here; ...
+    """
+    if Path(path).suffix in KERAS:
+        load_keras_weights(model, path)
+        return
+    refuse_pickles(path)
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") == "arrayconv" or set(tensors) == set(model.weights):
+        graph = model.graph
+        check_weights(path, graph, tensors)
+        assign(
+            graph, {(layer, name): tensors[f"{layer}/{name}"] for layer, name in graph.weight_names}
+        )
+    else:
+        load_torch_weights(model, path)
+
+
+def check_weights(path: Any, graph: Graph, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ``ValueError`` with every difference between the model's weights and those of a file."""
+    here = {
+        f"{own}/{name}": spec.shape
+        for layer, own in graph.names.items()
+        for name, spec in layer.specs.items()
+    }
+    differences = []
+    for name, shape in here.items():
+        if name not in tensors:
+            differences.append(f"there is no {name} {shape}")
+        elif tensors[name].shape != shape:
+            differences.append(f"{name} is {tensors[name].shape} there and {shape} here")
+        elif tensors[name].dtype.kind != "f":
+            differences.append(f"{name} is of type {tensors[name].dtype} there, no floating one")
+    differences += [
+        f"there is {name} {value.shape}" for name, value in tensors.items() if name not in here
+    ]
+    if differences:
+        raise ValueError(f"{path}: its weights are not of this model: {'; '.join(differences)}")

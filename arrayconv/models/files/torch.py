@@ -1,0 +1,208 @@
+"""Weights of PyTorch: a ``state_dict``, as it is or in a safetensors file."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arrayconv.models.checks import Shape
+from arrayconv.models.config import Described
+from arrayconv.models.files.features import feature_orders
+from arrayconv.models.files.matching import Part, Wanted, assign, paired
+from arrayconv.models.files.tensors import read_tensors
+from arrayconv.models.layers import DepthwiseConv, Layer
+from arrayconv.namespace import to_numpy
+
+_NAMES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "alpha": "weight",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+_ADVICE = "say it with names={'layer here': 'module there', ...}"
+
+
+def load_torch_weights(
+    model: Described,
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Read the weights of a PyTorch module of the same architecture.
+
+    Kernels are turned round, ``(out, in, *K)`` to ``(*K, in, out)``, those of transposed and depthwise
+    convolutions and of linear layers too. Where a `Flatten` comes before a `Dense`, its rows are put
+    in the order of this model's channels_last input, which torch's channels_first has otherwise.
+
+    Parameters
+    ----------
+    model : Model
+        With its input shape known.
+    source : path or mapping of str to array
+        What ``safetensors.torch.save_file(module.state_dict(), path)`` wrote, or the ``state_dict``
+        itself.
+    names : mapping of str to str, optional
+        For layers of the model the module (``"features.0"``) whose weights they take. The others are
+        found by the shapes of their weights and, among equal shapes, by their order: that of the
+        ``state_dict``, or of the numbers in the names in a file, which is sorted by name.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    TypeError
+        If ``source`` is a module itself.
+    ValueError
+        If the file is truncated, not of this kind, or of another architecture: every layer without
+        weights and all weights without a layer are listed, and the model is unchanged.
+
+    Notes
+    -----
+    Weights alone are read. ``torch.nn.BatchNorm2d`` has ``epsilon=1e-5`` and this momentum is
+    ``0.9`` for torch's ``0.1``, where `BatchNormalization` has Keras's 1e-3 and 0.99.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> model = models.Sequential([models.Dense(1, input_shape=(2,))])
+    >>> state = {"fc.weight": np.asarray([[1.0, 10.0]]), "fc.bias": np.asarray([0.5])}
+    >>> models.load_torch_weights(model, state)
+    >>> model(np.asarray([[2.0, 3.0]]))
+    array([[32.5]])
+    """
+    if hasattr(source, "state_dict"):
+        raise TypeError(
+            "load_torch_weights: source must be a state_dict or a file of one, got a module; "
+            "give module.state_dict()"
+        )
+    if isinstance(source, Mapping):
+        path, tensors = "the state_dict", {key: to_numpy(value) for key, value in source.items()}
+        places: dict[str, Any] = {key: (i,) for i, key in enumerate(tensors)}
+    else:
+        path = str(source)
+        refuse_pickles(source)
+        tensors, _ = read_tensors(source)
+        for key, value in tensors.items():
+            if value.dtype.kind != "f" and not key.endswith("num_batches_tracked"):
+                raise ValueError(
+                    f"{path}: {key} is of type {value.dtype}, and weights are floating"
+                )
+        places = {key: _natural(key) for key in tensors}
+    graph, names = model.graph, dict(names or {})
+    parts = _parts(tensors, places, ordered=isinstance(source, Mapping))
+    wanted = []
+    for layer in graph.layers:
+        if layer.specs:
+            shapes = {_NAMES[name]: shape for name, shape in _shapes(layer).items()}
+            text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            wanted.append(Wanted(layer, graph.names[layer], frozenset(shapes.items()), text))
+    _check_names(names, wanted, parts)
+    orders = feature_orders(graph)
+    values = {}
+    for layer, part in paired(path, wanted, parts, names, _ADVICE):
+        for name in layer.specs:
+            value = _turned(layer, name, part.arrays[_NAMES[name]])
+            if layer in orders:
+                # the first axis of a kernel and of every vector counts the features
+                value = value if name == "bias" else value[orders[layer]]
+            values[graph.names[layer], name] = value
+    assign(graph, values)
+
+
+def refuse_pickles(path: str | os.PathLike[str]) -> None:
+    """Raise ``ValueError`` for a file in which torch keeps code."""
+    if Path(path).suffix in (".pt", ".pth", ".bin", ".ckpt"):
+        raise ValueError(
+            f"{path}: pickles are not read, since they run code; in torch, write "
+            "safetensors.torch.save_file(torch.load(path), 'weights.safetensors')"
+        )
+
+
+def _natural(name: str) -> tuple[Any, ...]:
+    # numbers are compared as such, and stand at the odd places in every name; longer ones Python does not read
+    return tuple(int(p) if i % 2 else p for i, p in enumerate(re.split(r"([0-9]{1,99})", name)))
+
+
+def _parts(
+    tensors: Mapping[str, NDArray[Any]], places: Mapping[str, Any], ordered: bool
+) -> list[Part]:
+    modules: dict[str, dict[str, str]] = {}
+    for key in tensors:
+        module, _, weight = key.rpartition(".")
+        if weight != "num_batches_tracked":
+            modules.setdefault(module, {})[weight] = key
+    return [
+        Part(
+            module or "the module itself",
+            frozenset((weight, tensors[key].shape) for weight, key in held.items()),
+            places[min(held.values(), key=lambda key: places[key])],
+            () if ordered else re.sub(r"\d+", "#", module),
+            {weight: tensors[key] for weight, key in held.items()},
+        )
+        for module, held in modules.items()
+    ]
+
+
+def _check_names(names: Mapping[str, str], wanted: list[Wanted], parts: list[Part]) -> None:
+    by_name = {part.name: part for part in parts}
+    layers = {want.name: want for want in wanted}
+    for layer, module in names.items():
+        if layer not in layers:
+            raise ValueError(
+                f"load_torch_weights: names has {layer!r}, but the layers with weights are {', '.join(layers)}"
+            )
+        if module not in by_name:
+            raise ValueError(
+                f"load_torch_weights: names has {module!r}, but the modules are {', '.join(by_name)}"
+            )
+        if by_name[module].signature != layers[layer].signature:
+            held = ", ".join(f"{name} {a.shape}" for name, a in by_name[module].arrays.items())
+            raise ValueError(
+                f"load_torch_weights: {layers[layer].layer.label} needs {layers[layer].text}, and {module} has {held}"
+            )
+
+
+def _shapes(layer: Layer) -> dict[str, Shape]:
+    """The shapes that torch gives the weights of a layer."""
+    unknown = set(layer.specs) - set(_NAMES)
+    if unknown:
+        raise ValueError(
+            f"load_torch_weights: torch has no layer with weights as those of {layer.label} "
+            f"({', '.join(layer.specs)}); a SeparableConv is a DepthwiseConv and a Conv of kernel_size 1 there"
+        )
+    shapes: dict[str, Shape] = {}
+    for name, spec in layer.specs.items():
+        if name == "alpha":
+            # a slope per channel has axes of length 1 here
+            shapes[name] = (math.prod(spec.shape),)
+        elif name != "kernel":
+            shapes[name] = spec.shape
+        else:
+            *window, a, b = spec.shape
+            shapes[name] = (
+                (a * b, 1, *window) if isinstance(layer, DepthwiseConv) else (b, a, *window)
+            )
+    return shapes
+
+
+def _turned(layer: Layer, name: str, value: NDArray[Any]) -> NDArray[Any]:
+    if name != "kernel":
+        return value.reshape(layer.specs[name].shape)
+    if isinstance(layer, DepthwiseConv):
+        channels, times = layer.specs[name].shape[-2:]
+        # (C * m, 1, *K) -> (C, m, *K) -> (*K, C, m)
+        value = value.reshape(channels, times, *value.shape[2:])
+        return np.moveaxis(value, (0, 1), (-2, -1))
+    # (out, in, *K) -> (*K, in, out), or of a transposed convolution (in, out, *K) -> (*K, out, in)
+    return np.moveaxis(value, (0, 1), (-1, -2))

@@ -1,0 +1,56 @@
+"""Keras's ``utils``: labels as rows, seeds and pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arrayconv.models import checks
+from arrayconv.models.display import plot_model
+from arrayconv.models.initializers import set_seed as set_random_seed
+
+__all__ = ["plot_model", "set_random_seed", "to_categorical"]
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32]:
+    """Labels as rows that are 1 at the label and 0 elsewhere.
+
+    Parameters
+    ----------
+    x : array_like of int
+        Shape (N,), or (N, 1), whose last axis is then dropped; or more axes.
+    num_classes : int, optional
+        The largest label and one if not given.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, num_classes)
+
+    Raises
+    ------
+    TypeError
+        Labels that are no whole numbers.
+    ValueError
+        Labels outside ``[0, num_classes)``.
+
+    Examples
+    --------
+    >>> from arrayconv import models
+    >>> models.utils.to_categorical([0, 2], 3)
+    array([[1., 0., 0.],
+           [0., 0., 1.]], dtype=float32)
+    """
+    labels = np.asarray(x)
+    whole = labels.astype(np.int64)
+    if labels.dtype.kind not in "biuf" or not np.array_equal(whole, labels):
+        raise TypeError(f"to_categorical: x must hold whole numbers, got {labels.dtype}")
+    if whole.ndim > 1 and whole.shape[-1] == 1:
+        whole = whole[..., 0]
+    least, most = (int(whole.min()), int(whole.max())) if whole.size else (0, 0)
+    count = most + 1 if num_classes is None else num_classes
+    count = checks.count("to_categorical", "num_classes", count)
+    if least < 0 or most >= count:
+        raise ValueError(f"to_categorical: x must lie in 0..{count - 1}, got {least}..{most}")
+    return np.eye(count, dtype=np.float32)[whole]
