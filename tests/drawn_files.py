@@ -8,9 +8,8 @@ import zipfile
 
 import h5py
 import numpy as np
-from hypothesis import strategies as st
-
 from arrayconv.models.layer import LAYERS
+from hypothesis import strategies as st
 
 # The weights of `hostile_reader.network`.
 SHAPES = {

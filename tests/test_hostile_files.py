@@ -25,6 +25,7 @@ import drawn_files as drawn
 import drawn_pictures
 import h5py
 import hostile_reader
+from arrayconv.models.tensor_file import read_tensors, write_tensors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -32,7 +33,6 @@ from whole_files import CONFIG, course_h5, keras_file, keras_h5, weights, whole_
 
 from arrayconv import data, models
 from arrayconv.data import DataError
-from arrayconv.models.tensor_file import read_tensors, write_tensors
 
 MEBI = 2**20
 some = settings(

@@ -9,11 +9,11 @@ import time
 
 import numpy as np
 import pytest
+from arrayconv.models.tensor_file import read_tensors, write_tensors
 from reference_weights import filled, snapshot
 
 from arrayconv import models
 from arrayconv.models import networks
-from arrayconv.models.tensor_file import read_tensors, write_tensors
 
 safetensors = pytest.importorskip("safetensors")
 rng = np.random.default_rng(0)
