@@ -182,7 +182,7 @@ CALLS = [
     (lambda: compiled().fit(X, LABELS, validation_split=1.0), ValueError, "validation_split must"),
     (lambda: compiled().fit(X[:1], LABELS[:1], validation_split=0.1), ValueError, "both need some"),
     (
-        lambda: compiled().fit(X, LABELS, callbacks=[models.EarlyStopping]),
+        lambda: compiled().fit(X, LABELS, callbacks=[models.callbacks.EarlyStopping]),
         TypeError,
         r"EarlyStopping\(\) makes one",
     ),

@@ -6,6 +6,7 @@ from small_networks import LABELS, LOSS, RNG, X, compiled
 
 from arrayconv import models
 from arrayconv.data import Batches
+from arrayconv.models.program import Program
 
 
 def network(dropout=0.3):
@@ -247,7 +248,7 @@ def test_interruption_while_validating():
     for w, v in zip(model.get_weights(), kept[1], strict=True):
         np.testing.assert_array_equal(w, v)
     # the optimizer is back there too
-    assert model._trained.step == 2
+    assert model._trainer.step == 2
 
 
 def test_interruption_amid_a_step_of_jax(monkeypatch):
@@ -258,12 +259,13 @@ def test_interruption_amid_a_step_of_jax(monkeypatch):
     before = model.get_weights()
     count = iter(range(100))
 
-    def masks(rng, batch):
+    def noise(program, batch, step=None):
         if next(count) == 3:
             raise KeyboardInterrupt
-        return type(model).masks(model, rng, batch)
+        return drawn(program, batch, step)
 
-    monkeypatch.setattr(model, "masks", masks)
+    drawn = Program.noise
+    monkeypatch.setattr(Program, "noise", noise)
     with pytest.raises(KeyboardInterrupt):
         model.fit(x, LABELS, batch_size=8, verbose=0)
     for w, v in zip(model.get_weights(), before, strict=True):
@@ -313,10 +315,13 @@ def test_step_is_compiled_once_per_shape(monkeypatch):
     jnp = pytest.importorskip("jax.numpy")
     model = compiled()
     traces = []
-    forward = model.graph.forward
-    monkeypatch.setattr(
-        model.graph, "forward", lambda *a, **k: traces.append(1) or forward(*a, **k)
-    )
+    forward = Program.forward
+
+    def traced(*given, **how):
+        traces.append(1)
+        return forward(*given, **how)
+
+    monkeypatch.setattr(Program, "forward", traced)
     x = jnp.asarray(X.astype(np.float32))
     model.fit(x, LABELS, epochs=3, batch_size=16, verbose=0)
     model.optimizer.learning_rate = 0.5
@@ -327,19 +332,19 @@ def test_step_is_compiled_once_per_shape(monkeypatch):
 
 def test_a_compiled_epoch_gives_its_buffers_away():
     jnp = pytest.importorskip("jax.numpy")
-    from arrayconv.models.loop import _Epoch
-    from arrayconv.models.step import copied
+    from arrayconv.models.training.loop import _Epoch
+    from arrayconv.models.training.step import copied, train_step
 
     model = compiled()
     x, y = jnp.asarray(X.astype(np.float32)), jnp.asarray(LABELS)
     model.fit(x, LABELS, batch_size=40, verbose=0)
-    state = copied(jnp, _Epoch(model, "fit", 0, ()).begin(jnp, x))
+    graph, trainer = model.graph, model._trainer
+    state = copied(jnp, _Epoch(graph, trainer, "fit", 0, None).begin(jnp, x))
     own = model.weights
-    masks = {key: jnp.asarray(m) for key, m in model.masks(np.random.default_rng(), 40).items()}
+    noise = {at: jnp.asarray(m) for at, m in graph.program.noise(40).items()}
     rates = model.optimizer.coefficients(0)
-    function = model._current_steps().train(jnp, True)
-    function(state, (x,), (y,), None, masks, rates)
-    assert all(w.is_deleted() for w in state.weights.values())
+    train_step(jnp, graph, trainer, True)(state, (x,), (y,), None, noise, rates)
+    assert all(w.is_deleted() for layer in state.weights.values() for w in layer.values())
     assert not any(w.is_deleted() for w in own.values())
 
 
@@ -368,7 +373,7 @@ def test_a_model_built_by_its_data_goes_back_to_its_first_weights(endless):
         np.testing.assert_array_equal(got, want)
     # the batch that was looked at is not lost
     model.fit(iter(batches), verbose=0)
-    assert model._trained.step == 2
+    assert model._trainer.step == 2
 
 
 def test_integers_of_numpy_are_integers():
@@ -382,10 +387,13 @@ def test_steps_and_the_size_of_batches_of_validation():
     first = model.evaluate(X[:8], LABELS[:8], verbose=0)
     np.testing.assert_allclose(model.evaluate(X, LABELS, 8, 0, steps=1), first, rtol=1e-6)
     seen = []
-    validation = model._validation
-    model._validation = lambda data, size: seen.append(size) or validation(data, size)
-    model.fit(X, LABELS, 8, verbose=0, validation_split=0.5, validation_batch_size=5)
-    assert seen == [5]
+    hook = models.LambdaCallback(on_test_batch_begin=lambda batch, logs: seen.append(batch))
+    model.fit(
+        X, LABELS, 8, verbose=0, validation_split=0.5, validation_batch_size=5, callbacks=[hook]
+    )
+    assert seen == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="batch_size"):
+        model.fit(X, LABELS, 8, verbose=0, validation_split=0.5, validation_batch_size=0)
 
 
 def test_validation_steps():

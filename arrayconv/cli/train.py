@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import arrayconv as ac
-from arrayconv import data
-from arrayconv import models
+from arrayconv import data, models
 from arrayconv.backends import Backend
 from arrayconv.cli.commands import chosen_backends
 from arrayconv.data.rows import needs
@@ -218,7 +217,7 @@ class _Table(Callback):
         self._bar.begin(f"epoch {epoch + 1}", self._total)
 
     def on_train_batch_end(self, batch: int, logs: Any) -> None:
-        self._bar.step(logs)
+        self._bar.step(lambda: logs)
 
     def on_epoch_end(self, epoch: int, logs: Any) -> None:
         self._bar.close()

@@ -23,7 +23,10 @@ from arrayconv.models.build import (
 )
 from arrayconv.models.callbacks import (
     Callback,
+    CSVLogger,
+    EarlyStopping,
     LambdaCallback,
+    ModelCheckpoint,
 )
 from arrayconv.models.display import (
     plot_model,
@@ -147,6 +150,7 @@ __all__ = [
     "BatchNormalization",
     "BinaryAccuracy",
     "BinaryCrossentropy",
+    "CSVLogger",
     "Callback",
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
@@ -158,6 +162,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv",
     "Dropout",
+    "EarlyStopping",
     "ExponentialDecay",
     "Flatten",
     "GlobalAveragePool",
@@ -186,6 +191,7 @@ __all__ = [
     "MeanSquaredError",
     "Metric",
     "Model",
+    "ModelCheckpoint",
     "Node",
     "Ones",
     "Optimizer",

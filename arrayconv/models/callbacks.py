@@ -1,167 +1,128 @@
-"""What happens beside the training: hooks of your own, and how the loops call them."""
+"""What happens beside the training: early stopping, learning rates, checkpoints, logs, callbacks of your own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from arrayconv.models.training.progress import Progress
+from arrayconv.models import checks
+from arrayconv.models.training.hooks import Callback, LambdaCallback, Logs
+from arrayconv.models.training.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 
-Logs = Mapping[str, float]
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]
 
 
-class Callback:
-    """Hooks that ``fit`` calls; one of your own overrides those it needs.
+class LearningRateScheduler(Callback):
+    """Choose the learning rate of each epoch.
 
-    ``logs`` holds the running means of the loss and the metrics, and at the end of an epoch those of the
-    validation data too. Reading it in a batch hook makes an accelerator wait for the batch.
-
-    Attributes
+    Parameters
     ----------
-    model : Model
-        The model that is trained; ``model.stop_training = True`` stops it after the epoch.
-    params : dict
-        ``"epochs"``, ``"steps"`` (None where not known), ``"verbose"`` and ``"metrics"``, the names in ``logs``
-        at the end of an epoch.
+    schedule : callable
+        ``schedule(epoch, learning_rate)``, the epoch counted from 0, returns the new learning rate.
+    verbose : {0, 1}
+        1 prints each rate.
+
+    Notes
+    -----
+    The rate of each epoch comes into the history as ``"learning_rate"``.
+
+    Raises
+    ------
+    TypeError
+        A ``schedule`` that cannot be called; from ``fit``, a rate that is no number.
 
     Examples
     --------
-    >>> from arrayconv import models
-    >>> class Short(models.Callback):
-    ...     def on_epoch_end(self, epoch, logs):
-    ...         print(epoch, sorted(logs))
-    >>> Short().on_epoch_end(0, {"loss": 0.5})
-    0 ['loss']
+    >>> from arrayconv.models.callbacks import LearningRateScheduler
+    >>> slower = LearningRateScheduler(lambda epoch, rate: rate if epoch < 10 else 0.9 * rate)
     """
 
-    model: Any = None
-    params: Mapping[str, Any] = {}
-
-    def set_model(self, model: Any) -> None:
-        """Take the model that is trained."""
-        self.model = model
-
-    def set_params(self, params: Mapping[str, Any]) -> None:
-        """Take the numbers of epochs and steps and the names in ``logs``."""
-        self.params = params
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Before the first epoch."""
-
-    def on_train_end(self, logs: Logs) -> None:
-        """After the last epoch, an error or an interruption included."""
+    def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
+        if not callable(schedule):
+            raise TypeError(f"LearningRateScheduler: schedule must be callable, got {schedule!r}")
+        self.schedule, self.verbose = schedule, verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        """Before an epoch, counted from 0."""
+        rate = self.schedule(epoch, self.model.optimizer.rate)
+        self.model.optimizer.learning_rate = checks.number(type(self).__name__, "schedule", rate)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: learning rate {rate:.4g}")
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """After an epoch and its validation."""
-
-    def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
-        """Before a batch, counted from 0."""
-
-    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
-        """After a batch."""
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        logs["learning_rate"] = self.model.optimizer.rate
 
 
-HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
-Hook = Callable[..., Any]
+class TerminateOnNaN(Callback):
+    """Stop, and return the history so far, where `fit` would raise ``FloatingPointError``.
 
-
-class LambdaCallback(Callback):
-    """A callback of plain functions.
-
-    Parameters
-    ----------
-    on_train_begin, on_train_end : callable, optional
-        Called with ``(logs)``.
-    on_epoch_begin, on_epoch_end : callable, optional
-        Called with ``(epoch, logs)``.
-    on_train_batch_begin, on_train_batch_end : callable, optional
-        Called with ``(batch, logs)``.
-
-    Raises
-    ------
-    TypeError
-        An unknown hook, or one that cannot be called.
+    The model keeps the weights it had before the epoch, and says on standard output what went wrong.
 
     Examples
     --------
-    >>> from arrayconv import models
-    >>> callback = models.LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs["loss"]))
-    >>> callback.on_epoch_end(0, {"loss": 0.5})
-    0 0.5
+    >>> from arrayconv.models.callbacks import TerminateOnNaN
+    >>> stop = TerminateOnNaN()
     """
 
-    def __init__(self, **hooks: Hook | None) -> None:
-        for name, hook in hooks.items():
-            if name not in HOOKS:
-                raise TypeError(
-                    f"LambdaCallback: unknown hook {name!r}; expected some of {', '.join(HOOKS)}"
-                )
-            if hook is not None:
-                if not callable(hook):
-                    raise TypeError(f"LambdaCallback: {name} must be callable, got {hook!r}")
-                setattr(self, name, hook)
+    def on_not_finite(self, error: FloatingPointError) -> bool:
+        print(error)
+        return True
 
 
-def works_by_batch(callback: Callback) -> bool:
-    """Whether a callback has a hook that is called for every batch."""
-    return any(
-        name in vars(callback) or getattr(type(callback), name) is not getattr(Callback, name)
-        for name in HOOKS
-        if "batch" in name
-    )
-
-
-class Hooks:
-    """The callbacks of one `fit`, `evaluate` or `predict`, and its progress display: all that a loop calls.
+class CSVLogger(Callback):
+    """Write a line per epoch to a CSV file, complete after each epoch.
 
     Parameters
     ----------
-    label : str
-        How errors call the method.
-    callbacks : iterable of Callback, or Callback
-    verbose : {"auto", 0, 1, 2}
-        As `Progress` takes it.
-    model : Model
-        Is given to the callbacks, so that the loop need not know it.
-
-    Attributes
-    ----------
-    by_batch : bool
-        Whether a callback works by batch, and so must find the model's weights as they are after each one.
+    filename : str or Path
+    separator : str
+    append : bool
+        Whether to go on with a file that exists, for a training that continues.
 
     Raises
     ------
-    TypeError
-        What is no callback.
+    ValueError
+        From ``fit``, before the first epoch: with ``append``, a file of other columns.
+
+    Examples
+    --------
+    >>> from arrayconv.models.callbacks import CSVLogger
+    >>> log = CSVLogger("training.csv")
     """
 
-    def __init__(self, label: str, callbacks: Any, verbose: Any, model: Any) -> None:
-        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
-        self.callbacks: list[Callback] = list(given) if isinstance(given, Iterable) else []
-        if given is not None and not isinstance(given, Iterable):
-            self.callbacks = [given]
-        for hook in self.callbacks:
-            if not isinstance(hook, Callback):
-                made = f"; {hook.__name__}() makes one" if isinstance(hook, type) else ""
-                raise TypeError(
-                    f"{label}: callbacks must be a list of Callback, got {hook!r}{made}"
+    def __init__(
+        self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
+    ) -> None:
+        self.filename, self.separator, self.append = Path(filename), separator, append
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._names = ["epoch", *self.params["metrics"]]
+        if self.append and self.filename.exists() and self.filename.stat().st_size:
+            with self.filename.open(newline="", encoding="utf-8") as file:
+                have = next(csv.reader(file, delimiter=self.separator))
+            if have != self._names:
+                raise ValueError(
+                    f"CSVLogger: {self.filename} has the columns {have}, and fit now reports {self._names}; "
+                    "choose another file, or append=False"
                 )
-        for hook in self.callbacks:
-            hook.set_model(model)
-        self.verbose, self.progress = verbose, Progress(label, verbose)
-        self._by_batch = [hook for hook in self.callbacks if works_by_batch(hook)]
-        self.by_batch = bool(self._by_batch)
+            return
+        self.filename.parent.mkdir(parents=True, exist_ok=True)
+        self._write(self._names, "w")
 
-    def set_params(self, params: Mapping[str, Any]) -> None:
-        """Tell the callbacks what they are in for."""
-        for hook in self.callbacks:
-            hook.set_params(params)
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        self._write([epoch, *(logs.get(name, "") for name in self._names[1:])], "a")
 
-    def call(self, hook: str, *args: Any) -> None:
-        """Call the hook of this name, ``"on_epoch_end"``, of every callback."""
-        which = self._by_batch if "batch" in hook else self.callbacks
-        for callback in which:
-            getattr(callback, hook)(*args)
+    def _write(self, row: list[Any], mode: str) -> None:
+        with self.filename.open(mode, newline="", encoding="utf-8") as file:
+            csv.writer(file, delimiter=self.separator).writerow(row)

@@ -94,6 +94,12 @@ def name(label: str, value: Any) -> str:
     return value
 
 
+def model_path(label: str, path: Any) -> None:
+    """Raise ``ValueError`` unless a path is one that `Model.save` writes to."""
+    if not str(path).endswith((".safetensors", ".keras")):
+        raise ValueError(f"{label}: path must end in .safetensors or .keras, got {path}")
+
+
 def shape(label: str, value: Any) -> Shape:
     """A shape without the batch axis, as a tuple of positive ints."""
     if isinstance(value, list | tuple) and len(value) > _AXES:

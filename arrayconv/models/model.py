@@ -6,12 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from arrayconv.models import checks
-from arrayconv.models.callbacks import Hooks
 from arrayconv.models.network import Network
 from arrayconv.models.training import loop
 from arrayconv.models.training.data import Source, rows_of
-from arrayconv.models.training.given import check_targets, results, rows, source_for, validation_for
+from arrayconv.models.training.given import (
+    check_targets,
+    refuse,
+    results,
+    rows,
+    source_for,
+    split_off,
+    validates,
+    validation_for,
+)
 from arrayconv.models.training.history import History
+from arrayconv.models.training.hooks import Hooks
 from arrayconv.models.training.trainer import Trainer
 
 
@@ -77,33 +86,39 @@ class Model(Network):
         loss: Any = None,
         loss_weights: Any = None,
         metrics: Any = None,
+        weighted_metrics: Any = None,
+        **unknown: Any,
     ) -> None:
         """Choose how to train. A second call begins with a fresh optimizer and keeps the weights.
 
         Parameters
         ----------
         optimizer : str or Optimizer
-            ``"sgd"``, ``"rmsprop"``, ``"adam"``, ``"adamw"``, or one made with arguments.
+            ``"sgd"``, ``"adam"``, ... as in `optimizers`, or one made with arguments.
         loss : str, Loss or pair (f, f_vjp), or a list or dict of them by output
-            ``"mse"``, ``"mae"``, ``"binary_crossentropy"``, ``"categorical_crossentropy"``,
-            ``"sparse_categorical_crossentropy"``, or one made with arguments.
+            ``"mse"``, ``"sparse_categorical_crossentropy"``, ... as in `losses`, or one made with arguments.
         loss_weights : list or dict of float, optional
             Of the outputs.
         metrics : list of str, Metric or callable, or a list or dict of such lists by output
             ``"accuracy"`` fits itself to the output; a function of ``(y_true, y_pred)`` is averaged.
+        weighted_metrics : the same, optional
+            Metrics in which a sample counts as much as its weight in `fit` says.
 
         Raises
         ------
         TypeError
-            A loss that is a plain function.
+            A loss that is a plain function; an argument of Keras's that is not here.
         ValueError
             No loss; an unknown name; lists or dicts that do not fit the outputs.
         """
+        refuse("compile", unknown, type(self).compile)
         if loss is None:
             raise ValueError("compile: loss is missing; for example loss='mean_squared_error'")
         # a model without a graph yet has one output
         names = self.graph.output_names if self.built else ("output",)
-        self._trainer = Trainer(optimizer, loss, metrics, loss_weights, outputs=names)
+        self._trainer = Trainer(
+            optimizer, loss, metrics, loss_weights, weighted_metrics, outputs=names
+        )
 
     def _compiled(self, op: str) -> Trainer:
         if self._trainer is None:
@@ -127,6 +142,7 @@ class Model(Network):
         epochs: int = 1,
         verbose: Any = "auto",
         callbacks: Any = None,
+        validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
         class_weight: Mapping[int, float] | None = None,
@@ -135,6 +151,7 @@ class Model(Network):
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
     ) -> History:
         """Train.
 
@@ -156,6 +173,8 @@ class Model(Network):
         verbose : {"auto", 0, 1, 2}
             0 is silent, 2 prints a line per epoch, 1 and "auto" show a bar besides, in a terminal or notebook.
         callbacks : list of Callback, optional
+        validation_split : float
+            The share of the samples, the last ones, to validate with instead of training on them.
         validation_data : tuple (x, y) or (x, y, sample_weight), or iterable of batches, optional
         shuffle : bool
             Whether arrays get a new order in each epoch; it follows from `set_seed` alone.
@@ -170,6 +189,8 @@ class Model(Network):
             How many batches to validate with, from the first in every epoch; all if not given.
         validation_batch_size : int, optional
             Of arrays to validate with, ``batch_size`` if not given.
+        validation_freq : int or list of int
+            Validate every so many epochs, or those of these numbers, counted from 1.
 
         Returns
         -------
@@ -199,6 +220,10 @@ class Model(Network):
         epochs = checks.count("fit", "epochs", epochs, least=0)
         first = checks.count("fit", "initial_epoch", initial_epoch, least=0)
         hooks = Hooks("fit", callbacks, verbose, self)
+        if validation_data is None:
+            (x, y, sample_weight), validation_data = split_off(
+                validation_split, x, y, sample_weight
+            )
         data = source_for(
             trainer,
             "fit",
@@ -210,7 +235,8 @@ class Model(Network):
             steps=checks.steps("fit", "steps_per_epoch", steps_per_epoch),
             class_weight=class_weight,
         )
-        validation = validation_for(trainer, validation_data, validation_batch_size or batch_size)
+        size = batch_size if validation_batch_size is None else validation_batch_size
+        validation = validation_for(trainer, validation_data, size)
         self._check("fit", data)
         if (batch := data.arrays or data.first()) is not None:
             # the weights before the first epoch, which an error goes back to, are where the data are
@@ -229,6 +255,7 @@ class Model(Network):
             first=first,
             last=epochs,
             validation_steps=checks.steps("fit", "validation_steps", validation_steps),
+            validates=validates(validation_freq),
             stop=lambda: self.stop_training,
         )
         return self.history
@@ -242,12 +269,13 @@ class Model(Network):
         sample_weight: Any = None,
         return_dict: bool = False,
         steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """The loss and the metrics over data.
 
         Parameters
         ----------
-        x, y, batch_size, verbose, sample_weight
+        x, y, batch_size, verbose, sample_weight, callbacks
             As in `fit`.
         return_dict : bool
         steps : int, optional
@@ -273,18 +301,15 @@ class Model(Network):
         [4.0, 2.0]
         """
         trainer = self._compiled("evaluate")
-        hooks = Hooks("evaluate", None, verbose, self)
+        hooks = Hooks("evaluate", callbacks, verbose, self)
         steps = checks.steps("evaluate", "steps", steps)
         data = source_for(
             trainer, "evaluate", x, y, sample_weight, batch_size=batch_size, steps=steps
         )
         self._check("evaluate", data)
-        hooks.progress.begin("evaluate", len(data) or None)
-        try:
+        with hooks.progress.of("evaluate", len(data) or None):
             logs = loop.evaluate(self.graph, trainer, data.epoch(), hooks)
             hooks.progress.end(logs)
-        finally:
-            hooks.progress.close()
         return results(logs, return_dict)
 
     def train_on_batch(
@@ -312,18 +337,8 @@ class Model(Network):
         FloatingPointError, TypeError, ValueError
             As in `fit`; the model is then unchanged.
         """
+        data = self._one("train_on_batch", x, y, sample_weight, class_weight)
         trainer = self._compiled("train_on_batch")
-        size = rows_of("train_on_batch", x)
-        data = source_for(
-            trainer,
-            "train_on_batch",
-            x,
-            y,
-            sample_weight,
-            batch_size=size,
-            class_weight=class_weight,
-        )
-        self._check("train_on_batch", data)
         logs, _ = loop.train_epoch(self.graph, trainer, data, None, label="train_on_batch")
         return results(logs, return_dict)
 
@@ -342,9 +357,13 @@ class Model(Network):
         TypeError, ValueError
             As in `fit`.
         """
+        data = self._one("test_on_batch", x, y, sample_weight, None)
         trainer = self._compiled("test_on_batch")
-        size = rows_of("test_on_batch", x)
-        data = source_for(trainer, "test_on_batch", x, y, sample_weight, batch_size=size)
-        self._check("test_on_batch", data)
         logs = loop.evaluate(self.graph, trainer, data.epoch(), None, "test_on_batch")
         return results(logs, return_dict)
+
+    def _one(self, label: str, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Source:
+        how = {"batch_size": rows_of(label, x), "class_weight": class_weight}
+        data = source_for(self._compiled(label), label, x, y, sample_weight, **how)
+        self._check(label, data)
+        return data

@@ -10,7 +10,6 @@ import numpy as np
 
 from arrayconv.models import checks
 from arrayconv.models.arrays import drawn_beside, moved
-from arrayconv.models.callbacks import Hooks
 from arrayconv.models.config import graph_config
 from arrayconv.models.display import table
 from arrayconv.models.files.native import load_weights, save
@@ -18,7 +17,8 @@ from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import Layer, Node
 from arrayconv.models.topology import name_layers
 from arrayconv.models.training import loop
-from arrayconv.models.training.data import inputs_alone
+from arrayconv.models.training.data import inputs_alone, rows_of
+from arrayconv.models.training.hooks import Hooks
 from arrayconv.namespace import Array, array_namespace
 
 
@@ -306,6 +306,7 @@ class Network:
         batch_size: int | None = None,
         verbose: Any = 0,
         steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """The outputs, batch by batch, in the library of ``x``.
 
@@ -318,6 +319,7 @@ class Network:
         verbose : {"auto", 0, 1, 2}
         steps : int, optional
             How many batches to take; all if not given.
+        callbacks : list of Callback, optional
 
         Returns
         -------
@@ -338,17 +340,21 @@ class Network:
                [7.]])
         """
         steps = checks.steps("predict", "steps", steps)
-        hooks = Hooks("predict", None, verbose, self)
-        hooks.progress.begin("predict", None)
+        hooks = Hooks("predict", callbacks, verbose, self)
         count = len(self.graph.inputs) if self.built else 1
         batches = inputs_alone("predict", x, count, batch_size)
         if not self.built:
             started = list(itertools.islice(batches, 1))
             self._build_for(*started)
             batches = itertools.chain(started, batches)
-        whole = loop.predict(self.graph, itertools.islice(batches, steps), hooks)
-        hooks.progress.end({})
+        with hooks.progress.of("predict", None):
+            whole = loop.predict(self.graph, itertools.islice(batches, steps), hooks)
+            hooks.progress.end({})
         return whole[0] if self._single_output else whole
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, an array, or a list or dict of them, as `predict` returns them."""
+        return self.predict(x, batch_size=rows_of("predict_on_batch", x))
 
     def __repr__(self) -> str:
         return f"<{self.label}>"

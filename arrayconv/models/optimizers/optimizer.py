@@ -105,6 +105,16 @@ class Optimizer:
                 )
         self._learning_rate = value
 
+    @property
+    def rate(self) -> float:
+        """The learning rate, which must not be a schedule: for callbacks that change it."""
+        if callable(self._learning_rate):
+            raise TypeError(
+                f"{self.label}: learning_rate is a schedule, {self._learning_rate!r}; a callback that changes it "
+                "needs a number"
+            )
+        return self._learning_rate
+
     def init(self, weights: Weights) -> Slots:
         """The state before the first step: zeros, shaped as the weights."""
         return {slot: {name: _zeros(w) for name, w in weights.items()} for slot in self.slots}

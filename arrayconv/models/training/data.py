@@ -72,7 +72,7 @@ class Source:
             raise ValueError(
                 f"{label}: y is missing: x and y are two arguments; only an iterable of batches (x, y) brings its own y"
             )
-        inputs = [_array(part) for part in parts]
+        inputs = [as_array(part) for part in parts]
         targets = [_beside(part, inputs[0]) for part in self._targets(y)]
         weights = [] if sample_weight is None else [_beside(sample_weight, inputs[0])]
         self._check_rows(inputs, targets, weights)
@@ -166,7 +166,7 @@ class Source:
         else:
             if not isinstance(item, tuple | list) or len(item) not in (2, 3):
                 raise ValueError(
-                    f"{self.label}: each batch of x must be (x, y) or (x, y, sample_weight), got {_described(item)}"
+                    f"{self.label}: each batch of x must be (x, y) or (x, y, sample_weight), got {described(item)}"
                 )
             x, y, weight = (*item, None)[:3]
             first = (inputs_of(x)[1] or [x])[0]
@@ -192,7 +192,7 @@ class Source:
         if not isinstance(y, list | tuple) or len(y) != len(names):
             raise ValueError(
                 f"{self.label}: y must be a list of {len(names)} arrays, one for each of the outputs "
-                f"{', '.join(names)}, got {_described(y)}"
+                f"{', '.join(names)}, got {described(y)}"
             )
         return tuple(y)
 
@@ -243,7 +243,7 @@ def inputs_alone(label: str, x: Any, inputs: int, batch_size: int | None) -> Ite
     # a list of as many arrays as there are inputs is one of inputs, any other one of batches
     if parts is not None and (not isinstance(x, list | tuple) or len(parts) == inputs):
         size = 32 if batch_size is None else batch_size
-        for part in Batches(tuple(map(_array, parts)), batch_size=size, shuffle=False):
+        for part in Batches(tuple(map(as_array, parts)), batch_size=size, shuffle=False):
             yield part if names is None else dict(zip(names, part, strict=True))
         return
     _check_iterable(label, x, "batches")
@@ -256,7 +256,7 @@ def _check_iterable(label: str, x: Any, what: str) -> None:
     if not isinstance(x, Iterable) or isinstance(x, str | Mapping):
         raise TypeError(
             f"{label}: x must be an array, a list or dict of arrays for several inputs, or an iterable of {what}, "
-            f"got {_described(x) if isinstance(x, Mapping) else type(x).__name__}"
+            f"got {described(x) if isinstance(x, Mapping) else type(x).__name__}"
         )
 
 
@@ -295,7 +295,7 @@ def _factors(label: str, given: Any) -> dict[int, float]:
     return factors
 
 
-def _array(value: Any) -> Any:
+def as_array(value: Any) -> Any:
     """Lists of numbers and tables as NumPy arrays; arrays and files as they are."""
     if hasattr(value, "to_numpy"):
         return value.to_numpy()
@@ -308,7 +308,7 @@ def _in_memory(value: Any) -> bool:
 
 def _beside(value: Any, like: Any) -> Any:
     """NumPy's arrays and lists in the library of ``like``; others as they are."""
-    value = _array(value)
+    value = as_array(value)
     if not isinstance(value, np.ndarray) or isinstance(like, np.ndarray) or not _in_memory(like):
         return value
     xp = array_namespace("fit", x=like)
@@ -328,7 +328,7 @@ def _held(xp: Namespace, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return clipped
 
 
-def _described(value: Any) -> str:
+def described(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
     return (

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from arrayconv.models import checks
 from arrayconv.models.graph import Graph
-from arrayconv.models.training.data import Source, is_rows
+from arrayconv.models.initializers import current_seed
+from arrayconv.models.training.data import Source, as_array, described, inputs_of, is_rows
 from arrayconv.models.training.trainer import Trainer
 
 
@@ -15,7 +18,72 @@ def source_for(
 ) -> Source:
     """The data with their targets in the order of the trainer's outputs."""
     names = [output.name for output in trainer.objective.outputs]
-    return Source(label, names, x, y, sample_weight, **how)
+    return Source(label, names, x, y, sample_weight, seed=current_seed(), **how)
+
+
+# Keras's arguments that choose how its backends run.
+_NO_NEED = ("auto_scale_loss", "jit_compile", "run_eagerly", "steps_per_execution")
+
+
+def refuse(label: str, unknown: Mapping[str, Any], method: Callable[..., Any]) -> None:
+    """Raise ``TypeError`` for an argument that a method does not have."""
+    for name in unknown:
+        takes = [p for p in inspect.signature(method).parameters if p not in ("self", "unknown")]
+        said = (
+            "; leave it out: JAX's steps are compiled, the others' run as they are"
+            if name in _NO_NEED
+            else checks.suggestion(name, takes)
+        )
+        raise TypeError(f"{label}: unknown argument {name!r}{said} (it takes {', '.join(takes)})")
+
+
+def validates(frequency: Any) -> Callable[[int], bool]:
+    """Whether to validate an epoch, counted from 0, by ``validation_freq``: every so many, or those listed."""
+    if isinstance(frequency, Collection) and not isinstance(frequency, str):
+        epochs = {checks.count("fit", "validation_freq", epoch) for epoch in frequency}
+        return lambda epoch: epoch + 1 in epochs
+    every = checks.count("fit", "validation_freq", frequency)
+    return lambda epoch: (epoch + 1) % every == 0
+
+
+def split_off(share: Any, *data: Any) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any] | None]:
+    """``x, y, sample_weight`` without their last samples, and those, ``share`` of them; ``None`` if it is 0."""
+    if not 0 <= checks.number("fit", "validation_split", share) < 1:
+        raise ValueError(f"fit: validation_split must be in [0, 1), got {share!r}")
+    x, y, weight = data
+    if not share:
+        return (x, y, weight), None
+    if inputs_of(x)[1] is None:
+        raise ValueError(
+            "fit: validation_split needs arrays, and x is an iterable of batches; give validation_data instead"
+        )
+    (x, vx), (y, vy), (weight, vw) = (_split(part, share) for part in data)
+    return (x, y, weight), (vx, vy, vw)
+
+
+def _split(values: Any, share: float) -> tuple[Any, Any]:
+    """The first and the last samples of each array, the last being ``share`` of them."""
+    if values is None:
+        return None, None
+    if isinstance(values, Mapping):
+        pairs = {name: _split(part, share) for name, part in values.items()}
+        return {n: a for n, (a, _) in pairs.items()}, {n: b for n, (_, b) in pairs.items()}
+    if isinstance(values, list | tuple) and values and all(map(is_rows, values)):
+        both = [_split(part, share) for part in values]
+        return [a for a, _ in both], [b for _, b in both]
+    if not is_rows(values) and not isinstance(values, list | tuple):
+        raise ValueError(
+            f"fit: validation_split needs arrays, got {described(values)}; give validation_data instead"
+        )
+    values = as_array(values)
+    rows = int(values.shape[0])
+    at = int(rows * (1 - share))
+    if not 0 < at < rows:
+        raise ValueError(
+            f"fit: validation_split={share} leaves {at} of {rows} samples to train on and {rows - at} to "
+            "validate with; both need some"
+        )
+    return values[:at], values[at:]
 
 
 def validation_for(trainer: Trainer, data: Any, batch_size: int | None) -> Source | None:

@@ -82,15 +82,13 @@ class History:
         figure, grid = plt.subplots(
             1, len(names), figsize=(4.8 * len(names), 3.6), squeeze=False, layout="constrained"
         )
-        epochs = [epoch + 1 for epoch in self.epoch]
         for axes, name in zip(grid[0], names, strict=True):
             for kind, key in (("training", name), ("validation", f"val_{name}")):
                 if key in history:
-                    values = history[key]
                     style = "o-" if kind == "training" else "s--"
                     axes.plot(
-                        epochs[-len(values) :],
-                        values,
+                        [epoch + 1 for epoch, logs in self._epochs if key in logs],
+                        history[key],
                         style,
                         color=_COLOURS[kind],
                         markersize=3,

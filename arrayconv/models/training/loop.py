@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from arrayconv.models.arrays import drawn_beside, same_place
-from arrayconv.models.callbacks import Hooks
 from arrayconv.models.graph import Graph
 from arrayconv.models.training.data import Batch, Source, batch_beside
 from arrayconv.models.training.diagnosis import ADVICE, bad_labels, first_not_finite
 from arrayconv.models.training.history import History
+from arrayconv.models.training.hooks import Hooks
 from arrayconv.models.training.step import (
     BAD_LABELS,
     State,
+    averages,
     compiles,
     copied,
     finite_weights,
@@ -55,9 +57,12 @@ def fit(
     first: int,
     last: int,
     validation_steps: int | None,
+    validates: Callable[[int], bool],
     stop: Callable[[], bool],
 ) -> None:
     """Train for the epochs ``first`` to ``last`` (not included), or until ``stop()``; fill ``history``.
+
+    ``validates`` is asked with the number of an epoch, counted from 0, whether it is to be validated.
 
     An epoch that does not come into the history leaves no trace in the graph nor in the trainer.
     """
@@ -70,24 +75,28 @@ def fit(
     hooks.call("on_train_begin", {})
     try:
         for epoch in range(first, last):
-            before = graph.weights, trainer.slots, trainer.step
+            before = graph.weights, trainer.slots, trainer.step, trainer.epoch
             try:
                 hooks.call("on_epoch_begin", epoch, {})
                 hooks.progress.begin(f"Epoch {epoch + 1}/{last}", steps)
                 logs, like = train_epoch(graph, trainer, data, hooks, epoch=epoch)
-                if validation is not None:
+                if validation is not None and validates(epoch):
                     held = itertools.islice(validation.epoch(), validation_steps)
-                    found = evaluate(graph, trainer, held, None, "fit: validation_data", like=like)
+                    label = "fit: validation_data"
+                    found = evaluate(graph, trainer, held, hooks, label, like=like)
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 hooks.progress.end(logs)
+                trainer.epoch = epoch + 1
                 try:
                     hooks.call("on_epoch_end", epoch, logs)
                 finally:
                     # what a callback adds to the numbers is kept too
                     history.add(epoch, logs)
-            except BaseException:
+            except BaseException as error:
                 if epoch not in history.epoch:
-                    graph.weights, trainer.slots, trainer.step = before
+                    graph.weights, trainer.slots, trainer.step, trainer.epoch = before
+                if isinstance(error, FloatingPointError) and hooks.ends_quietly(error):
+                    break
                 raise
             if stop():
                 break
@@ -169,11 +178,11 @@ class _Epoch:
         trained = {key: weights[key[0]][key[1]] for key in self.graph.trainable}
         if not trained:
             raise ValueError(f"{self.label}: {self.graph.label} has no weights to train")
-        totals = no_totals(xp, self.trainer.objective, like)
-        return State(weights, self.trainer.slots_for(trained), totals, totals[0, 0] == 0)
+        totals = no_totals(xp, self.graph, self.trainer.objective, like)
+        return State(weights, self.trainer.slots_for(trained), totals, totals[0] == 0)
 
     def numbers(self, state: State) -> dict[str, float]:
-        return self.trainer.objective.averages(to_numpy(state.totals))
+        return averages(self.graph, self.trainer.objective, state.totals)
 
     def after_batch(self, hooks: Hooks, state: State, number: int) -> State:
         if self.by_batch:
@@ -237,8 +246,10 @@ def evaluate(
         if not bool(valid):
             raise ValueError(f"{label}: {bad_labels(objective, graph, batch.y)}")
 
+    if hooks is not None:
+        hooks.call("on_test_begin", {})
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for batch in batches:
+        for number, batch in enumerate(batches):
             if like is not None:
                 batch = batch_beside(batch, like)
             x = graph.as_inputs(batch.x)
@@ -246,23 +257,35 @@ def evaluate(
             if beside_what is None or not same_place(x[0], beside_what):
                 beside_what, weights = x[0], graph.beside(x[0])
             if totals is None:
-                totals = no_totals(xp, objective, x[0])
+                totals = no_totals(xp, graph, objective, x[0])
+            if hooks is not None:
+                hooks.call("on_test_batch_begin", number, {})
             function = test_step(xp, graph, trainer)
             totals, valid = function(totals, weights, x, batch.y, batch.weight)
             checks.append((batch, valid))
             while len(checks) > (_AHEAD if compiles(xp) else 0):
                 check(*checks.popleft())
             if hooks is not None:
-                hooks.progress.step(_averaged(trainer, totals))
+                numbers = functools.partial(averages, graph, objective, totals)
+                _after_test_batch(hooks, numbers, number, shown=like is None)
     if totals is None:
         raise ValueError(f"{label}: there are no batches")
     while checks:
         check(*checks.popleft())
-    return objective.averages(to_numpy(totals))
+    logs = averages(graph, objective, totals)
+    if hooks is not None:
+        hooks.call("on_test_end", logs)
+    return logs
 
 
-def _averaged(trainer: Trainer, totals: Array) -> Callable[[], Mapping[str, float]]:
-    return lambda: trainer.objective.averages(to_numpy(totals))
+def _after_test_batch(
+    hooks: Hooks, logs: Callable[[], dict[str, float]], number: int, shown: bool
+) -> None:
+    if hooks.has("on_test_batch_end"):
+        hooks.call("on_test_batch_end", number, logs())
+    # the display of a fit counts the batches that it trains on
+    if shown:
+        hooks.progress.step(logs)
 
 
 def predict(graph: Graph, batches: Iterable[Any], hooks: Hooks) -> list[Array]:
@@ -270,13 +293,17 @@ def predict(graph: Graph, batches: Iterable[Any], hooks: Hooks) -> list[Array]:
     parts: list[tuple[Array, ...]] = []
     like: Any = None
     program = graph.program
-    for batch in batches:
+    hooks.call("on_predict_begin", {})
+    for number, batch in enumerate(batches):
+        hooks.call("on_predict_batch_begin", number, {})
         x = graph.as_inputs(batch)
         xp = array_namespace("predict", x=x[0])
         if like is None or not same_place(x[0], like):
             like, weights = x[0], graph.beside(x[0])
         parts.append(predict_step(xp, program)(weights, x))
+        hooks.call("on_predict_batch_end", number, {"outputs": parts[-1]})
         hooks.progress.step(dict)
     if not parts:
         raise ValueError("predict: x has no batches")
+    hooks.call("on_predict_end", {})
     return [xp.concat(part, axis=0) for part in zip(*parts, strict=True)]

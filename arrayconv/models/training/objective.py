@@ -29,14 +29,15 @@ class Output(NamedTuple):
     loss: Loss
     weight: float
     metrics: tuple[Metric, ...]
+    weighted: tuple[Metric, ...]
 
 
 class Evaluated(NamedTuple):
     """What the losses and metrics say of a batch."""
 
     loss: Array
-    # One row of numerators and one of denominators, in the order of `Objective.names`.
-    ratios: Array
+    # What adds up over an epoch, in the order of `Objective.names`.
+    sums: Array
     valid: Array
     gradients: tuple[Array | None, ...]
 
@@ -55,11 +56,18 @@ class Objective:
     ----------
     outputs : sequence of str
         Their names.
-    losses, metrics, weights
+    losses, metrics, weights, weighted_metrics
         As `Model.compile` takes them.
     """
 
-    def __init__(self, outputs: Sequence[str], losses: Any, metrics: Any, weights: Any) -> None:
+    def __init__(
+        self,
+        outputs: Sequence[str],
+        losses: Any,
+        metrics: Any,
+        weights: Any,
+        weighted_metrics: Any = None,
+    ) -> None:
         if checks.is_pair(losses) and not any(isinstance(part, Loss) for part in losses):
             losses = loss(losses)
         each_loss = _spread("loss", losses, outputs)
@@ -73,10 +81,15 @@ class Objective:
             checks.number("compile", "loss_weights", weight)
         each_weight = _spread("loss_weights", weights, outputs)
         several = len(outputs) > 1
-        each_metric = _per_output(metrics, outputs)
+        plain = _per_output("metrics", metrics, outputs)
+        weighing = _per_output("weighted_metrics", weighted_metrics, outputs)
         self.outputs = tuple(
             Output(
-                name, loss(each_loss[i]), float(each_weight[i]), tuple(map(metric, each_metric[i]))
+                name,
+                loss(each_loss[i]),
+                float(each_weight[i]),
+                tuple(map(metric, plain[i])),
+                tuple(map(metric, weighing[i])),
             )
             for i, name in enumerate(outputs)
         )
@@ -85,13 +98,32 @@ class Objective:
         if several:
             self.names |= {f"{output.name}_loss": "min" for output in self.outputs}
         for output in self.outputs:
-            for m in output.metrics:
-                name = f"{output.name}_{m.name}" if several else m.name
-                if name in self.names:
+            for m in (*output.metrics, *output.weighted):
+                name, shown = m.name, f"{output.name}_" if several else ""
+                if m in output.weighted:
+                    if not m.weighs:
+                        raise TypeError(
+                            f"compile: weighted_metrics: {name!r} has no values to weigh: define terms, not ratio"
+                        )
+                    name = f"weighted_{name}" if shown + name in self.names else name
+                if shown + name in self.names:
                     raise ValueError(
-                        f"compile: two metrics are called {name!r}; give one of them another name"
+                        f"compile: two metrics are called {shown + name!r}; give one of them another name"
                     )
-                self.names[name] = m.best
+                self.names[shown + name] = m.best
+
+    def size(self, shapes: Sequence[tuple[int, ...]]) -> int:
+        """How many numbers add up over an epoch, for outputs of these shapes."""
+        return sum(size for size, _ in self._parts(shapes))
+
+    def _parts(self, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, Metric]]:
+        """The size of each number's sums and what makes a number of them, in the order of `names`."""
+        losses = 1 if len(self.outputs) == 1 else 1 + len(self.outputs)
+        return [(2, Metric())] * losses + [
+            (m.size(shape), m)
+            for output, shape in zip(self.outputs, shapes, strict=True)
+            for m in (*output.metrics, *output.weighted)
+        ]
 
     def evaluate(
         self,
@@ -114,7 +146,9 @@ class Objective:
         dtype = accumulator(xp, like.dtype)
         total: Any = penalty
         valid: Any = None
-        means, ratios, dys = [], [], []
+        means: list[Any] = []
+        sums: list[Any] = []
+        dys: list[Any] = []
         for part, y_pred, y in zip(self.outputs, outputs, targets, strict=True):
             array_namespace("fit", x=y_pred, y=y)
             _check_kind("fit", xp, y)
@@ -128,26 +162,26 @@ class Objective:
                     f"{part.loss.name}: values must give one loss per sample, shape ({batch},), "
                     f"got {tuple(values.shape)}"
                 )
-            shares = None
+            shares = own = None
             if weight is not None:
-                shares = cast(xp, sample_weights(xp, weight, batch), values.dtype)
+                own = sample_weights(xp, weight, batch)
+                shares = cast(xp, own, values.dtype)
                 values = values * shares
             summed = xp.sum(cast(xp, values, dtype))
-            means.append((summed, batch))
+            means += [summed, batch]
             total = total + summed * (part.weight / batch)
             if gradients:
                 dy = xp.full((batch,), part.weight / batch, dtype=y_pred.dtype, **placement(y_pred))
                 dy = dy if shares is None else dy * cast(xp, shares, dy.dtype)
                 dys.append(part.loss.gradient(dy, y_true, y_pred))
-            ratios += [m.ratio(xp, y, y_pred) for m in part.metrics]
-        if len(means) > 1:
-            ratios = [*means, *ratios]
-        rows = [
-            _number(xp, n, dtype, like) for pair in ((total * batch, batch), *ratios) for n in pair
-        ]
+            for m in part.metrics:
+                sums += m.sums(xp, y, y_pred, None)
+            for m in part.weighted:
+                sums += m.sums(xp, y, y_pred, own)
+        numbers = [total * batch, batch, *(means if len(self.outputs) > 1 else ()), *sums]
         if valid is None:
             valid = xp.ones((), dtype=xp.bool, **placement(like))
-        table = xp.reshape(xp.stack(rows), (len(self.names), 2))
+        table = xp.concat([_numbers(xp, n, dtype, like) for n in numbers])
         return Evaluated(total, table, valid, tuple(dys))
 
     def check(
@@ -178,12 +212,13 @@ class Objective:
             f"expects {part.loss.expected(shape)}"
         )
 
-    def averages(self, totals: Any) -> dict[str, float]:
-        """The numbers, from a NumPy table of summed numerators and denominators."""
-        return {
-            name: float(top / bottom) if bottom else 0.0
-            for name, (top, bottom) in zip(self.names, totals, strict=True)
-        }
+    def averages(self, totals: Any, shapes: Sequence[tuple[int, ...]]) -> dict[str, float]:
+        """The numbers, from what their sums add up to, a NumPy array, for outputs of these shapes."""
+        found, start = {}, 0
+        for name, (size, kind) in zip(self.names, self._parts(shapes), strict=True):
+            found[name] = kind.result(totals[start : start + size])
+            start += size
+        return found
 
 
 def penalty(xp: Namespace, regularizers: Mapping[Key, Regularizer], weights: GraphWeights) -> Any:
@@ -214,10 +249,11 @@ def _check_kind(label: str, xp: Namespace, y: Array) -> None:
         raise TypeError(f"{label}: y must be real floating, integer or boolean, got {y.dtype}")
 
 
-def _number(xp: Namespace, value: Any, dtype: Any, like: Array) -> Array:
+def _numbers(xp: Namespace, value: Any, dtype: Any, like: Array) -> Array:
+    """Numbers, or one, as an array of one axis."""
     if isinstance(value, int | float):
-        return xp.full((), float(value), dtype=dtype, **placement(like))
-    return xp.reshape(cast(xp, value, dtype), ())
+        return xp.full((1,), float(value), dtype=dtype, **placement(like))
+    return xp.reshape(cast(xp, value, dtype), (-1,))
 
 
 def _shown(value: Any) -> str:
@@ -242,7 +278,7 @@ def _spread(argument: str, value: Any, outputs: Sequence[str]) -> list[Any]:
     return [value] * len(outputs)
 
 
-def _per_output(metrics: Any, outputs: Sequence[str]) -> list[list[Any]]:
+def _per_output(argument: str, metrics: Any, outputs: Sequence[str]) -> list[list[Any]]:
     """A list of metrics for each output."""
     if metrics is None:
         return [[] for _ in outputs]
@@ -250,7 +286,7 @@ def _per_output(metrics: Any, outputs: Sequence[str]) -> list[list[Any]]:
         unknown = set(metrics) - set(outputs)
         if unknown:
             raise ValueError(
-                f"compile: metrics must name outputs among {', '.join(outputs)}, got {', '.join(map(str, metrics))}"
+                f"compile: {argument} must name outputs among {', '.join(outputs)}, got {', '.join(map(str, metrics))}"
             )
         return [_listed(metrics.get(name, [])) for name in outputs]
     if len(outputs) == 1:
@@ -258,7 +294,7 @@ def _per_output(metrics: Any, outputs: Sequence[str]) -> list[list[Any]]:
         nested = len(metrics) == 1 and isinstance(metrics[0], list | tuple)
         return [_listed(metrics[0])] if nested else [metrics]
     if isinstance(metrics, list | tuple) and any(isinstance(m, list | tuple) for m in metrics):
-        return [_listed(m) for m in _spread("metrics", metrics, outputs)]
+        return [_listed(m) for m in _spread(argument, metrics, outputs)]
     return [_listed(metrics) for _ in outputs]
 
 

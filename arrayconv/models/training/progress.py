@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 # Seconds between two looks at running numbers, which make an accelerator wait.
@@ -59,6 +60,15 @@ class Progress:
             self._bar = tqdm.tqdm(
                 total=total, desc=title, leave=False, dynamic_ncols=True, unit="batch"
             )
+
+    @contextmanager
+    def of(self, title: str, total: int | None) -> Iterator[None]:
+        """`begin`, and `close` whatever happens."""
+        self.begin(title, total)
+        try:
+            yield
+        finally:
+            self.close()
 
     def step(self, logs: Callable[[], Mapping[str, float]]) -> None:
         """Count a batch; ``logs``, which fetches the running numbers, is called now and then."""

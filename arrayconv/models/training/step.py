@@ -10,7 +10,7 @@ from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.program import GraphWeights, Program
 from arrayconv.models.training.objective import Objective, penalty
 from arrayconv.models.training.trainer import Trainer
-from arrayconv.namespace import Array, Namespace, accumulator, library, placement
+from arrayconv.namespace import Array, Namespace, accumulator, library, placement, to_numpy
 
 # What a step reports in place of 0.
 BAD_LABELS, NOT_FINITE = 1, 2
@@ -58,7 +58,7 @@ def train_step(
             weights[layer].update(new)
         for (layer, name), value in trained.items():
             weights[layer][name] = value
-        state = State(weights, slots, old.totals + found.ratios, old.sound)
+        state = State(weights, slots, old.totals + found.sums, old.sound)
         return (_guarded(xp, state, old, problem) if traced else state), problem
 
     return _made(xp, trainer, ("train", program, donate), step, donate)
@@ -78,7 +78,7 @@ def test_step(xp: Namespace, graph: Graph, trainer: Trainer) -> Callable[..., tu
         outputs, _, _ = program.forward(weights, x)
         added = penalty(xp, program.regularizers, weights)
         found = objective.evaluate(outputs, y, weight, gradients=False, penalty=added)
-        return totals + found.ratios, found.valid
+        return totals + found.sums, found.valid
 
     return _made(xp, trainer, ("test", program), step, False)
 
@@ -132,10 +132,15 @@ def _compiled(xp: Namespace, f: Callable[..., Any], donate: bool) -> Callable[..
     return made
 
 
-def no_totals(xp: Namespace, objective: Objective, like: Array) -> Array:
-    """The table of numerators and denominators before the first batch."""
-    dtype = accumulator(xp, like.dtype)
-    return xp.zeros((len(objective.names), 2), dtype=dtype, **placement(like))
+def averages(graph: Graph, objective: Objective, totals: Array) -> dict[str, float]:
+    """The numbers that ``totals`` stand for; fetches them."""
+    return objective.averages(to_numpy(totals), [node.shape for node in graph.outputs])
+
+
+def no_totals(xp: Namespace, graph: Graph, objective: Objective, like: Array) -> Array:
+    """The sums of losses and metrics before the first batch."""
+    size = objective.size([node.shape for node in graph.outputs])
+    return xp.zeros((size,), dtype=accumulator(xp, like.dtype), **placement(like))
 
 
 def copied(xp: Namespace, state: State) -> State:

@@ -21,7 +21,7 @@ class Trainer:
 
     Parameters
     ----------
-    optimizer, loss, metrics, loss_weights
+    optimizer, loss, metrics, loss_weights, weighted_metrics
         As `Model.compile` takes them.
     outputs : sequence of str
         The names of the model's outputs.
@@ -35,6 +35,8 @@ class Trainer:
         The optimizer's state; empty before the first step.
     step : int
         How many steps have been done. With the seed it decides the order of an epoch and what is dropped.
+    epoch : int
+        How many epochs have been done, those before ``initial_epoch`` included.
     compiled : dict
         Compiled steps by what they were made for.
     """
@@ -45,13 +47,14 @@ class Trainer:
         loss: Any,
         metrics: Any = None,
         loss_weights: Any = None,
+        weighted_metrics: Any = None,
         *,
         outputs: Sequence[str],
     ) -> None:
         self.optimizer = as_optimizer(optimizer)
-        self.objective = Objective(outputs, loss, metrics, loss_weights)
+        self.objective = Objective(outputs, loss, metrics, loss_weights, weighted_metrics)
         self.slots: Slots = {}
-        self.step = 0
+        self.step = self.epoch = 0
         self.compiled: dict[Any, Callable[..., Any]] = {}
 
     def __getstate__(self) -> dict[str, Any]:

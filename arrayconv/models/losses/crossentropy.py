@@ -1,148 +1,14 @@
-"""Losses by Keras's names: one value per sample, its gradient, and what the targets must look like."""
+"""Cross entropies, of probabilities as Keras keeps them from 0 and 1, and of logits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
-
 import arrayconv as ac
-from arrayconv.models import checks
-from arrayconv.models.targets import aligned, class_numbers
+from arrayconv.models.losses.loss import Loss
+from arrayconv.models.targets import class_numbers
 from arrayconv.namespace import Array, Namespace, array_namespace, cast, is_floating
 
 # Keras keeps probabilities this far from 0 and 1.
 _EPSILON = 1e-7
-
-
-class Loss:
-    """What `compile` takes as ``loss``; one of your own gives ``values`` and ``gradient``.
-
-    Both get ``y_true`` as `targets` made it: of ``y_pred``'s shape and dtype.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from arrayconv import models
-    >>> class Quartic(models.Loss):
-    ...     name = "quartic"
-    ...     def values(self, y_true, y_pred):
-    ...         return np.sum((y_pred - y_true) ** 4, axis=-1)
-    ...     def gradient(self, dy, y_true, y_pred):
-    ...         return dy[:, None] * 4 * (y_pred - y_true) ** 3
-    >>> float(Quartic()(np.zeros((2, 1)), np.ones((2, 1))))
-    1.0
-    """
-
-    name: ClassVar[str] = "loss"
-    # What a value outside `valid` is told.
-    range: ClassVar[str] = ""
-
-    def expected(self, shape: tuple[int, ...]) -> str:
-        """`range`, for an output of this shape."""
-        return self.range
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        """The loss of each sample, shape (N,)."""
-        raise NotImplementedError(f"{type(self).__name__} must define values")
-
-    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
-        """The gradient of ``y_pred`` for ``dy``, shape (N,), that of `values`."""
-        raise NotImplementedError(f"{type(self).__name__} must define gradient")
-
-    def targets(self, xp: Namespace, y: Array, y_pred: Array) -> Array:
-        """``y`` in the shape and dtype of ``y_pred``; an axis of length 1 at the end may lack or be too much.
-
-        Raises
-        ------
-        ValueError
-            Another shape.
-        """
-        return aligned(self.name, xp, y, y_pred, self.hint)
-
-    def hint(self, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-        """What to do about targets of the wrong shape."""
-        return ""
-
-    def valid(self, xp: Namespace, y_true: Array, y_pred: Array) -> Array | None:
-        """Whether every target is in range, as a boolean array of one element; ``None`` if all are."""
-        return None
-
-    def __call__(self, y_true: Array, y_pred: Array) -> Array:
-        """The mean of `values`."""
-        xp = array_namespace(self.name, y_true=y_true, y_pred=y_pred)
-        return xp.mean(self.values(self.targets(xp, y_true, y_pred), y_pred))
-
-    def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({given})"
-
-
-class Pair(Loss):
-    """A loss given as a pair of functions, ``compile(loss=(f, f_vjp))``.
-
-    Parameters
-    ----------
-    f : callable
-        ``f(y_true, y_pred)`` gives the loss of each sample, shape (N,).
-    f_vjp : callable
-        ``f_vjp(dy, y_true, y_pred)`` gives the gradient of ``y_pred`` for ``dy``, shape (N,).
-    name : str, optional
-        The function's own if not given.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from arrayconv.models.losses import Pair
-    >>> half = Pair(lambda y, p: ((p - y) ** 2).sum(-1) / 2, lambda dy, y, p: dy[:, None] * (p - y), "half")
-    >>> float(half(np.zeros((2, 1)), np.ones((2, 1))))
-    0.5
-    """
-
-    def __init__(
-        self, f: Callable[..., Array], f_vjp: Callable[..., Array], name: str | None = None
-    ) -> None:
-        self.values, self.gradient = f, f_vjp  # type: ignore[method-assign]
-        self.name = str(getattr(f, "__name__", "pair")) if name is None else name  # type: ignore[misc]
-
-
-class MeanSquaredError(Loss):
-    """The mean of ``(y_pred - y_true) ** 2`` over all axes but the first.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from arrayconv import models
-    >>> float(models.MeanSquaredError()(np.asarray([[1.0, 0.0]]), np.asarray([[0.0, 0.0]])))
-    0.5
-    """
-
-    name = "mean_squared_error"
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        return ac.mean_squared_error(y_pred, y_true, reduction="none")
-
-    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
-        return ac.mean_squared_error_vjp(dy, y_pred, y_true, reduction="none")[0]
-
-
-class MeanAbsoluteError(Loss):
-    """The mean of ``abs(y_pred - y_true)`` over all axes but the first.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from arrayconv import models
-    >>> float(models.MeanAbsoluteError()(np.asarray([[1.0, 0.0]]), np.asarray([[0.0, 0.0]])))
-    0.5
-    """
-
-    name = "mean_absolute_error"
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        return ac.mean_absolute_error(y_pred, y_true, reduction="none")
-
-    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
-        return ac.mean_absolute_error_vjp(dy, y_pred, y_true, reduction="none")[0]
 
 
 class _CrossEntropy(Loss):
@@ -319,31 +185,3 @@ def _kept(p: Array) -> tuple[Array, Array]:
 def _whole(y: Array) -> Array:
     xp = array_namespace("crossentropy", y=y)
     return cast(xp, y, xp.int32)
-
-
-LOSSES: dict[str, type[Loss]] = {
-    "binary_crossentropy": BinaryCrossentropy,
-    "categorical_crossentropy": CategoricalCrossentropy,
-    "mae": MeanAbsoluteError,
-    "mean_absolute_error": MeanAbsoluteError,
-    "mean_squared_error": MeanSquaredError,
-    "mse": MeanSquaredError,
-    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
-}
-
-
-def loss(value: Any) -> Loss:
-    """The loss that ``value``, a name or a `Loss`, stands for."""
-    if isinstance(value, Loss):
-        return value
-    if isinstance(value, type) and issubclass(value, Loss):
-        return value()
-    if checks.is_pair(value):
-        return Pair(*value)
-    if callable(value):
-        raise TypeError(
-            f"compile: loss must be a name, a Loss with values and gradient, or a pair (f, f_vjp), got {value!r}: "
-            "nothing differentiates a plain function here"
-        )
-    name = value.lower() if isinstance(value, str) else value
-    return checks.choice("compile", "loss", name, LOSSES)()

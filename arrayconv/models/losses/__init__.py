@@ -1,0 +1,51 @@
+"""Losses by Keras's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from arrayconv.models import checks
+from arrayconv.models.losses.crossentropy import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+)
+from arrayconv.models.losses.loss import Loss, Pair
+from arrayconv.models.losses.regression import MeanAbsoluteError, MeanSquaredError
+
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Pair",
+    "SparseCategoricalCrossentropy",
+]
+
+LOSSES: dict[str, type[Loss]] = {
+    "binary_crossentropy": BinaryCrossentropy,
+    "categorical_crossentropy": CategoricalCrossentropy,
+    "mae": MeanAbsoluteError,
+    "mean_absolute_error": MeanAbsoluteError,
+    "mean_squared_error": MeanSquaredError,
+    "mse": MeanSquaredError,
+    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
+}
+
+
+def loss(value: Any) -> Loss:
+    """The loss that ``value``, a name or a `Loss`, stands for."""
+    if isinstance(value, Loss):
+        return value
+    if isinstance(value, type) and issubclass(value, Loss):
+        return value()
+    if checks.is_pair(value):
+        return Pair(*value)
+    if callable(value):
+        raise TypeError(
+            f"compile: loss must be a name, a Loss with values and gradient, or a pair (f, f_vjp), got {value!r}: "
+            "nothing differentiates a plain function here"
+        )
+    name = value.lower() if isinstance(value, str) else value
+    return checks.choice("compile", "loss", name, LOSSES)()

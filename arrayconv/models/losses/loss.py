@@ -1,0 +1,100 @@
+"""What losses share: one value per sample, its gradient, and what the targets must look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from arrayconv.models.targets import aligned
+from arrayconv.namespace import Array, Namespace, array_namespace
+
+
+class Loss:
+    """What `compile` takes as ``loss``; one of your own gives ``values`` and ``gradient``.
+
+    Both get ``y_true`` as `targets` made it: of ``y_pred``'s shape and dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> class Quartic(models.Loss):
+    ...     name = "quartic"
+    ...     def values(self, y_true, y_pred):
+    ...         return np.sum((y_pred - y_true) ** 4, axis=-1)
+    ...     def gradient(self, dy, y_true, y_pred):
+    ...         return dy[:, None] * 4 * (y_pred - y_true) ** 3
+    >>> float(Quartic()(np.zeros((2, 1)), np.ones((2, 1))))
+    1.0
+    """
+
+    name: ClassVar[str] = "loss"
+    # What a value outside `valid` is told.
+    range: ClassVar[str] = ""
+
+    def expected(self, shape: tuple[int, ...]) -> str:
+        """`range`, for an output of this shape."""
+        return self.range
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        """The loss of each sample, shape (N,)."""
+        raise NotImplementedError(f"{type(self).__name__} must define values")
+
+    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
+        """The gradient of ``y_pred`` for ``dy``, shape (N,), that of `values`."""
+        raise NotImplementedError(f"{type(self).__name__} must define gradient")
+
+    def targets(self, xp: Namespace, y: Array, y_pred: Array) -> Array:
+        """``y`` in the shape and dtype of ``y_pred``; an axis of length 1 at the end may lack or be too much.
+
+        Raises
+        ------
+        ValueError
+            Another shape.
+        """
+        return aligned(self.name, xp, y, y_pred, self.hint)
+
+    def hint(self, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+        """What to do about targets of the wrong shape."""
+        return ""
+
+    def valid(self, xp: Namespace, y_true: Array, y_pred: Array) -> Array | None:
+        """Whether every target is in range, as a boolean array of one element; ``None`` if all are."""
+        return None
+
+    def __call__(self, y_true: Array, y_pred: Array) -> Array:
+        """The mean of `values`."""
+        xp = array_namespace(self.name, y_true=y_true, y_pred=y_pred)
+        return xp.mean(self.values(self.targets(xp, y_true, y_pred), y_pred))
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({given})"
+
+
+class Pair(Loss):
+    """A loss given as a pair of functions, ``compile(loss=(f, f_vjp))``.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(y_true, y_pred)`` gives the loss of each sample, shape (N,).
+    f_vjp : callable
+        ``f_vjp(dy, y_true, y_pred)`` gives the gradient of ``y_pred`` for ``dy``, shape (N,).
+    name : str, optional
+        The function's own if not given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.models.losses import Pair
+    >>> half = Pair(lambda y, p: ((p - y) ** 2).sum(-1) / 2, lambda dy, y, p: dy[:, None] * (p - y), "half")
+    >>> float(half(np.zeros((2, 1)), np.ones((2, 1))))
+    0.5
+    """
+
+    def __init__(
+        self, f: Callable[..., Array], f_vjp: Callable[..., Array], name: str | None = None
+    ) -> None:
+        self.values, self.gradient = f, f_vjp  # type: ignore[method-assign]
+        self.name = str(getattr(f, "__name__", "pair")) if name is None else name  # type: ignore[misc]

@@ -1,0 +1,137 @@
+"""What metrics share: sums that add up over the batches of an epoch, and their ratio."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from arrayconv.models.losses import Loss
+from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, is_floating
+
+Ratio = tuple[Array, Array | int]
+Terms = tuple[Array, Array | None]
+
+
+class Metric:
+    """What `compile` takes in ``metrics``; one of your own gives ``terms``, or ``ratio``.
+
+    A plain function of ``(y_true, y_pred)`` that returns one value per sample does as well: its mean
+    is shown under its name.
+
+    Parameters
+    ----------
+    name : str, optional
+        Under which results are shown; the metric's own if not given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> class Largest(models.Metric):
+    ...     name = "largest"
+    ...     def terms(self, xp, y_true, y_pred):
+    ...         return xp.max(y_pred, axis=-1), None
+    >>> float(Largest()(np.zeros((2, 1)), np.asarray([[1.0], [2.0]])))
+    1.5
+    """
+
+    name: str = "metric"
+    # Which way is better, for callbacks with mode="auto"; None where nobody can know.
+    best: str | None = None
+
+    def __init__(self, name: str | None = None) -> None:
+        if name is not None:
+            self.name = name
+
+    def terms(self, xp: Namespace, y_true: Array, y_pred: Array) -> Terms:
+        """Sample by sample what `ratio` sums: numerators, and denominators or ``None`` for ones, shape (N, ...)."""
+        raise NotImplementedError(f"{type(self).__name__} must define terms or ratio")
+
+    def ratio(self, xp: Namespace, y_true: Array, y_pred: Array) -> Ratio:
+        """The batch's numerator and denominator."""
+        tops, bottoms = self.terms(xp, y_true, y_pred)
+        dtype = accumulator(xp, y_pred.dtype)
+        top = xp.sum(_numbers(xp, tops, dtype))
+        if bottoms is None:
+            return top, math.prod(tops.shape)
+        return top, xp.sum(_numbers(xp, bottoms, dtype))
+
+    def weighted(self, xp: Namespace, y_true: Array, y_pred: Array, weight: Array) -> Ratio:
+        """`ratio` where each sample counts as often as ``weight``, shape (N,), says."""
+        tops, bottoms = self.terms(xp, y_true, y_pred)
+        dtype = accumulator(xp, y_pred.dtype)
+        if tuple(tops.shape[:1]) != tuple(weight.shape):
+            raise ValueError(
+                f"{self.name}: a weighted metric needs a number per sample, shape ({weight.shape[0]}, ...), "
+                f"got {tuple(tops.shape)}"
+            )
+        shares = xp.reshape(_numbers(xp, weight, dtype), (-1,) + (1,) * (tops.ndim - 1))
+        counts = xp.ones_like(tops, dtype=dtype) if bottoms is None else bottoms
+        return (
+            xp.sum(_numbers(xp, tops, dtype) * shares),
+            xp.sum(_numbers(xp, counts, dtype) * shares),
+        )
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the metric can weigh its samples."""
+        return type(self).terms is not Metric.terms
+
+    def size(self, shape: tuple[int, ...]) -> int:
+        """How many numbers `sums` gives for an output of this shape, without the batch axis."""
+        return 2
+
+    def sums(
+        self, xp: Namespace, y_true: Array, y_pred: Array, weight: Array | None
+    ) -> list[Array | int]:
+        """The batch's numbers, arrays of one axis or none, which add up over an epoch."""
+        if weight is None:
+            return list(self.ratio(xp, y_true, y_pred))
+        return list(self.weighted(xp, y_true, y_pred, weight))
+
+    def result(self, sums: NDArray[Any]) -> float:
+        """The metric of an epoch, from what its `sums` add up to."""
+        top, bottom = sums
+        return float(top / bottom) if bottom else 0.0
+
+    def __call__(self, y_true: Array, y_pred: Array) -> Array:
+        """The metric of one batch; 0 where the denominator is."""
+        xp = array_namespace(self.name, y_true=y_true, y_pred=y_pred)
+        top, bottom = self.ratio(xp, y_true, y_pred)
+        return top / (bottom if isinstance(bottom, int) else xp.clip(bottom, 1e-30, None))
+
+
+class OfLoss(Metric):
+    """The mean of a loss, such as ``"mae"`` beside the loss ``"mse"``."""
+
+    best = "min"
+
+    def __init__(self, loss: Loss, name: str) -> None:
+        super().__init__(name)
+        self.loss = loss
+
+    def terms(self, xp: Namespace, y_true: Array, y_pred: Array) -> Terms:
+        return self.loss.values(self.loss.targets(xp, y_true, y_pred), y_pred), None
+
+
+class OfFunction(Metric):
+    """The mean of what a user's function returns."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(getattr(function, "__name__", type(function).__name__))
+        self.function = function
+
+    def terms(self, xp: Namespace, y_true: Array, y_pred: Array) -> Terms:
+        values = self.function(y_true, y_pred)
+        if not hasattr(values, "shape") or not hasattr(values, "dtype"):
+            values = xp.asarray(values)
+        if not is_floating(xp, values.dtype):
+            values = xp.astype(values, y_pred.dtype)
+        return values, None
+
+
+def _numbers(xp: Namespace, values: Array, dtype: Any) -> Array:
+    return xp.astype(values, dtype) if xp.isdtype(values.dtype, "bool") else cast(xp, values, dtype)
