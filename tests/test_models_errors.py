@@ -5,134 +5,154 @@ import pytest
 
 import arrayconv as ac
 from arrayconv import models
+from arrayconv.models import layers
 
 LAYERS = [
-    (lambda: models.Conv(0, 3), ValueError, "Conv: filters must be an int of at least 1, got 0"),
-    (lambda: models.Conv(8), TypeError, "kernel_size"),
+    (lambda: layers.Conv(0, 3), ValueError, "Conv: filters must be an int of at least 1, got 0"),
+    (lambda: layers.Conv(8), TypeError, "kernel_size"),
     (
-        lambda: models.Conv(8, 3, stride=2),
+        lambda: layers.Conv(8, 3, stride=2),
         TypeError,
         "Conv: unknown argument 'stride'; did you mean 'strides'?",
     ),
-    (lambda: models.Dense("8"), TypeError, "Dense: units must be an int"),
-    (lambda: models.Conv(2.5, 3), TypeError, "Conv: filters must be an int of at least 1, got 2.5"),
-    (lambda: models.Dropout("a"), TypeError, "Dropout: rate must be a number, got 'a'"),
-    (lambda: models.Dropout(np.nan), ValueError, "rate must be a finite number, got nan"),
+    (lambda: layers.Dense("8"), TypeError, "Dense: units must be an int"),
+    (lambda: layers.Conv(2.5, 3), TypeError, "Conv: filters must be an int of at least 1, got 2.5"),
+    (lambda: layers.Dropout("a"), TypeError, "Dropout: rate must be a number, got 'a'"),
+    (lambda: layers.Dropout(np.nan), ValueError, "rate must be a finite number, got nan"),
     (
-        lambda: models.BatchNormalization(momentum=None),
+        lambda: layers.BatchNormalization(momentum=None),
         TypeError,
         "momentum must be a number, got None",
     ),
     (
-        lambda: models.LayerNormalization(center="no"),
+        lambda: layers.LayerNormalization(center="no"),
         TypeError,
         "center must be True or False, got 'no'",
     ),
-    (lambda: models.GELU("tanh"), TypeError, "approximate must be True or False, got 'tanh'"),
-    (lambda: models.Dense(2, use_bias="False"), TypeError, "use_bias must be True or False"),
-    (lambda: models.Dense(2, trainable=0), TypeError, "trainable must be True or False, got 0"),
-    (lambda: models.GlobalMaxPool(keepdims="no"), TypeError, "keepdims must be True or False"),
-    (lambda: models.Dense(8, activation="rellu"), ValueError, "did you mean 'relu'?"),
+    (lambda: layers.GELU("tanh"), TypeError, "approximate must be True or False, got 'tanh'"),
+    (lambda: layers.Dense(2, use_bias="False"), TypeError, "use_bias must be True or False"),
+    (lambda: layers.Dense(2, trainable=0), TypeError, "trainable must be True or False, got 0"),
+    (lambda: layers.GlobalMaxPool(keepdims="no"), TypeError, "keepdims must be True or False"),
+    (lambda: layers.Dense(8, activation="rellu"), ValueError, "did you mean 'relu'?"),
     (
-        lambda: models.Dense(8, activation=ac.relu),
+        lambda: layers.Dense(8, activation=ac.relu),
         ValueError,
         "Dense: activation must be one of elu, gelu",
     ),
     (
-        lambda: models.Dense(8, kernel_initializer="glorot"),
+        lambda: layers.Dense(8, kernel_initializer="glorot"),
         ValueError,
         "kernel_initializer must be one of glorot_normal",
     ),
-    (lambda: models.Dense(8, name="a/b"), ValueError, "name must be a string without '/'"),
-    (lambda: models.Dense(8, input_shape=784), ValueError, "such as (28, 28, 1); got 784"),
-    (lambda: models.Dense(8, input_shape=(None, 784)), ValueError, "without the batch axis"),
-    (lambda: models.Dropout(1), ValueError, "rate must lie in [0, 1), got 1"),
-    (lambda: models.LeakyReLU("a"), TypeError, "negative_slope must be a number"),
+    (lambda: layers.Dense(8, name="a/b"), ValueError, "name must be a string without '/'"),
+    (lambda: layers.Dense(8, input_shape=784), ValueError, "such as (28, 28, 1); got 784"),
+    (lambda: layers.Dense(8, input_shape=(None, 784)), ValueError, "without the batch axis"),
+    (lambda: layers.Dropout(1), ValueError, "rate must lie in [0, 1), got 1"),
+    (lambda: layers.LeakyReLU("a"), TypeError, "negative_slope must be a number"),
     (
-        lambda: models.BatchNormalization(momentum=2),
+        lambda: layers.BatchNormalization(momentum=2),
         ValueError,
         "momentum must lie in [0, 1], got 2",
     ),
-    (lambda: models.BatchNormalization(epsilon=0), ValueError, "epsilon must be greater than 0"),
-    (lambda: models.BatchNormalization(axis=2).build((3, 4, 5)), ValueError, "axis must be -1"),
-    (lambda: models.Softmax(axis=3).build((3,)), ValueError, "axis must lie in 1..1"),
+    (lambda: layers.BatchNormalization(epsilon=0), ValueError, "epsilon must be greater than 0"),
+    (lambda: layers.BatchNormalization(axis=2).declare((3, 4, 5)), ValueError, "axis must be -1"),
+    (lambda: layers.Softmax(axis=3).declare((3,)), ValueError, "axis must lie in 1..1"),
     (
-        lambda: models.ConvTranspose(2, 3, padding="causal"),
+        lambda: layers.ConvTranspose(2, 3, padding="causal"),
         ValueError,
         "padding must be 'valid' or 'same'",
     ),
     (
-        lambda: models.ConvTranspose(2, 3, output_padding=1).build((5, 1)),
+        lambda: layers.ConvTranspose(2, 3, output_padding=1).declare((5, 1)),
         ValueError,
         "smaller than strides",
     ),
     (
-        lambda: models.UpSampling(2, interpolation="cubic"),
+        lambda: layers.UpSampling(2, interpolation="cubic"),
         ValueError,
         "interpolation must be one of bilinear, nearest",
     ),
-    (lambda: models.Conv(2, 3, data_format="NHWC"), ValueError, "data_format must be"),
+    (lambda: layers.Conv(2, 3, data_format="NHWC"), ValueError, "data_format must be"),
     (
-        lambda: models.Conv(2, 3, name="stem").build((10,)),
+        lambda: layers.Conv(2, 3, name="stem").declare((10,)),
         ValueError,
         "Conv 'stem': expects an input with one or more spatial axes",
     ),
     (
-        lambda: models.Conv(2, (3, 3), name="stem").build((28, 28)),
+        lambda: layers.Conv2D(2, 3, name="stem").declare((28, 28)),
+        ValueError,
+        "Conv2D 'stem': expects an input of 2 spatial axes and channels, got (N, 28, 28)",
+    ),
+    (
+        lambda: layers.MaxPooling1D()(np.ones((2, 4, 4, 3))),
+        ValueError,
+        "MaxPooling1D: expects an input of 1 spatial axes and channels, got (N, 4, 4, 3)",
+    ),
+    (
+        lambda: layers.Conv2D(2, 3, kernel_constraint=1),
+        TypeError,
+        "Conv2D: unknown argument 'kernel_constraint'",
+    ),
+    (
+        lambda: layers.subtract([models.Input((2,))] * 3),
+        ValueError,
+        "Subtract: takes a list of two inputs, got 3",
+    ),
+    (
+        lambda: layers.Conv(2, (3, 3), name="stem").declare((28, 28)),
         ValueError,
         "Conv 'stem': kernel_size expects an int or 1 ints",
     ),
     (
-        lambda: models.Conv(2, 5, name="stem").build((4, 4, 1)),
+        lambda: layers.Conv(2, 5, name="stem").declare((4, 4, 1)),
         ValueError,
         "Conv 'stem': the window is larger than the padded input on spatial axis 0",
     ),
     (
-        lambda: models.Conv(2, 3, groups=2, name="g").build((4, 4, 3)),
+        lambda: layers.Conv(2, 3, groups=2, name="g").declare((4, 4, 3)),
         ValueError,
         "Conv 'g': groups must divide",
     ),
     (
-        lambda: models.MaxPool(5, name="p").build((4, 4, 1)),
+        lambda: layers.MaxPool(5, name="p").declare((4, 4, 1)),
         ValueError,
         "MaxPool 'p': the window is larger",
     ),
     (
-        lambda: models.Dense(3, name="d").build(()),
+        lambda: layers.Dense(3, name="d").declare(()),
         ValueError,
         "Dense 'd': expects an input (N, ..., features)",
     ),
     (
-        lambda: models.Add(name="sum")([models.Input((2,)), models.Input((3,))]),
+        lambda: layers.Add(name="sum")([models.Input((2,)), models.Input((3,))]),
         ValueError,
         "Add 'sum': needs inputs of one shape, got (2,), (3,)",
     ),
     (
-        lambda: models.Add()(models.Input((2,))),
+        lambda: layers.Add()(models.Input((2,))),
         ValueError,
         "Add: needs a list of two or more inputs, got 1",
     ),
     (
-        lambda: models.Concatenate()([models.Input((2, 3)), models.Input((3, 3))]),
+        lambda: layers.Concatenate()([models.Input((2, 3)), models.Input((3, 3))]),
         ValueError,
         "differ along axis -1 alone",
     ),
     (
-        lambda: models.Dense(2)([models.Input((2,)), models.Input((2,))]),
+        lambda: layers.Dense(2)([models.Input((2,)), models.Input((2,))]),
         ValueError,
         "Dense: takes 1 input, got 2",
     ),
-    (lambda: models.Dense(2)(models.Dense(3)), TypeError, "got the Dense itself"),
-    (lambda: models.Dense(2)([[1.0, 2.0]]), TypeError, "must be called on an array"),
+    (lambda: layers.Dense(2)(layers.Dense(3)), TypeError, "got the Dense itself"),
+    (lambda: layers.Dense(2)([[1.0, 2.0]]), TypeError, "must be called on an array"),
     (
-        lambda: models.Dense(2).get_weights(),
+        lambda: layers.Dense(2).get_weights(),
         ValueError,
         "Dense: get_weights needs weights, and it has none yet",
     ),
-    (lambda: models.Dense(2).count_params(), ValueError, "count_params needs an input shape"),
+    (lambda: layers.Dense(2).count_params(), ValueError, "count_params needs an input shape"),
     (lambda: models.Conv2D, AttributeError, "here it is Conv, for 1-D to 3-D"),
     (lambda: models.load_model, AttributeError, "here it is load"),
-    (lambda: models.layers, AttributeError, "are in arrayconv.models itself"),
     (lambda: models.Conve, AttributeError, "no attribute 'Conve'"),
     (lambda: models.MaxPooling2D, AttributeError, "here it is MaxPool"),
     (lambda: models.Input(784), ValueError, "Input: a shape is a tuple of positive ints"),
@@ -142,22 +162,22 @@ LAYERS = [
 
 def _disconnected():
     a, b = models.Input((2,), name="a"), models.Input((2,), name="b")
-    models.Model(a, models.Add()([a, models.Dense(2)(b)]))
+    models.Model(a, layers.Add()([a, layers.Dense(2)(b)]))
 
 
 def _twice():
     start = models.Input((2,))
-    models.Model(start, models.Dense(2, name="d")(models.Dense(2, name="d")(start)))
+    models.Model(start, layers.Dense(2, name="d")(layers.Dense(2, name="d")(start)))
 
 
 def _two_inputs():
     a, b = models.Input((8, 8, 3), name="a"), models.Input((8, 8, 3), name="b")
-    return models.Model([a, b], models.Add()([a, b]))
+    return models.Model([a, b], layers.Add()([a, b]))
 
 
 def _built():
     return models.Sequential(
-        [models.Input((4, 4, 1), name="image"), models.Flatten(), models.Dense(2)]
+        [models.Input((4, 4, 1), name="image"), layers.Flatten(), layers.Dense(2)]
     )
 
 
@@ -173,22 +193,22 @@ MODELS = [
     ),
     (_twice, "two layers are called 'd'; give one of them another name"),
     (
-        lambda: models.Sequential([models.Dense(2)]).get_weights(),
+        lambda: models.Sequential([layers.Dense(2)]).get_weights(),
         "has no input shape yet: start it with Input",
     ),
-    (lambda: models.Sequential([models.Dense(2)]).summary(), "has no input shape yet"),
-    (lambda: models.plot_model(models.Sequential([models.Dense(2)])), "has no input shape yet"),
+    (lambda: models.Sequential([layers.Dense(2)]).summary(), "has no input shape yet"),
+    (lambda: models.plot_model(models.Sequential([layers.Dense(2)])), "has no input shape yet"),
     (lambda: models.Sequential().build((3,)), "has no layers yet; add one first"),
     (lambda: models.Sequential()(np.ones((1, 2))), "has no layers yet; add one first"),
-    (lambda: models.Sequential([models.Dense(2), models.Input((3,))]), "an Input must come first"),
+    (lambda: models.Sequential([layers.Dense(2), models.Input((3,))]), "an Input must come first"),
     (
-        lambda: models.Sequential([models.Dense]),
-        "got <class 'arrayconv.models.linear.Dense'>; Dense() makes one",
+        lambda: models.Sequential([layers.Dense]),
+        "got <class 'arrayconv.models.layers.dense.Dense'>; Dense() makes one",
     ),
-    (lambda: models.Sequential(models.Dense(2)), "layers must be a list of layers"),
+    (lambda: models.Sequential(layers.Dense(2)), "layers must be a list of layers"),
     (lambda: models.Sequential([ac.relu]), "add expects a layer, got <function relu"),
     (
-        lambda: models.Model(models.Dense(2), models.Dense(3)),
+        lambda: models.Model(layers.Dense(2), layers.Dense(3)),
         "inputs must be what Input(...) or a layer called on nodes gave",
     ),
     (lambda: models.Model([], models.Input((2,))), "inputs must hold at least one node"),
@@ -229,18 +249,18 @@ MODELS = [
         "the Sequential config has no 'input'",
     ),
     (
-        lambda: models.Conv(2, 3)(models.Conv(2, 3)(models.Input((4, 4, 1)))),
+        lambda: layers.Conv(2, 3)(layers.Conv(2, 3)(models.Input((4, 4, 1)))),
         "Conv: the window is larger",
     ),
     (
         lambda: models.Sequential(
-            [models.Conv(2, 3, input_shape=(4, 4, 1)), models.Conv(2, 3, name="second")]
+            [layers.Conv(2, 3, input_shape=(4, 4, 1)), layers.Conv(2, 3, name="second")]
         ),
         "Conv 'second': the window is larger",
     ),
     (
         lambda: models.Sequential(
-            [models.Dense(2, name="d", input_shape=(3,)), models.Dense(2, name="d")]
+            [layers.Dense(2, name="d", input_shape=(3,)), layers.Dense(2, name="d")]
         ),
         "two layers are called 'd'",
     ),
@@ -261,7 +281,7 @@ def test_errors_of_models(make, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["Conv2D", "MaxPooling3D", "layers", "load_model", "Conve"])
+@pytest.mark.parametrize("name", ["Conv2D", "MaxPooling3D", "load_model", "Conve"])
 def test_a_name_that_models_lacks(name):
     assert not hasattr(models, name)
     assert getattr(models, name, None) is None

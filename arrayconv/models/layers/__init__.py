@@ -18,42 +18,77 @@ from arrayconv.models.layers.activation import (
     Tanh,
 )
 from arrayconv.models.layers.base import Layer, Node, WeightSpec
-from arrayconv.models.layers.convolution import Conv
+from arrayconv.models.layers.convolution import Conv, ConvTranspose
 from arrayconv.models.layers.dense import Dense
+from arrayconv.models.layers.depthwise import DepthwiseConv, SeparableConv
 from arrayconv.models.layers.dropout import Dropout
 from arrayconv.models.layers.input import Input, InputLayer
-from arrayconv.models.layers.merging import Add
-from arrayconv.models.layers.normalization import BatchNormalization
-from arrayconv.models.layers.pooling import AveragePool, MaxPool
-from arrayconv.models.layers.shaping import Flatten
+from arrayconv.models.layers.merging import (
+    Add,
+    Concatenate,
+    Maximum,
+    Multiply,
+    Subtract,
+    add,
+    concatenate,
+    maximum,
+    multiply,
+    subtract,
+)
+from arrayconv.models.layers.normalization import BatchNormalization, LayerNormalization
+from arrayconv.models.layers.pooling import (
+    AveragePool,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MaxPool,
+)
+from arrayconv.models.layers.ranks import by_rank
+from arrayconv.models.layers.shaping import Flatten, UpSampling, ZeroPadding
+
+# Keras's names: each class takes inputs of its rank alone.
+Conv1D, Conv2D, Conv3D = by_rank(Conv, "Conv{}D")
+Conv1DTranspose, Conv2DTranspose, Conv3DTranspose = by_rank(ConvTranspose, "Conv{}DTranspose")
+DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D = by_rank(DepthwiseConv, "DepthwiseConv{}D")
+SeparableConv1D, SeparableConv2D, SeparableConv3D = by_rank(SeparableConv, "SeparableConv{}D")
+MaxPooling1D, MaxPooling2D, MaxPooling3D = by_rank(MaxPool, "MaxPooling{}D")
+AveragePooling1D, AveragePooling2D, AveragePooling3D = by_rank(AveragePool, "AveragePooling{}D")
+GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D = by_rank(
+    GlobalMaxPool, "GlobalMaxPooling{}D"
+)
+GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D = by_rank(
+    GlobalAveragePool, "GlobalAveragePooling{}D"
+)
+ZeroPadding1D, ZeroPadding2D, ZeroPadding3D = by_rank(ZeroPadding, "ZeroPadding{}D")
+UpSampling1D, UpSampling2D, UpSampling3D = by_rank(UpSampling, "UpSampling{}D")
+# Keras's second spelling of the pools.
+MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
+AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
+GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D = (
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+)
+GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+)
 
 __all__ = [
-    "ELU",
-    "GELU",
-    "SELU",
-    "Activation",
-    "Add",
-    "AveragePool",
-    "BatchNormalization",
-    "Conv",
-    "Dense",
-    "Dropout",
-    "Flatten",
-    "HardSigmoid",
-    "HardSwish",
-    "Input",
-    "InputLayer",
-    "Layer",
-    "LeakyReLU",
-    "LogSoftmax",
-    "MaxPool",
-    "Node",
-    "PReLU",
-    "ReLU",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softplus",
-    "Tanh",
-    "WeightSpec",
-]
+    "ELU", "GELU", "SELU", "Activation", "Add", "AveragePool", "AveragePooling1D",
+    "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D",
+    "BatchNormalization", "Concatenate", "Conv", "Conv1D", "Conv1DTranspose", "Conv2D",
+    "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvTranspose", "Dense", "DepthwiseConv",
+    "DepthwiseConv1D", "DepthwiseConv2D", "DepthwiseConv3D", "Dropout", "Flatten",
+    "GlobalAveragePool", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D", "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D",
+    "GlobalMaxPool", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "HardSigmoid",
+    "HardSwish", "Input", "InputLayer", "Layer", "LayerNormalization", "LeakyReLU",
+    "LogSoftmax", "MaxPool", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D",
+    "MaxPooling2D", "MaxPooling3D", "Maximum", "Multiply", "Node", "PReLU", "ReLU",
+    "SeparableConv", "SeparableConv1D", "SeparableConv2D", "SeparableConv3D", "SiLU", "Sigmoid",
+    "Softmax", "Softplus", "Subtract", "Tanh", "UpSampling", "UpSampling1D", "UpSampling2D",
+    "UpSampling3D", "WeightSpec", "ZeroPadding", "ZeroPadding1D", "ZeroPadding2D",
+    "ZeroPadding3D", "add", "concatenate", "maximum", "multiply", "subtract",
+]  # fmt: skip

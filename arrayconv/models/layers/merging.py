@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from arrayconv.models import checks
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.base import Layer, Node, Weights
-from arrayconv.namespace import Array
+from arrayconv.namespace import Array, array_namespace
 
 
 class Add(Layer):
-    """The sum of two or more inputs of one shape, given as a list; on nodes also ``a + b``."""
+    """The sum of two or more inputs, given as a list; on nodes also ``a + b``.
+
+    Their shapes are equal but for lengths of 1, which are repeated.
+
+    Raises
+    ------
+    ValueError
+        Once the inputs' shapes are known: others.
+    """
 
     arity = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        if len(set(shapes)) > 1:
-            raise ValueError(
-                f"{self.label}: needs inputs of one shape, got {', '.join(map(str, shapes))}"
-            )
-        return shapes[0]
+        return _common(self.label, shapes)
 
     def forward(self, w: Weights, *x: Array) -> Array:
         total = x[0]
@@ -26,7 +33,166 @@ class Add(Layer):
         return total
 
     def backward(self, dy: Array, w: Weights, *x: Array) -> tuple[Array, ...]:
-        return (dy,) * len(x)
+        return tuple([_folded(dy, a) for a in x])
 
 
-Node.operators["+"] = Add
+class Subtract(Layer):
+    """The first of two inputs minus the second; on nodes also ``a - b``. Shapes as for `Add`."""
+
+    arity = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if len(shapes) != 2:
+            raise ValueError(f"{self.label}: takes a list of two inputs, got {len(shapes)}")
+        return _common(self.label, shapes)
+
+    def forward(self, w: Weights, a: Array, b: Array) -> Array:
+        return a - b
+
+    def backward(self, dy: Array, w: Weights, a: Array, b: Array) -> tuple[Array, ...]:
+        return _folded(dy, a), _folded(-dy, b)
+
+
+class Multiply(Layer):
+    """The product of two or more inputs, given as a list; on nodes also ``a * b``. Shapes as for `Add`."""
+
+    arity = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _common(self.label, shapes)
+
+    def forward(self, w: Weights, *x: Array) -> Array:
+        product = x[0]
+        for factor in x[1:]:
+            product = product * factor
+        return product
+
+    def backward(self, dy: Array, w: Weights, *x: Array) -> tuple[Array, ...]:
+        found = []
+        for i, a in enumerate(x):
+            dx = dy
+            for other in (*x[:i], *x[i + 1 :]):
+                dx = dx * other
+            found.append(_folded(dx, a))
+        return tuple(found)
+
+
+class Maximum(Layer):
+    """The largest of two or more inputs, given as a list, cell by cell. Shapes as for `Add`.
+
+    Inputs that are equally large share the gradient.
+    """
+
+    arity = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _common(self.label, shapes)
+
+    def forward(self, w: Weights, *x: Array) -> Array:
+        xp = array_namespace(self.label, x=x[0])
+        largest = x[0]
+        for other in x[1:]:
+            largest = xp.maximum(largest, other)
+        return largest
+
+    def backward(self, dy: Array, w: Weights, *x: Array, y: Array) -> tuple[Array, ...]:
+        xp = array_namespace(self.label, dy=dy)
+        chosen = [xp.astype(a == y, dy.dtype) for a in x]
+        share = dy / sum(chosen[1:], chosen[0])
+        return tuple([_folded(share * c, a) for a, c in zip(x, chosen, strict=True)])
+
+
+class Concatenate(Layer):
+    """Two or more inputs, given as a list, one after the other along an axis.
+
+    Parameters
+    ----------
+    axis : int
+        The batch is axis 0, and cannot be it.
+
+    Raises
+    ------
+    ValueError
+        Once the inputs' shapes are known: shapes that differ elsewhere, or an axis that they lack.
+    """
+
+    arity = None
+
+    def __init__(self, axis: int = -1, **common: Any) -> None:
+        super().__init__(**common)
+        self.axis = axis
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        axis = checks.axis(self.label, self.axis, shapes[0]) - 1
+        rest = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
+        if len(rest) > 1 or len({len(shape) for shape in shapes}) > 1:
+            raise ValueError(
+                f"{self.label}: needs inputs that differ along axis {self.axis} alone, "
+                f"got {', '.join(map(str, shapes))}"
+            )
+        first = shapes[0]
+        length = sum(shape[axis] for shape in shapes)
+        return (*first[:axis], length, *first[axis + 1 :])
+
+    def forward(self, w: Weights, *x: Array) -> Array:
+        return array_namespace(self.label, x=x[0]).concat(x, axis=self.axis)
+
+    def backward(self, dy: Array, w: Weights, *x: Array) -> tuple[Array, ...]:
+        axis, start, parts = self.axis % dy.ndim, 0, []
+        for a in x:
+            stop = start + a.shape[axis]
+            parts.append(dy[(slice(None),) * axis + (slice(start, stop), ...)])
+            start = stop
+        return tuple(parts)
+
+
+def add(inputs: Any, **common: Any) -> Any:
+    """``Add(**common)(inputs)``."""
+    return Add(**common)(inputs)
+
+
+def subtract(inputs: Any, **common: Any) -> Any:
+    """``Subtract(**common)(inputs)``."""
+    return Subtract(**common)(inputs)
+
+
+def multiply(inputs: Any, **common: Any) -> Any:
+    """``Multiply(**common)(inputs)``."""
+    return Multiply(**common)(inputs)
+
+
+def maximum(inputs: Any, **common: Any) -> Any:
+    """``Maximum(**common)(inputs)``."""
+    return Maximum(**common)(inputs)
+
+
+def concatenate(inputs: Any, axis: int = -1, **common: Any) -> Any:
+    """``Concatenate(axis, **common)(inputs)``."""
+    return Concatenate(axis, **common)(inputs)
+
+
+def _common(label: str, shapes: tuple[Shape, ...]) -> Shape:
+    widest = tuple(max(lengths) for lengths in zip(*shapes, strict=False))
+    if any(
+        len(shape) != len(widest)
+        or any(n not in (1, m) for n, m in zip(shape, widest, strict=True))
+        for shape in shapes
+    ):
+        raise ValueError(
+            f"{label}: needs inputs of one shape, got {', '.join(map(str, shapes))}; "
+            "only lengths of 1 are repeated"
+        )
+    return widest
+
+
+def _folded(dy: Array, x: Array) -> Array:
+    """``dy`` summed over the axes along which ``x`` was repeated."""
+    if dy.shape == x.shape:
+        return dy
+    # the batch is never repeated, and lazy libraries may not know its length
+    axes = tuple(i for i in range(1, x.ndim) if x.shape[i] == 1 != dy.shape[i])
+    xp = array_namespace("merge", dy=dy)
+    return xp.sum(dy, axis=axes, keepdims=True) if axes else dy
+
+
+Node.operators.update({"+": Add, "-": Subtract, "*": Multiply})

@@ -12,7 +12,49 @@ from arrayconv.models.layers.geometry import join, pooled, split
 from arrayconv.namespace import Array
 
 
-class MaxPool(Layer):
+class _Pool(Layer):
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: Any = "valid",
+        data_format: str | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.pool_size, self.strides = checks.as_tuple(pool_size), checks.as_tuple(strides)
+        self.padding = checks.as_tuple(padding)
+        self.data_format = checks.data_format(self.label, data_format)
+        self.geometry = {
+            "window": self.pool_size,
+            "stride": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
+        }
+
+    def output_shape(self, shape: Shape) -> Shape:
+        size, channels = split(self, shape)
+        return join(self, pooled(self, size), channels)
+
+
+class _GlobalPool(Layer):
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **common: Any
+    ) -> None:
+        super().__init__(**common)
+        self.data_format = checks.data_format(self.label, data_format)
+        self.keepdims = checks.flag(self.label, "keepdims", keepdims)
+        self.geometry: dict[str, Any] = {
+            "keepdims": self.keepdims,
+            "data_format": self.data_format,
+        }
+
+    def output_shape(self, shape: Shape) -> Shape:
+        size, channels = split(self, shape)
+        return join(self, (1,) * len(size) if self.keepdims else (), channels)
+
+
+class MaxPool(_Pool):
     """The largest cell of every window: `arrayconv.max_pool`.
 
     Parameters
@@ -32,33 +74,10 @@ class MaxPool(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.MaxPool(2)(np.ones((4, 12, 12, 3))).shape
     (4, 6, 6, 3)
     """
-
-    def __init__(
-        self,
-        pool_size: Any = 2,
-        strides: Any = None,
-        padding: Any = "valid",
-        data_format: str | None = None,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        self.pool_size, self.strides = checks.as_tuple(pool_size), checks.as_tuple(strides)
-        self.padding = checks.as_tuple(padding)
-        self.data_format = checks.data_format(self.label, data_format)
-        self.geometry = {
-            "window": self.pool_size,
-            "stride": self.strides,
-            "padding": self.padding,
-            "data_format": self.data_format,
-        }
-
-    def output_shape(self, shape: Shape) -> Shape:
-        size, channels = split(self, shape)
-        return join(self, pooled(self, size), channels)
 
     def forward(self, w: Weights, x: Array) -> Array:
         return ac.max_pool(x, **self.geometry)
@@ -67,7 +86,7 @@ class MaxPool(Layer):
         return ac.max_pool_vjp(dy, x, y=y, **self.geometry)
 
 
-class AveragePool(Layer):
+class AveragePool(_Pool):
     """The mean of every window, cells of the padding not counting: `arrayconv.avg_pool`.
 
     Parameters
@@ -87,36 +106,47 @@ class AveragePool(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayconv import models_old as models
+    >>> from arrayconv import models
     >>> models.AveragePool((2, 3), padding="same")(np.ones((4, 12, 11, 3))).shape
     (4, 6, 4, 3)
     """
-
-    def __init__(
-        self,
-        pool_size: Any = 2,
-        strides: Any = None,
-        padding: Any = "valid",
-        data_format: str | None = None,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        self.pool_size, self.strides = checks.as_tuple(pool_size), checks.as_tuple(strides)
-        self.padding = checks.as_tuple(padding)
-        self.data_format = checks.data_format(self.label, data_format)
-        self.geometry = {
-            "window": self.pool_size,
-            "stride": self.strides,
-            "padding": self.padding,
-            "data_format": self.data_format,
-        }
-
-    def output_shape(self, shape: Shape) -> Shape:
-        size, channels = split(self, shape)
-        return join(self, pooled(self, size), channels)
 
     def forward(self, w: Weights, x: Array) -> Array:
         return ac.avg_pool(x, **self.geometry)
 
     def backward(self, dy: Array, w: Weights, x: Array) -> Array:
         return ac.avg_pool_vjp(dy, x, **self.geometry)
+
+
+class GlobalMaxPool(_GlobalPool):
+    """The largest cell of every channel: `arrayconv.global_max_pool`.
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}
+    keepdims : bool
+        Keep the spatial axes, with length 1.
+    """
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.global_max_pool(x, **self.geometry)
+
+    def backward(self, dy: Array, w: Weights, x: Array, *, y: Array) -> Array:
+        return ac.global_max_pool_vjp(dy, x, y=y, **self.geometry)
+
+
+class GlobalAveragePool(_GlobalPool):
+    """The mean of every channel: `arrayconv.global_avg_pool`.
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}
+    keepdims : bool
+        Keep the spatial axes, with length 1.
+    """
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return ac.global_avg_pool(x, **self.geometry)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return ac.global_avg_pool_vjp(dy, x, **self.geometry)
