@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
+from arrayconv.models import checks
 from arrayconv.models.arrays import moved
 from arrayconv.models.optimizers import as_optimizer
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.program import Key
 from arrayconv.models.training.objective import Objective
+from arrayconv.models.training.plain import made, plain
 from arrayconv.namespace import Array
 
 
@@ -52,6 +54,12 @@ class Trainer:
         outputs: Sequence[str],
     ) -> None:
         self.optimizer = as_optimizer(optimizer)
+        self._given = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
         self.objective = Objective(outputs, loss, metrics, loss_weights, weighted_metrics)
         self.slots: Slots = {}
         self.step = self.epoch = 0
@@ -60,6 +68,38 @@ class Trainer:
     def __getstate__(self) -> dict[str, Any]:
         # compiled functions can be neither copied nor pickled
         return {**vars(self), "compiled": {}}
+
+    def config(self) -> dict[str, Any]:
+        """`Model.compile`'s arguments and how far training has come, ready for JSON.
+
+        ``"missing"`` lists the arguments that are left out since they hold a function or a class of one's own.
+        """
+        found: dict[str, Any] = {}
+        missing = []
+        for name, value in {"optimizer": self.optimizer, **self._given}.items():
+            try:
+                found[name] = plain(value)
+            except TypeError:
+                missing.append(name)
+        return {"compile": found, "missing": missing, "step": self.step, "epoch": self.epoch}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], outputs: Sequence[str]) -> Self:
+        """The trainer that `config` described, without the slots.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A config that `config` did not give, or one that lacks the optimizer or the loss.
+        """
+        label = "Trainer.from_config"
+        given = made(label, config.get("compile"))
+        if not isinstance(given, dict) or not {"optimizer", "loss"} <= set(given):
+            raise ValueError(f"{label}: the optimizer or the loss is missing; call compile")
+        trainer = cls(**given, outputs=outputs)
+        trainer.step = checks.count(label, "step", config.get("step"), least=0)
+        trainer.epoch = checks.count(label, "epoch", config.get("epoch"), least=0)
+        return trainer
 
     def slots_for(self, weights: Mapping[Key, Array]) -> Slots:
         """The optimizer's state beside ``weights``, zeros for those that it does not know yet."""
