@@ -30,6 +30,12 @@ OPTIMIZERS = [
     ("Adam", {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-2}),
     ("AdamW", {}),
     ("AdamW", {"weight_decay": 0.3, "global_clipnorm": 1.0}),
+    ("Nadam", {}),
+    ("Nadam", {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-2}),
+    ("Adagrad", {}),
+    ("Adagrad", {"learning_rate": 0.3, "initial_accumulator_value": 0.0, "weight_decay": 0.1}),
+    ("Lion", {}),
+    ("Lion", {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.7, "clipnorm": 1.0}),
 ]
 
 
@@ -37,7 +43,7 @@ OPTIMIZERS = [
 @pytest.mark.parametrize("case", OPTIMIZERS, ids=lambda case: f"{case[0]}-{case[1]}")
 def test_steps_of_optimizers(case, dtype):
     name, arguments = case
-    ours = getattr(models, name)(**arguments)
+    ours = getattr(models.optimizers, name)(**arguments)
     weights = {key: w.astype(dtype) for key, w in WEIGHTS.items()}
     state = ours.init(weights)
     with keras_in(dtype) as keras:
@@ -101,13 +107,38 @@ LOSSES = [
     ("SparseCategoricalCrossentropy", {}, np.asarray([1.0, 0.0]), ROUGH),
     ("SparseCategoricalCrossentropy", {"from_logits": True}, RNG.integers(0, 4, 6), 9 * P),
     ("SparseCategoricalCrossentropy", {}, RNG.integers(0, 4, (3, 2)), P.reshape(3, 2, 4)),
+    ("BinaryCrossentropy", {"label_smoothing": 0.2}, RNG.integers(0, 2, (6, 4)), P),
+    (
+        "BinaryCrossentropy",
+        {"from_logits": True, "label_smoothing": 0.3},
+        RNG.integers(0, 2, (6, 1)),
+        RNG.standard_normal((6, 1)),
+    ),
+    ("CategoricalCrossentropy", {"label_smoothing": 0.2}, ONE_HOT[RNG.integers(0, 4, 6)], P),
+    (
+        "CategoricalCrossentropy",
+        {"from_logits": True, "label_smoothing": 0.1},
+        ONE_HOT[RNG.integers(0, 4, (3, 2))],
+        9 * P.reshape(3, 2, 4),
+    ),
+    ("Huber", {}, RNG.standard_normal((6, 4)), 3 * RNG.standard_normal((6, 4))),
+    ("Huber", {"delta": 0.4}, RNG.standard_normal((3, 2, 4)), RNG.standard_normal((3, 2, 4))),
+    ("Hinge", {}, RNG.integers(0, 2, (6, 4)), 2 * RNG.standard_normal((6, 4))),
+    ("Hinge", {}, 2 * RNG.integers(0, 2, 6) - 1, 2 * RNG.standard_normal((6, 1))),
+    ("Hinge", {}, RNG.integers(0, 2, (3, 2, 4)), 2 * RNG.standard_normal((3, 2, 4))),
+    ("KLDivergence", {}, softmax(RNG.standard_normal((6, 4))), P),
+    ("KLDivergence", {}, RNG.random((2, 4)), ROUGH),
+    ("KLDivergence", {}, ONE_HOT[RNG.integers(0, 4, (3, 2))], P.reshape(3, 2, 4)),
+    ("CosineSimilarity", {}, RNG.standard_normal((6, 4)), RNG.standard_normal((6, 4))),
+    ("CosineSimilarity", {}, RNG.standard_normal((3, 2, 4)), RNG.standard_normal((3, 2, 4))),
+    ("CosineSimilarity", {}, RNG.standard_normal((2, 4)), np.asarray([[1e-9] * 4, [3.0] * 4])),
 ]
 
 
 @pytest.mark.parametrize("case", LOSSES, ids=lambda case: f"{case[0]}-{case[1]}-{case[3].shape}")
 def test_losses_and_their_gradients(case):
     name, arguments, y, p = case
-    ours = getattr(models, name)(**arguments)
+    ours = getattr(models.losses, name)(**arguments)
     with keras_in("float64") as keras:
         import jax
 

@@ -321,3 +321,115 @@ def test_the_numbers_of_a_file_are_aligned(tmp_path, length):
     # the header says its own length in 8 bytes, and maps of memory want what follows at a multiple of 8
     assert int.from_bytes(path.read_bytes()[:8], "little") % 8 == 0
     np.testing.assert_array_equal(safetensors.deserialize(path.read_bytes())[0][1]["shape"], [3])
+
+
+X, LABELS = rng.standard_normal((40, 8, 8, 3)), rng.integers(0, 5, 40)
+
+
+def trainable(optimizer="adam", loss="sparse_categorical_crossentropy", **how):
+    """Return a model with dropout, compiled."""
+    layers = [models.Conv(3, 3, activation="relu"), models.BatchNormalization(), models.Flatten()]
+    layers += [models.Dropout(0.4), models.Dense(5, activation="softmax")]
+    model = models.Sequential([models.Input((8, 8, 3)), *layers])
+    model.compile(optimizer, loss, **how)
+    return model
+
+
+def fit(model, x, **how):
+    history = model.fit(x, LABELS, batch_size=8, epochs=4, verbose=0, **how).history
+    return [[float(value).hex() for value in values] for values in history.values()]
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "sgd",
+        "adam",
+        models.SGD(0.05, momentum=0.9, clipnorm=1.0),
+        models.AdamW(models.CosineDecay(0.01, 20)),
+    ],
+    ids=["sgd", "adam", "momentum", "schedule"],
+)
+@pytest.mark.backends("numpy", "jax", "torch")
+def test_a_training_goes_on_after_load_to_the_last_digit(xp, tmp_path, optimizer):
+    x = xp.array(X)
+    models.set_seed(3)
+    whole = fit(trainable(optimizer, metrics=["accuracy"]), x)
+    model = trainable(optimizer, metrics=["accuracy"])
+    halves = [
+        [float(value).hex() for value in values]
+        for values in model.fit(x, LABELS, 8, 2, verbose=0).history.values()
+    ]
+    model.save(path := tmp_path / "half.safetensors")
+    # another process has another seed until it is told
+    models.set_seed(0)
+    again = models.load(path)
+    assert (again._trainer.epoch, again._trainer.step) == (2, 10)
+    rest = fit(again, x, initial_epoch=2)
+    assert [a + b for a, b in zip(halves, rest, strict=True)] == whole
+
+
+def test_a_training_with_functions_goes_on_once_it_is_compiled(tmp_path):
+    def squares(y, p):
+        return ((p - y[:, None]) ** 2).sum(-1)
+
+    def squares_vjp(dy, y, p):
+        return 2 * dy[:, None] * (p - y[:, None])
+
+    class Squares(models.Loss):
+        name = "squares"
+
+        def targets(self, xp, y, y_pred):
+            return xp.astype(y, y_pred.dtype)
+
+        values = staticmethod(squares)
+        gradient = staticmethod(squares_vjp)
+
+    whole = fit(trainable("adam", Squares()), X)
+    model = trainable("adam", Squares())
+    first = model.fit(X, LABELS, 8, 2, verbose=0).history["loss"]
+    model.save(path := tmp_path / "half.safetensors")
+    again = models.load(path)
+    with pytest.raises(ValueError, match="is not compiled yet"):
+        again.fit(X, LABELS)
+    again.compile("adam", Squares())
+    rest = fit(again, X, initial_epoch=2)
+    assert [float(v).hex() for v in first] + rest[0] == whole[0]
+    # a second call begins anew, and so does one on a model that was read without its training
+    again.compile("adam", Squares())
+    assert again._trainer.step == 0
+    other = models.load(path, compile=False)
+    other.compile("adam", Squares())
+    assert (other._trainer.step, other._trainer.slots) == (0, {})
+
+
+def test_weights_are_read_from_a_file_with_a_training(tmp_path):
+    model = trainable()
+    model.fit(X, LABELS, verbose=0)
+    model.save(path := tmp_path / "m.safetensors")
+    other = trainable("sgd")
+    other.load_weights(path)
+    np.testing.assert_array_equal(other(X), model(X))
+    assert other._trainer.step == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t, m: t.update({"optimizer:velocity:conv/bias": np.ones(4)}), "of no weight here"),
+        (lambda t, m: t.update({"optimizer:velocity:no/bias": np.ones(3)}), "of no weight here"),
+        (lambda t, m: t.update({"optimizer:velocity:conv/bias": np.ones(3, int)}), "no weight"),
+        (lambda t, m: m.update(training="[]"), "structure is damaged"),
+        (lambda t, m: m.update(training=m["training"].replace("Adam", "Popen")), "'Popen'"),
+        (lambda t, m: m.update(training=m["training"].replace("beta_1", "__class__")), "beta_1|__"),
+        (lambda t, m: m.update(training=m["training"].replace('"step": 2', '"step": -2')), "step"),
+    ],
+)
+def test_a_damaged_training(tmp_path, change, message):
+    model = trainable()
+    model.fit(X, LABELS, verbose=0)
+    model.save(path := tmp_path / "m.safetensors")
+    changed(path, change)
+    with pytest.raises(ValueError, match=message) as caught:
+        models.load(path)
+    assert str(caught.value).startswith(f"{path}: ")

@@ -10,11 +10,13 @@ from typing import Any
 
 from arrayconv.models.checks import choice
 from arrayconv.models.config import layers_from_config, nodes_from_config
-from arrayconv.models.files.native import KERAS, check_weights
+from arrayconv.models.files.native import KERAS, check_weights, slots_in
 from arrayconv.models.files.tensors import read_tensors
 from arrayconv.models.files.torch import refuse_pickles
 from arrayconv.models.model import Model
+from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.sequential import Sequential
+from arrayconv.models.training.trainer import Trainer
 
 # Layers of a structure: more than any network has, and few enough to make in a second.
 _LONGEST = 10_000
@@ -89,12 +91,15 @@ def _undrawn(config: Mapping[str, Any]) -> Model:
     return model
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
     """Make the model that a file of `save` holds.
 
     Parameters
     ----------
     path : path
+    compile : bool
+        Whether to take over how it was trained. Where the file cannot say it all, since a loss or a metric is a
+        function or a class of your own, `compile` the model again, and it goes on from there.
 
     Returns
     -------
@@ -126,7 +131,10 @@ def load(path: str | os.PathLike[str]) -> Model:
         )
     try:
         model = _undrawn(_structure(metadata["model"]))
+        slots = slots_in(model.graph, tensors)
         check_weights(path, model.graph, tensors)
+        if compile and "training" in metadata:
+            _go_on(model, json.loads(metadata["training"]), slots)
     except Exception as error:
         # the constructors of layers, your own among them, may raise anything on arguments that nobody checked
         raise ValueError(
@@ -134,6 +142,14 @@ def load(path: str | os.PathLike[str]) -> Model:
         ) from error
     model.weights = dict(tensors)
     return model
+
+
+def _go_on(model: Model, training: Mapping[str, Any], slots: Slots) -> None:
+    if training["missing"]:
+        model._left = training, slots
+    else:
+        model._trainer = Trainer.from_config(training, model.graph.output_names)
+        model._trainer.go_on(training, slots)
 
 
 def _structure(text: str) -> Any:

@@ -10,6 +10,7 @@ from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import LAYERS, Layer, Node
 from arrayconv.models.layers.input import InputLayer
 from arrayconv.models.topology import is_class_name
+from arrayconv.models.training.trainer import Trainer
 from arrayconv.namespace import Array
 
 
@@ -17,6 +18,7 @@ class Described(Protocol):
     """What files and pictures need of a model."""
 
     name: str
+    _trainer: Trainer | None
 
     @property
     def graph(self) -> Graph: ...

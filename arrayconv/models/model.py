@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from arrayconv.models import checks
-from arrayconv.models.network import Network
+from arrayconv.models.optimizers.optimizer import Slots
+from arrayconv.models.predictor import Predictor
 from arrayconv.models.training import loop
 from arrayconv.models.training.data import Source, rows_of
 from arrayconv.models.training.given import (
@@ -24,7 +25,7 @@ from arrayconv.models.training.hooks import Hooks
 from arrayconv.models.training.trainer import Trainer
 
 
-class Model(Network):
+class Model(Predictor):
     """A network with any number of inputs and outputs.
 
     The library, device and floating dtype are those of the data. `fit` moves the weights there, and so do the
@@ -73,7 +74,8 @@ class Model(Network):
 
     history: History | None = None
     stop_training: bool = False
-    _trainer: Trainer | None = None
+    # what a file holds of a training that only `compile` can go on with
+    _left: tuple[Mapping[str, Any], Slots] | None = None
 
     @property
     def optimizer(self) -> Any:
@@ -90,6 +92,8 @@ class Model(Network):
         **unknown: Any,
     ) -> None:
         """Choose how to train. A second call begins with a fresh optimizer and keeps the weights.
+
+        The first call after `load` goes on with the state in the file, where the file could not say all of this.
 
         Parameters
         ----------
@@ -119,6 +123,9 @@ class Model(Network):
         self._trainer = Trainer(
             optimizer, loss, metrics, loss_weights, weighted_metrics, outputs=names
         )
+        if self._left is not None:
+            self._trainer.go_on(*self._left)
+            self._left = None
 
     def _compiled(self, op: str) -> Trainer:
         if self._trainer is None:
@@ -178,17 +185,14 @@ class Model(Network):
         validation_data : tuple (x, y) or (x, y, sample_weight), or iterable of batches, optional
         shuffle : bool
             Whether arrays get a new order in each epoch; it follows from `set_seed` alone.
-        class_weight : dict of int to float, optional
-            Factors of the loss by class, 1 for a class not in it.
-        sample_weight : array, shape (N,), optional
-            Factors of the loss.
+        class_weight, sample_weight : dict of int to float, array of shape (N,), optional
+            Factors of the loss by class, 1 for a class not in it, and by sample.
         initial_epoch : int
         steps_per_epoch : int, optional
             For an iterable without end: how many batches make an epoch.
-        validation_steps : int, optional
-            How many batches to validate with, from the first in every epoch; all if not given.
-        validation_batch_size : int, optional
-            Of arrays to validate with, ``batch_size`` if not given.
+        validation_steps, validation_batch_size : int, optional
+            How many batches to validate with, from the first in every epoch, all if not given; and of which
+            size, ``batch_size`` if not given.
         validation_freq : int or list of int
             Validate every so many epochs, or those of these numbers, counted from 1.
 
@@ -220,10 +224,9 @@ class Model(Network):
         epochs = checks.count("fit", "epochs", epochs, least=0)
         first = checks.count("fit", "initial_epoch", initial_epoch, least=0)
         hooks = Hooks("fit", callbacks, verbose, self)
-        if validation_data is None:
-            (x, y, sample_weight), validation_data = split_off(
-                validation_split, x, y, sample_weight
-            )
+        x, y, sample_weight, validation_data = split_off(
+            validation_split, validation_data, x, y, sample_weight
+        )
         data = source_for(
             trainer,
             "fit",
@@ -284,12 +287,8 @@ class Model(Network):
         Returns
         -------
         float, or list of float
-            The loss, followed by the metrics if there are some; a dict by name with ``return_dict``.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As in `fit`.
+            The loss, followed by the metrics if there are some; a dict by name with ``return_dict``. Errors
+            are those of `fit`.
 
         Examples
         --------
@@ -302,10 +301,8 @@ class Model(Network):
         """
         trainer = self._compiled("evaluate")
         hooks = Hooks("evaluate", callbacks, verbose, self)
-        steps = checks.steps("evaluate", "steps", steps)
-        data = source_for(
-            trainer, "evaluate", x, y, sample_weight, batch_size=batch_size, steps=steps
-        )
+        how = {"batch_size": batch_size, "steps": checks.steps("evaluate", "steps", steps)}
+        data = source_for(trainer, "evaluate", x, y, sample_weight, **how)
         self._check("evaluate", data)
         with hooks.progress.of("evaluate", len(data) or None):
             logs = loop.evaluate(self.graph, trainer, data.epoch(), hooks)
@@ -330,12 +327,8 @@ class Model(Network):
         Returns
         -------
         float, list of float or dict
-            The loss and the metrics before the step, as `evaluate` returns them.
-
-        Raises
-        ------
-        FloatingPointError, TypeError, ValueError
-            As in `fit`; the model is then unchanged.
+            The loss and the metrics before the step, as `evaluate` returns them. After an error, as those of
+            `fit`, the model is unchanged.
         """
         data = self._one("train_on_batch", x, y, sample_weight, class_weight)
         trainer = self._compiled("train_on_batch")
@@ -351,11 +344,6 @@ class Model(Network):
         ----------
         x, y, sample_weight, return_dict
             As in `evaluate`; arrays.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As in `fit`.
         """
         data = self._one("test_on_batch", x, y, sample_weight, None)
         trainer = self._compiled("test_on_batch")

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from arrayconv.models.checks import Shape
-from arrayconv.models.initializers import current_seed
 from arrayconv.models.layers.base import Layer, Node
 from arrayconv.models.layers.returned import (
     check_input_gradient,
@@ -118,7 +117,9 @@ class Program:
             if isinstance(spec.regularizer, Regularizer)
         }
 
-    def noise(self, batch: int, step: int | None = None) -> dict[int, np.ndarray[Any, Any]]:
+    def noise(
+        self, batch: int, step: int | None = None, seed: int = 0
+    ) -> dict[int, np.ndarray[Any, Any]]:
         """What training draws for a batch of so many samples, as NumPy arrays by the place in the graph.
 
         Parameters
@@ -127,6 +128,7 @@ class Program:
         step : int, optional
             The number of the step of training, which with the seed decides what is drawn; without it every
             call draws anew.
+        seed : int
         """
         found: dict[int, np.ndarray[Any, Any]] = {}
         shared: np.random.Generator | None = None
@@ -137,9 +139,7 @@ class Program:
                 rng = np.random.default_rng((at.layer.seed, step))
             else:
                 if shared is None:
-                    shared = np.random.default_rng(
-                        None if step is None else (current_seed(), 1, step)
-                    )
+                    shared = np.random.default_rng(None if step is None else (seed, 1, step))
                 rng = shared
             drawn = at.layer.noise(rng, *((batch, *shape) for shape in at.shapes))
             if drawn is not None:

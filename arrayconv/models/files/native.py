@@ -16,9 +16,12 @@ from arrayconv.models.files.matching import assign
 from arrayconv.models.files.tensors import read_tensors, write_tensors
 from arrayconv.models.files.torch import load_torch_weights, refuse_pickles
 from arrayconv.models.graph import Graph
+from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.namespace import to_numpy
 
 _SUFFIX = ".safetensors"
+# What the names of the optimizer's arrays begin with: ``optimizer:momentum:dense/kernel``.
+_SLOT = "optimizer:"
 KERAS = (".h5", ".hdf5", ".keras")
 
 
@@ -45,8 +48,9 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
 
     Notes
     -----
-    The arrays are called ``layer/weight``; the metadata hold ``format`` and, as JSON, ``model``. How
-    the model was compiled is not kept: `compile` it again to go on training.
+    The arrays are called ``layer/weight``, and those of the optimizer ``optimizer:slot:layer/weight``; the
+    metadata hold ``format`` and, as JSON, ``model`` and, of a compiled one, ``training``: the arguments of `compile`,
+    the steps and epochs done and the seed, so that `fit` goes on after `load` as if it had never stopped.
 
     Examples
     --------
@@ -64,8 +68,13 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"save: {os.fspath(path)}: there is no folder {folder}")
     tensors = {name: to_numpy(w) for name, w in model.weights.items()}
-    structure = json.dumps(model.config())
-    write_tensors(path, tensors, {"format": "arrayconv", "model": structure})
+    metadata = {"format": "arrayconv", "model": json.dumps(model.config())}
+    if (trainer := model._trainer) is not None:
+        metadata["training"] = json.dumps(trainer.config())
+        for slot, values in trainer.slots.items():
+            for (layer, name), value in values.items():
+                tensors[f"{_SLOT}{slot}:{layer}/{name}"] = to_numpy(value)
+    write_tensors(path, tensors, metadata)
 
 
 def check_path(op: str, path: str | os.PathLike[str]) -> None:
@@ -111,12 +120,38 @@ def load_weights(model: Described, path: str | os.PathLike[str]) -> None:
     tensors, metadata = read_tensors(path)
     if metadata.get("format") == "arrayconv" or set(tensors) == set(model.weights):
         graph = model.graph
+        slots_in(graph, tensors)
         check_weights(path, graph, tensors)
         assign(
             graph, {(layer, name): tensors[f"{layer}/{name}"] for layer, name in graph.weight_names}
         )
     else:
         load_torch_weights(model, path)
+
+
+def slots_in(graph: Graph, tensors: dict[str, NDArray[Any]]) -> Slots:
+    """Take the optimizer's arrays out of those of a file.
+
+    Raises
+    ------
+    ValueError
+        One that is not like a weight of the graph.
+    """
+    shapes = {
+        (own, name): spec.shape
+        for layer, own in graph.names.items()
+        for name, spec in layer.specs.items()
+    }
+    own = {f"{layer}/{name}" for layer, name in shapes}
+    slots: Slots = {}
+    for full in [name for name in tensors if name.startswith(_SLOT) and name not in own]:
+        value = tensors.pop(full)
+        slot, _, of = full.removeprefix(_SLOT).partition(":")
+        layer, _, name = of.rpartition("/")
+        if value.dtype.kind != "f" or shapes.get((layer, name)) != value.shape:
+            raise ValueError(f"{full} {value.shape} is of no weight here")
+        slots.setdefault(slot, {})[layer, name] = value
+    return slots
 
 
 def check_weights(path: Any, graph: Graph, tensors: Mapping[str, NDArray[Any]]) -> None:

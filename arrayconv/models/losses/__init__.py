@@ -11,11 +11,22 @@ from arrayconv.models.losses.crossentropy import (
     SparseCategoricalCrossentropy,
 )
 from arrayconv.models.losses.loss import Loss, Pair
-from arrayconv.models.losses.regression import MeanAbsoluteError, MeanSquaredError
+from arrayconv.models.losses.regression import (
+    CosineSimilarity,
+    Hinge,
+    Huber,
+    KLDivergence,
+    MeanAbsoluteError,
+    MeanSquaredError,
+)
 
 __all__ = [
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
+    "CosineSimilarity",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
@@ -26,6 +37,10 @@ __all__ = [
 LOSSES: dict[str, type[Loss]] = {
     "binary_crossentropy": BinaryCrossentropy,
     "categorical_crossentropy": CategoricalCrossentropy,
+    "cosine_similarity": CosineSimilarity,
+    "hinge": Hinge,
+    "huber": Huber,
+    "kl_divergence": KLDivergence,
     "mae": MeanAbsoluteError,
     "mean_absolute_error": MeanAbsoluteError,
     "mean_squared_error": MeanSquaredError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import arrayconv as ac
+from arrayconv.models import checks
 from arrayconv.models.losses.loss import Loss
 from arrayconv.models.targets import class_numbers
 from arrayconv.namespace import Array, Namespace, array_namespace, cast, is_floating
@@ -15,7 +16,7 @@ class _CrossEntropy(Loss):
     range = "probabilities between 0 and 1"
 
     def __init__(self, from_logits: bool = False) -> None:
-        self.from_logits = from_logits
+        self.from_logits = checks.flag(type(self).__name__, "from_logits", from_logits)
 
     def valid(self, xp: Namespace, y_true: Array, y_pred: Array) -> Array | None:
         return xp.all((y_true >= 0) & (y_true <= 1))
@@ -29,6 +30,8 @@ class BinaryCrossentropy(_CrossEntropy):
     from_logits : bool
         Whether ``y_pred`` holds logits, not probabilities. Probabilities are kept within 1e-7 and
         1 - 1e-7, as in Keras: past them the gradient is 0.
+    label_smoothing : float
+        In [0, 1]: how far the targets are moved towards 0.5.
 
     Examples
     --------
@@ -40,11 +43,17 @@ class BinaryCrossentropy(_CrossEntropy):
 
     name = "binary_crossentropy"
 
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
+        super().__init__(from_logits)
+        self.label_smoothing = _smoothing(type(self).__name__, label_smoothing)
+
     def values(self, y_true: Array, y_pred: Array) -> Array:
+        y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / 2
         p = y_pred if self.from_logits else _kept(y_pred)[0]
         return ac.binary_cross_entropy(p, y_true, reduction="none", from_logits=self.from_logits)
 
     def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
+        y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / 2
         p, inside = (y_pred, None) if self.from_logits else _kept(y_pred)
         dp = ac.binary_cross_entropy_vjp(
             dy, p, y_true, reduction="none", from_logits=self.from_logits
@@ -94,6 +103,8 @@ class CategoricalCrossentropy(_Classes):
     from_logits : bool
         Whether ``y_pred`` holds logits, not probabilities. Probabilities are divided by their sum and
         kept within 1e-7 and 1 - 1e-7, as in Keras: past them the gradient is 0.
+    label_smoothing : float
+        In [0, 1]: how far the targets are moved towards all classes alike.
 
     Examples
     --------
@@ -105,14 +116,21 @@ class CategoricalCrossentropy(_Classes):
 
     name = "categorical_crossentropy"
 
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
+        super().__init__(from_logits)
+        self.label_smoothing = _smoothing(type(self).__name__, label_smoothing)
+
+    def _smooth(self, y: Array) -> Array:
+        return y * (1 - self.label_smoothing) + self.label_smoothing / y.shape[-1]
+
     def _values(self, y_true: Array, p: Array) -> Array:
         return ac.categorical_cross_entropy(
-            p, y_true, reduction="none", from_logits=self.from_logits
+            p, self._smooth(y_true), reduction="none", from_logits=self.from_logits
         )
 
     def _gradient(self, dy: Array, y_true: Array, p: Array) -> Array:
         return ac.categorical_cross_entropy_vjp(
-            dy, p, y_true, reduction="none", from_logits=self.from_logits
+            dy, p, self._smooth(y_true), reduction="none", from_logits=self.from_logits
         )[0]
 
     def hint(self, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
@@ -185,3 +203,10 @@ def _kept(p: Array) -> tuple[Array, Array]:
 def _whole(y: Array) -> Array:
     xp = array_namespace("crossentropy", y=y)
     return cast(xp, y, xp.int32)
+
+
+def _smoothing(label: str, value: float) -> float:
+    share = checks.number(label, "label_smoothing", value)
+    if not 0 <= share <= 1:
+        raise ValueError(f"{label}: label_smoothing must be in [0, 1], got {value!r}")
+    return share

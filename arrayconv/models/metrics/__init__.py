@@ -16,12 +16,14 @@ from arrayconv.models.metrics.accuracy import (
     TopKCategoricalAccuracy,
 )
 from arrayconv.models.metrics.metric import Metric, OfFunction, OfLoss
-from arrayconv.models.metrics.scores import Precision, Recall
+from arrayconv.models.metrics.scores import AUC, F1Score, Precision, Recall
 
 __all__ = [
+    "AUC",
     "Accuracy",
     "BinaryAccuracy",
     "CategoricalAccuracy",
+    "F1Score",
     "Metric",
     "Precision",
     "Recall",
@@ -40,6 +42,8 @@ _BY_NAME: dict[str, Callable[..., Any]] = {
             SparseCategoricalAccuracy,
             SparseTopKCategoricalAccuracy,
             TopKCategoricalAccuracy,
+            AUC,
+            F1Score,
             Precision,
             Recall,
         )
@@ -59,6 +63,8 @@ def metric(value: Any) -> Metric:
     if callable(value):
         return OfFunction(value)
     name = value.lower() if isinstance(value, str) else value
-    known: dict[str, Callable[..., Any]] = {**_BY_NAME, **LOSSES}
+    # Keras's metric of this name is not the loss, but its negative
+    means = {key: kind for key, kind in LOSSES.items() if key != "cosine_similarity"}
+    known: dict[str, Callable[..., Any]] = {**_BY_NAME, **means}
     found = checks.choice("compile", "metrics", name, known)
-    return OfLoss(found(), value) if name in LOSSES else found(value)
+    return OfLoss(found(), value) if name in means else found(name=value)

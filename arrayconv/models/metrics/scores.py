@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arrayconv.models import checks
 from arrayconv.models.metrics.metric import Metric, Terms
 from arrayconv.models.targets import aligned
-from arrayconv.namespace import Array, Namespace
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    placement,
+    to_numpy,
+)
 
 
 class Precision(Metric):
@@ -58,3 +72,168 @@ class Recall(Precision):
 
     def _among(self, found: Array, wanted: Array) -> Array:
         return wanted
+
+
+class _Counted(Metric):
+    """A metric made of several sums, which is computed when they are all there."""
+
+    best = "max"
+
+    @property
+    def weighs(self) -> bool:
+        return True
+
+    def __call__(self, y_true: Array, y_pred: Array) -> Any:
+        """The metric of one batch, a float."""
+        xp = array_namespace(self.name, y_true=y_true, y_pred=y_pred)
+        sums = self.sums(xp, y_true, y_pred, None)
+        return self.result(np.concatenate([to_numpy(part) for part in sums]))
+
+
+class AUC(_Counted):
+    """The area under the curve that ``num_thresholds`` thresholds from 0 to 1 draw.
+
+    Parameters
+    ----------
+    num_thresholds : int
+        At least 2.
+    curve : {"ROC", "PR"}
+        The share of ones found over that of zeros taken for ones, or precision over recall.
+    name : str, optional
+
+    Notes
+    -----
+    Between two thresholds the first curve is taken as straight; the second as Davis and Goadrich,
+    "The Relationship Between Precision-Recall and ROC Curves", ICML 2006, interpolate it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.models.metrics import AUC
+    >>> AUC()(np.asarray([0, 0, 1, 1]), np.asarray([[0.0], [0.5], [0.3], [0.9]]))
+    0.75
+    """
+
+    name = "auc"
+
+    def __init__(
+        self, num_thresholds: int = 200, curve: str = "ROC", name: str | None = None
+    ) -> None:
+        super().__init__(name)
+        self.num_thresholds = checks.count("AUC", "num_thresholds", num_thresholds, least=2)
+        checks.choice("AUC", "curve", curve, {"ROC": True, "PR": True})
+        self.curve = curve
+
+    def size(self, shape: tuple[int, ...]) -> int:
+        return 2 * self.num_thresholds + 2
+
+    def sums(
+        self, xp: Namespace, y_true: Array, y_pred: Array, weight: Array | None
+    ) -> list[Array | int]:
+        dtype = accumulator(xp, y_pred.dtype)
+        y = xp.astype(aligned(self.name, xp, y_true, y_pred) > 0.5, dtype)
+        shares = _shares(xp, weight, y)
+        # the first and the last lie outside, so that 0 and 1 are found too
+        at = np.linspace(0, 1, self.num_thresholds)
+        at[0], at[-1] = -1e-7, 1 + 1e-7
+        thresholds = xp.asarray(at, dtype=dtype, **placement(y_pred))
+        flat = cast(xp, xp.reshape(y_pred, (-1, 1)), dtype)
+        found = xp.astype(flat > thresholds, dtype)
+        ones, zeros = (xp.reshape(part, (-1, 1)) for part in (y * shares, (1 - y) * shares))
+        return [
+            xp.sum(found * ones, axis=0),
+            xp.sum(found * zeros, axis=0),
+            xp.reshape(xp.sum(ones), (1,)),
+            xp.reshape(xp.sum(zeros), (1,)),
+        ]
+
+    def result(self, sums: NDArray[Any]) -> float:
+        count = self.num_thresholds
+        true, false = (sums[:count].astype(np.float64), sums[count:-2].astype(np.float64))
+        ones, zeros = map(float, sums[-2:])
+        if self.curve == "ROC":
+            right, wrong = true / (ones or 1.0), false / (zeros or 1.0)
+            return float(np.sum((wrong[:-1] - wrong[1:]) * (right[:-1] + right[1:]) / 2))
+        found = true + false
+        steps, falls = true[:-1] - true[1:], found[:-1] - found[1:]
+        slope = np.divide(steps, falls, out=np.zeros_like(steps), where=falls > 0)
+        both = (found[:-1] > 0) & (found[1:] > 0)
+        ratio = np.divide(found[:-1], found[1:], out=np.ones_like(falls), where=both)
+        areas = slope * (steps + (true[1:] - slope * found[1:]) * np.log(ratio))
+        return float(np.sum(areas) / (ones or 1.0))
+
+
+class F1Score(_Counted):
+    """``2 * tp / (2 * tp + fp + fn)`` of each class along the last axis, for one-hot targets.
+
+    Parameters
+    ----------
+    average : {"macro", "micro", "weighted"}
+        Over the classes: of their scores, of their counts, or of the scores by how often each class occurs.
+    threshold : float, optional
+        What an output must exceed to be a yes; the largest along the axis is one if not given.
+    name : str, optional
+
+    Raises
+    ------
+    ValueError
+        Another ``average``: a score per class is no number that `fit` could report.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.models.metrics import F1Score
+    >>> F1Score("micro")(np.eye(2), np.asarray([[0.2, 0.8], [0.3, 0.7]]))
+    0.5
+    """
+
+    name = "f1_score"
+
+    def __init__(
+        self, average: str = "macro", threshold: float | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(name)
+        checks.choice(
+            "F1Score", "average", average, dict.fromkeys(("macro", "micro", "weighted"), True)
+        )
+        self.average = average
+        self.threshold = (
+            None if threshold is None else checks.number("F1Score", "threshold", threshold)
+        )
+
+    def size(self, shape: tuple[int, ...]) -> int:
+        return 3 * shape[-1]
+
+    def sums(
+        self, xp: Namespace, y_true: Array, y_pred: Array, weight: Array | None
+    ) -> list[Array | int]:
+        dtype = accumulator(xp, y_pred.dtype)
+        y = cast(xp, aligned(self.name, xp, y_true, y_pred), dtype)
+        found = (
+            y_pred == xp.max(y_pred, axis=-1, keepdims=True)
+            if self.threshold is None
+            else y_pred > self.threshold
+        )
+        yes = xp.astype(found, dtype)
+        shares = _shares(xp, weight, y)
+        axes = tuple(range(y.ndim - 1))
+        return [xp.sum(part * shares, axis=axes) for part in (y * yes, yes, y)]
+
+    def result(self, sums: NDArray[Any]) -> float:
+        true, found, wanted = sums.astype(np.float64).reshape(3, -1)
+        if self.average == "micro":
+            true, found, wanted = (part.sum(keepdims=True) for part in (true, found, wanted))
+        both = found + wanted
+        scores = np.divide(2 * true, both, out=np.zeros_like(true), where=both > 0)
+        if self.average == "weighted":
+            total = wanted.sum()
+            return float((scores * wanted).sum() / total) if total else 0.0
+        return float(scores.mean())
+
+
+def _shares(xp: Namespace, weight: Array | None, like: Array) -> Array:
+    """The samples' weights, or ones, in the shape of ``like``."""
+    ones = xp.ones_like(like)
+    if weight is None:
+        return ones
+    return ones * xp.reshape(cast(xp, weight, like.dtype), (-1,) + (1,) * (like.ndim - 1))

@@ -1,7 +1,42 @@
 """Optimizers by Keras's names, and `schedules` of their learning rate."""
 
+from typing import Any
+
+from arrayconv.models import checks
 from arrayconv.models.optimizers import schedules
-from arrayconv.models.optimizers.algorithms import SGD, Adam, AdamW, RMSprop, as_optimizer
+from arrayconv.models.optimizers.adam import Adam, AdamW, Nadam
+from arrayconv.models.optimizers.algorithms import SGD, Adagrad, Lion, RMSprop
 from arrayconv.models.optimizers.optimizer import Optimizer
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "as_optimizer", "schedules"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "as_optimizer",
+    "schedules",
+]
+
+_BY_NAME: dict[str, type[Optimizer]] = {
+    "adagrad": Adagrad,
+    "adam": Adam,
+    "adamw": AdamW,
+    "lion": Lion,
+    "nadam": Nadam,
+    "rmsprop": RMSprop,
+    "sgd": SGD,
+}
+
+
+def as_optimizer(value: Any) -> Optimizer:
+    """The optimizer that ``value``, a name or an `Optimizer`, stands for."""
+    if isinstance(value, Optimizer):
+        return value
+    if isinstance(value, type) and issubclass(value, Optimizer):
+        return value()
+    name = value.lower() if isinstance(value, str) else value
+    return checks.choice("compile", "optimizer", name, _BY_NAME)()

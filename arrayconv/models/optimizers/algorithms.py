@@ -1,14 +1,18 @@
-"""Optimizers: pure functions from gradients, state and weights to new state and weights."""
+"""Optimizers without bias correction: pure functions from gradients, state and weights to new state and weights."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 from arrayconv.models import checks
-from arrayconv.models.optimizers.optimizer import COMMON, Coefficients, Optimizer
+from arrayconv.models.optimizers.optimizer import (
+    COMMON,
+    Coefficients,
+    Optimizer,
+    Slots,
+    Weights,
+    share_below_one,
+)
 from arrayconv.models.optimizers.schedules import LearningRateSchedule
-from arrayconv.namespace import Array, Namespace
+from arrayconv.namespace import Array, Namespace, array_namespace
 
 
 class SGD(Optimizer):
@@ -47,7 +51,7 @@ class SGD(Optimizer):
         **common: float | None,
     ) -> None:
         super().__init__(learning_rate, **common)
-        self.momentum = _share(self.label, "momentum", momentum)
+        self.momentum = share_below_one(self.label, "momentum", momentum)
         self.nesterov = checks.flag(self.label, "nesterov", nesterov)
         self.slots = ("momentum",) if momentum else ()
 
@@ -92,8 +96,8 @@ class RMSprop(Optimizer):
         **common: float | None,
     ) -> None:
         super().__init__(learning_rate, **common)
-        self.rho = _share(self.label, "rho", rho)
-        self.momentum = _share(self.label, "momentum", momentum)
+        self.rho = share_below_one(self.label, "rho", rho)
+        self.momentum = share_below_one(self.label, "momentum", momentum)
         self.epsilon = epsilon
         self.slots = ("velocity", "momentum") if momentum else ("velocity",)
 
@@ -108,127 +112,105 @@ class RMSprop(Optimizer):
         return m, (v, m)
 
 
-class Adam(Optimizer):
-    """Running means ``m`` of the gradient and ``v`` of its square, both freed of their bias to zero.
+class Adagrad(Optimizer):
+    """``a += g ** 2``, then ``w -= learning_rate * g / sqrt(a + epsilon)``.
 
-    ``w -= alpha * m / (sqrt(v) + epsilon)`` with
-    ``alpha = learning_rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t)`` at step ``t`` = 1, 2, ...
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+    initial_accumulator_value : float
+        What ``a`` begins with, at least 0.
+    epsilon : float
+    {common}
+
+    Notes
+    -----
+    Duchi, Hazan and Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization",
+    JMLR 12, 2011; epsilon under the root, as in Keras.
+
+    Examples
+    --------
+    >>> from arrayconv.models.optimizers import Adagrad
+    >>> Adagrad(0.1).initial_accumulator_value
+    0.1
+    """
+
+    slots = ("accumulator",)
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **common: float | None,
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        value = checks.number(self.label, "initial_accumulator_value", initial_accumulator_value)
+        if value < 0:
+            raise ValueError(
+                f"{self.label}: initial_accumulator_value must be at least 0, got {value!r}"
+            )
+        self.initial_accumulator_value, self.epsilon = value, epsilon
+
+    def init(self, weights: Weights) -> Slots:
+        """The state before the first step: ``initial_accumulator_value``, shaped as the weights."""
+        start = self.initial_accumulator_value
+        return {
+            "accumulator": {
+                name: array_namespace(self.label, w=w).full_like(w, start)
+                for name, w in weights.items()
+            }
+        }
+
+    def change(
+        self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
+    ) -> tuple[Array, tuple[Array, ...]]:
+        a = kept[0] + g * g
+        return g * coefficients["learning_rate"] / xp.sqrt(a + self.epsilon), (a,)
+
+
+class Lion(Optimizer):
+    """``w -= learning_rate * sign(beta_1 * m + (1 - beta_1) * g)``, then ``m = beta_2 * m + (1 - beta_2) * g``.
 
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
     beta_1, beta_2 : float
         In [0, 1).
-    epsilon : float
     {common}
 
     Notes
     -----
-    Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, section 2: the last formula
-    before section 2.1, whose epsilon is not the one of Algorithm 1.
+    Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023, Algorithm 2.
 
     Examples
     --------
-    >>> from arrayconv import models
-    >>> sorted(models.Adam().coefficients(0))
-    ['alpha', 'learning_rate']
+    >>> from arrayconv.models.optimizers import Lion
+    >>> Lion().beta_2
+    0.99
     """
 
-    slots = ("momentum", "velocity")
+    slots = ("momentum",)
 
     def __init__(
         self,
         learning_rate: float | LearningRateSchedule = 0.001,
         beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
+        beta_2: float = 0.99,
         **common: float | None,
     ) -> None:
         super().__init__(learning_rate, **common)
-        self.beta_1 = _share(self.label, "beta_1", beta_1)
-        self.beta_2 = _share(self.label, "beta_2", beta_2)
-        self.epsilon = epsilon
-
-    def coefficients(self, step: int) -> dict[str, float]:
-        found = super().coefficients(step)
-        correction = math.sqrt(1 - self.beta_2 ** (step + 1)) / (1 - self.beta_1 ** (step + 1))
-        return {**found, "alpha": found["learning_rate"] * correction}
+        self.beta_1 = share_below_one(self.label, "beta_1", beta_1)
+        self.beta_2 = share_below_one(self.label, "beta_2", beta_2)
 
     def change(
         self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
     ) -> tuple[Array, tuple[Array, ...]]:
-        m, v = kept
-        m = m + (g - m) * (1 - self.beta_1)
-        v = v + (g * g - v) * (1 - self.beta_2)
-        return m * coefficients["alpha"] / (xp.sqrt(v) + self.epsilon), (m, v)
+        m = kept[0]
+        towards = xp.sign(m * self.beta_1 + g * (1 - self.beta_1))
+        return towards * coefficients["learning_rate"], (m * self.beta_2 + g * (1 - self.beta_2),)
 
 
-class AdamW(Adam):
-    """`Adam` with decoupled weight decay, 0.004 if not given.
-
-    Parameters
-    ----------
-    learning_rate : float or LearningRateSchedule
-    weight_decay : float
-        Before each update, every weight shrinks by ``learning_rate * weight_decay`` of itself.
-    **common
-        As for `Adam`.
-
-    Raises
-    ------
-    ValueError
-        As for `Adam`.
-
-    Notes
-    -----
-    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, Algorithm 2; the schedule
-    multiplier is the learning rate, as in Keras and PyTorch.
-
-    Examples
-    --------
-    >>> from arrayconv import models
-    >>> models.AdamW().weight_decay
-    0.004
-    """
-
-    def __init__(
-        self,
-        learning_rate: float | LearningRateSchedule = 0.001,
-        weight_decay: float = 0.004,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **common: float | None,
-    ) -> None:
-        super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, weight_decay=weight_decay, **common
-        )
-
-
-for _kind in (Optimizer, SGD, RMSprop, Adam):
+for _kind in (Optimizer, SGD, RMSprop, Adagrad, Lion):
     # under -OO there are no docstrings
     _kind.__doc__ = _kind.__doc__ and _kind.__doc__.format(common=COMMON.strip())
-
-_BY_NAME: dict[str, type[Optimizer]] = {
-    "adam": Adam,
-    "adamw": AdamW,
-    "rmsprop": RMSprop,
-    "sgd": SGD,
-}
-
-
-def as_optimizer(value: Any) -> Optimizer:
-    """The optimizer that ``value``, a name or an `Optimizer`, stands for."""
-    if isinstance(value, Optimizer):
-        return value
-    if isinstance(value, type) and issubclass(value, Optimizer):
-        return value()
-    name = value.lower() if isinstance(value, str) else value
-    return checks.choice("compile", "optimizer", name, _BY_NAME)()
-
-
-def _share(label: str, name: str, value: float) -> float:
-    share = checks.number(label, name, value)
-    if not 0 <= share < 1:
-        raise ValueError(f"{label}: {name} must be in [0, 1), got {value!r}")
-    return share

@@ -198,3 +198,10 @@ def _scaled(g: Array, squares: Array, largest: float) -> Array:
     norm = xp.sqrt(squares)
     scale = largest / xp.clip(norm, largest, None)
     return g * cast(xp, scale, g.dtype)
+
+
+def share_below_one(label: str, name: str, value: float) -> float:
+    share = checks.number(label, name, value)
+    if not 0 <= share < 1:
+        raise ValueError(f"{label}: {name} must be in [0, 1), got {value!r}")
+    return share

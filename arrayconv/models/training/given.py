@@ -8,7 +8,6 @@ from typing import Any
 
 from arrayconv.models import checks
 from arrayconv.models.graph import Graph
-from arrayconv.models.initializers import current_seed
 from arrayconv.models.training.data import Source, as_array, described, inputs_of, is_rows
 from arrayconv.models.training.trainer import Trainer
 
@@ -18,7 +17,7 @@ def source_for(
 ) -> Source:
     """The data with their targets in the order of the trainer's outputs."""
     names = [output.name for output in trainer.objective.outputs]
-    return Source(label, names, x, y, sample_weight, seed=current_seed(), **how)
+    return Source(label, names, x, y, sample_weight, seed=trainer.drawn_from, **how)
 
 
 # Keras's arguments that choose how its backends run.
@@ -46,19 +45,18 @@ def validates(frequency: Any) -> Callable[[int], bool]:
     return lambda epoch: (epoch + 1) % every == 0
 
 
-def split_off(share: Any, *data: Any) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any] | None]:
-    """``x, y, sample_weight`` without their last samples, and those, ``share`` of them; ``None`` if it is 0."""
+def split_off(share: Any, validation: Any, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
+    """``x, y, sample_weight`` and the data to validate with: the last samples, ``share`` of them, if none are given."""
     if not 0 <= checks.number("fit", "validation_split", share) < 1:
         raise ValueError(f"fit: validation_split must be in [0, 1), got {share!r}")
-    x, y, weight = data
-    if not share:
-        return (x, y, weight), None
+    if not share or validation is not None:
+        return x, y, weight, validation
     if inputs_of(x)[1] is None:
         raise ValueError(
             "fit: validation_split needs arrays, and x is an iterable of batches; give validation_data instead"
         )
-    (x, vx), (y, vy), (weight, vw) = (_split(part, share) for part in data)
-    return (x, y, weight), (vx, vy, vw)
+    (x, vx), (y, vy), (weight, vw) = (_split(part, share) for part in (x, y, weight))
+    return x, y, weight, (vx, vy, vw)
 
 
 def _split(values: Any, share: float) -> tuple[Any, Any]:

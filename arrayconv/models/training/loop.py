@@ -150,7 +150,7 @@ class _Epoch:
                 function = train_step(xp, graph, trainer, donate)
             if any(part.dtype != like.dtype for part in x):
                 x = tuple(cast(xp, part, like.dtype) for part in x)
-            drawn = program.noise(x[0].shape[0], step)
+            drawn = program.noise(x[0].shape[0], step, trainer.drawn_from)
             noise = {at: drawn_beside(xp, values, like) for at, values in drawn.items()}
             if self.by_batch and self.hooks is not None:
                 self.hooks.call("on_train_batch_begin", number, {})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
+from arrayconv.models import checks
 from arrayconv.models.arrays import moved
+from arrayconv.models.initializers import current_seed
 from arrayconv.models.optimizers import as_optimizer
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.program import Key
 from arrayconv.models.training.objective import Objective
+from arrayconv.models.training.plain import made, plain
 from arrayconv.namespace import Array
 
 
@@ -35,6 +38,8 @@ class Trainer:
         The optimizer's state; empty before the first step.
     step : int
         How many steps have been done. With the seed it decides the order of an epoch and what is dropped.
+    seed : int or None
+        That of a training which goes on; that of `set_seed` if ``None``.
     epoch : int
         How many epochs have been done, those before ``initial_epoch`` included.
     compiled : dict
@@ -52,14 +57,71 @@ class Trainer:
         outputs: Sequence[str],
     ) -> None:
         self.optimizer = as_optimizer(optimizer)
+        self._given = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
         self.objective = Objective(outputs, loss, metrics, loss_weights, weighted_metrics)
         self.slots: Slots = {}
         self.step = self.epoch = 0
+        self.seed: int | None = None
         self.compiled: dict[Any, Callable[..., Any]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # compiled functions can be neither copied nor pickled
         return {**vars(self), "compiled": {}}
+
+    def config(self) -> dict[str, Any]:
+        """`Model.compile`'s arguments and how far training has come, ready for JSON.
+
+        ``"missing"`` lists the arguments that are left out since they hold a function or a class of one's own.
+        """
+        found: dict[str, Any] = {}
+        missing = []
+        for name, value in {"optimizer": self.optimizer, **self._given}.items():
+            try:
+                found[name] = plain(value)
+            except TypeError:
+                missing.append(name)
+        return {
+            "compile": found,
+            "missing": missing,
+            "step": self.step,
+            "epoch": self.epoch,
+            "seed": self.drawn_from,
+        }
+
+    @property
+    def drawn_from(self) -> int:
+        """The seed of the order of the samples and of what is dropped."""
+        return current_seed() if self.seed is None else self.seed
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], outputs: Sequence[str]) -> Self:
+        """The trainer that `config` described, without the slots.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A config that `config` did not give, or one that lacks the optimizer or the loss.
+        """
+        label = "Trainer.from_config"
+        given = made(label, config.get("compile"))
+        if not isinstance(given, dict) or not {"optimizer", "loss"} <= set(given):
+            raise ValueError(f"{label}: the optimizer or the loss is missing; call compile")
+        trainer = cls(**given, outputs=outputs)
+        trainer.go_on(config, {})
+        return trainer
+
+    def go_on(self, config: Mapping[str, Any], slots: Slots) -> None:
+        """Begin where another training, whose `config` this is, had come to; slots of other names are left out."""
+        self.step, self.epoch, self.seed = (
+            checks.count("Trainer", name, config.get(name), least=0)
+            for name in ("step", "epoch", "seed")
+        )
+        self.slots = slots if set(slots) == set(self.optimizer.slots) else {}
 
     def slots_for(self, weights: Mapping[Key, Array]) -> Slots:
         """The optimizer's state beside ``weights``, zeros for those that it does not know yet."""
