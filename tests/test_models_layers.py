@@ -9,6 +9,7 @@ from arrayconv import models
 from arrayconv.models import layers
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.returned import checked_forward, split_backward
+from arrayconv.models.topology import snake
 
 IMAGE = (9, 8, 3)
 RANKS = {1: (9, 3), 2: IMAGE, 3: (6, 5, 7, 2)}
@@ -175,6 +176,34 @@ CASES = [
     (layers.Add, "Add", {}, [IMAGE, IMAGE, IMAGE]),
     (layers.Concatenate, "Concatenate", {}, [(4, 3), (4, 1), (4, 2)]),
     (layers.Concatenate, "Concatenate", {"axis": 1}, [(4, 3), (2, 3)]),
+    (layers.Add, "Add", {}, [(4, 5, 3), (1, 1, 3)]),
+    (layers.Subtract, "Subtract", {}, [(4, 3), (4, 3)]),
+    (layers.Subtract, "Subtract", {}, [(4, 3), (1, 3)]),
+    (layers.Multiply, "Multiply", {}, [(4, 3), (4, 3), (4, 3)]),
+    (layers.Multiply, "Multiply", {}, [(4, 5, 3), (1, 1, 3)]),
+    (layers.Maximum, "Maximum", {}, [(4, 3), (4, 3), (1, 3)]),
+    (layers.ReLU, "ReLU", {"max_value": 0.7}, 2),
+    (layers.ReLU, "ReLU", {"max_value": 6.0}, 2),
+    (layers.ReLU, "ReLU", {"negative_slope": 0.2, "threshold": 0.5}, 2),
+    (layers.ReLU, "ReLU", {"max_value": 1, "negative_slope": 0.2, "threshold": 0.5}, 2),
+    (layers.ReLU, "ReLU", {"max_value": 1, "threshold": 0.5}, 2),
+    (layers.Activation, "Activation", {"activation": "relu6"}, (5,)),
+    (layers.Reshape, "Reshape", {"target_shape": (4, -1, 3)}, 2),
+    (layers.Reshape, "Reshape", {"target_shape": (1, 1, 6)}, (6,)),
+    (layers.Permute, "Permute", {"dims": (3, 1, 2)}, 2),
+    (layers.Cropping, "Cropping{}D", {"cropping": (2, 1)}, 1),
+    (layers.Cropping, "Cropping{}D", {"cropping": ((1, 0), (2, 3))}, 2),
+    (layers.Cropping, "Cropping{}D", {"cropping": 1}, 3),
+    (layers.Rescaling, "Rescaling", {"scale": 1 / 255, "offset": -1}, 2),
+    (layers.Rescaling, "Rescaling", {"scale": [1.0, 2.0, 3.0], "offset": [1, 0, 0.5]}, 2),
+    (layers.Normalization, "Normalization", {"mean": [1.0, 2.0, 3.0], "variance": [4, 0.5, 0]}, 2),
+    (layers.Normalization, "Normalization", {"mean": 1.0, "variance": 2.0, "invert": True}, 2),
+    (
+        layers.Normalization,
+        "Normalization",
+        {"axis": 2, "mean": 0.5, "variance": 2.0},
+        2,
+    ),
 ]
 
 
@@ -484,3 +513,96 @@ def test_config_makes_the_same_layer(case):
     assert (again.name, again.trainable) == ("mine", False)
     assert set(layer.fields) <= set(config)
     assert repr(layer).startswith(kind.__name__)
+
+
+def test_normalization_adapts_as_keras(keras):
+    x = values(np.random.default_rng(5), (20, 4, 3)) ** 2
+    for axis in (-1, None, (1, 2)):
+        mine, theirs = layers.Normalization(axis=axis), keras.layers.Normalization(axis=axis)
+        mine.adapt(x)
+        theirs.adapt(x)
+        np.testing.assert_allclose(mine(x), np.asarray(theirs(x)), rtol=1e-6, atol=1e-6)
+        for got, want in zip(mine.get_weights()[:2], theirs.weights[:2], strict=True):
+            np.testing.assert_allclose(got, np.asarray(want), rtol=1e-6)
+
+
+def test_equal_inputs_share_the_gradient_of_a_maximum():
+    a, b = np.asarray([[1.0, 2.0, 3.0]]), np.asarray([[1.0, 3.0, 2.0]])
+    layer = layers.Maximum()
+    da, db = layer.backward(np.asarray([[8.0, 4.0, 2.0]]), {}, a, b, y=layer([a, b]))
+    np.testing.assert_array_equal(da, [[4, 0, 2]])
+    np.testing.assert_array_equal(db, [[4, 4, 0]])
+
+
+def test_a_rectifier_keeps_what_is_not_finite():
+    x = np.asarray([[-np.inf, np.inf, np.nan, 9.0, -2.0, 0.25]])
+    np.testing.assert_array_equal(layers.ReLU(6)(x), [[0, 6, np.nan, 6, 0, 0.25]])
+    y = layers.ReLU(threshold=0.5, negative_slope=1)(x)
+    np.testing.assert_array_equal(y, [[-np.inf, np.inf, np.nan, 9, -2.5, -0.25]])
+
+
+def test_nodes_are_joined_by_signs_and_functions():
+    a, b = (values(np.random.default_rng(i), (2, 3)) for i in range(2))
+    one, two = models.Input((3,)), models.Input((3,))
+    made = {
+        "add": (one + two, layers.add([one, two]), a + b),
+        "subtract": (one - two, layers.subtract([one, two]), a - b),
+        "multiply": (one * two, layers.multiply([one, two]), a * b),
+        "maximum": (layers.maximum([one, two]), layers.maximum([one, two]), np.maximum(a, b)),
+        "concatenate": (
+            layers.concatenate([one, two]),
+            layers.concatenate([one, two], axis=1),
+            np.concatenate([a, b], 1),
+        ),
+    }
+    for name, (sign, function, want) in made.items():
+        assert sign.layer.config() == {} or name == "concatenate"
+        for node in (sign, function):
+            np.testing.assert_array_equal(models.Model([one, two], node)([a, b]), want)
+    with pytest.raises(TypeError):
+        one + 1
+    np.testing.assert_array_equal(layers.add([a, b]), a + b)
+
+
+KERAS_NAMES = [
+    "Activation", "Add", "AveragePooling2D", "AvgPool1D", "BatchNormalization", "Concatenate", "Conv1D", "Conv2D",
+    "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout", "Flatten",
+    "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D", "LayerNormalization",
+    "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maximum", "Multiply", "Normalization", "PReLU", "Permute", "ReLU",
+    "Rescaling", "Reshape", "SeparableConv1D", "Softmax", "Subtract", "UpSampling2D", "ZeroPadding2D",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KERAS_NAMES)
+def test_keras_names_take_keras_arguments(keras, name):
+    import inspect
+    import pickle
+
+    mine, theirs = getattr(layers, name), getattr(keras.layers, name)
+    assert mine.__name__ == theirs.__name__
+    assert pickle.loads(pickle.dumps(mine)) is mine
+    ours, keras_own = inspect.signature(mine).parameters, inspect.signature(theirs).parameters
+    both = [p for p in keras_own if p in ours and p != "kwargs"]
+    # Keras itself changes the order in 3-D
+    assert name == "Conv3DTranspose" or [p for p in ours if p in both] == both
+
+    def spread(value):
+        if isinstance(value, str):
+            return value.lower()
+        return (value,) * mine.rank if mine.rank and type(value) is int else value
+
+    for p in both:
+        if inspect.Parameter.empty not in (ours[p].default, keras_own[p].default):
+            assert spread(ours[p].default) == spread(keras_own[p].default), p
+
+
+def test_models_name_these_layers_as_keras_does(keras):
+    for name in KERAS_NAMES:
+        layer = {
+            "Activation": ("relu",), "Conv1D": (2, 2), "Conv2D": (2, 2), "Conv2DTranspose": (2, 2), "Conv3D": (2, 2),
+            "Conv3DTranspose": (2, 2), "Dense": (2,), "DepthwiseConv2D": (2,), "Dropout": (0.5,),
+            "Permute": ((2, 1),), "Rescaling": (2,), "Reshape": ((2, 1),), "SeparableConv1D": (2, 2),
+        }.get(name, ())  # fmt: skip
+        keras.utils.clear_session()
+        theirs = getattr(keras.layers, name)(*layer)
+        assert snake(type(getattr(layers, name)(*layer)).__name__) == theirs.name

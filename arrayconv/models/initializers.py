@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, ClassVar
 
 import numpy as np
@@ -106,72 +107,188 @@ class Ones(Zeros):
 
 
 class Constant(Initializer):
-    """One value everywhere.
+    """One value everywhere, or the values themselves.
 
     Parameters
     ----------
-    value : float
+    value : float or nested sequence of float
     """
 
     fields = ("value",)
 
-    def __init__(self, value: float = 0.0) -> None:
+    def __init__(self, value: Any = 0.0) -> None:
         super().__init__()
-        self.value = float(value)
+        self.value = np.asarray(value, dtype=np.float64).tolist()
 
     def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
         return np.full(shape, self.value)
 
 
-class _Scaled(Initializer):
-    """Zero mean and variance ``gain / fan``, uniform or a normal cut at two standard deviations."""
+class VarianceScaling(Initializer):
+    """Zero mean and variance ``scale / fan``, of which the six initializers named after authors are cases.
 
-    gain: ClassVar[float] = 1.0
-    fan: ClassVar[str] = "in"
-    normal: ClassVar[bool] = False
+    Parameters
+    ----------
+    scale : float
+    mode : {"fan_in", "fan_out", "fan_avg"}
+    distribution : {"truncated_normal", "untruncated_normal", "uniform"}
+    seed : int, optional
+    """
+
+    fields: ClassVar[tuple[str, ...]] = ("scale", "mode", "distribution", "seed")
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(seed)
+        label = type(self).__name__
+        self.scale = checks.number(label, "scale", scale)
+        if self.scale <= 0:
+            raise ValueError(f"{label}: scale must be greater than 0, got {scale!r}")
+        checks.choice(label, "mode", mode, dict.fromkeys(("fan_in", "fan_out", "fan_avg")))
+        known = dict.fromkeys(("truncated_normal", "untruncated_normal", "uniform"))
+        checks.choice(label, "distribution", distribution, known)
+        self.mode, self.distribution = mode, distribution
 
     def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
         fan_in, fan_out = fans(shape)
-        fan = fan_in if self.fan == "in" else (fan_in + fan_out) / 2
-        variance = self.gain / max(1.0, fan)
-        if self.normal:
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        variance = self.scale / max(1.0, fan)
+        if self.distribution == "uniform":
+            limit = math.sqrt(3 * variance)
+            return rng.uniform(-limit, limit, shape)
+        if self.distribution == "truncated_normal":
             return math.sqrt(variance) / _CUT_DEVIATION * _cut_normal(shape, rng)
-        limit = math.sqrt(3 * variance)
-        return rng.uniform(-limit, limit, shape)
+        return math.sqrt(variance) * rng.standard_normal(shape)
 
 
-class GlorotUniform(_Scaled):
+class _Named(VarianceScaling):
+    fields: ClassVar[tuple[str, ...]] = ("seed",)
+    known: ClassVar[tuple[float, str, str]]
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(*self.known, seed=seed)
+
+
+class GlorotUniform(_Named):
     """Uniform with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio, AISTATS 2010, equation 16."""
 
-    fan = "average"
+    known = (1.0, "fan_avg", "uniform")
 
 
-class GlorotNormal(GlorotUniform):
+class GlorotNormal(_Named):
     """Cut normal with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio, AISTATS 2010, equation 12."""
 
-    normal = True
+    known = (1.0, "fan_avg", "truncated_normal")
 
 
-class HeUniform(_Scaled):
+class HeUniform(_Named):
     """Uniform with variance ``2 / fan_in``: He et al., arXiv:1502.01852, equation 10."""
 
-    gain = 2.0
+    known = (2.0, "fan_in", "uniform")
 
 
-class HeNormal(HeUniform):
+class HeNormal(_Named):
     """Cut normal with variance ``2 / fan_in``: He et al., arXiv:1502.01852, equation 10."""
 
-    normal = True
+    known = (2.0, "fan_in", "truncated_normal")
 
 
-class LecunUniform(_Scaled):
+class LecunUniform(_Named):
     """Uniform with variance ``1 / fan_in``: LeCun et al., "Efficient BackProp", 1998, section 4.6."""
 
+    known = (1.0, "fan_in", "uniform")
 
-class LecunNormal(_Scaled):
+
+class LecunNormal(_Named):
     """Cut normal with variance ``1 / fan_in``: LeCun et al., "Efficient BackProp", 1998, section 4.6."""
 
-    normal = True
+    known = (1.0, "fan_in", "truncated_normal")
+
+
+class RandomNormal(Initializer):
+    """A normal distribution.
+
+    Parameters
+    ----------
+    mean, stddev : float
+    seed : int, optional
+    """
+
+    fields = ("mean", "stddev", "seed")
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.mean = checks.number(type(self).__name__, "mean", mean)
+        self.stddev = checks.number(type(self).__name__, "stddev", stddev)
+
+    def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
+        return self.mean + self.stddev * rng.standard_normal(shape)
+
+
+class TruncatedNormal(RandomNormal):
+    """A normal distribution cut at two of its standard deviations, with the arguments of `RandomNormal`."""
+
+    def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
+        return self.mean + self.stddev * _cut_normal(shape, rng)
+
+
+class RandomUniform(Initializer):
+    """A uniform distribution.
+
+    Parameters
+    ----------
+    minval, maxval : float
+    seed : int, optional
+    """
+
+    fields = ("minval", "maxval", "seed")
+
+    def __init__(
+        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
+    ) -> None:
+        super().__init__(seed)
+        self.minval = checks.number(type(self).__name__, "minval", minval)
+        self.maxval = checks.number(type(self).__name__, "maxval", maxval)
+
+    def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
+        return rng.uniform(self.minval, self.maxval, shape)
+
+
+class Orthogonal(Initializer):
+    """Orthonormal columns, or rows where there are fewer, of the kernel as a matrix ``(prod(*K, in), out)``.
+
+    Parameters
+    ----------
+    gain : float
+        Factor of all values.
+    seed : int, optional
+
+    Notes
+    -----
+    A. Saxe, J. McClelland and S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
+    linear neural networks", arXiv:1312.6120.
+    """
+
+    fields = ("gain", "seed")
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.gain = checks.number(type(self).__name__, "gain", gain)
+
+    def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal: needs a weight of two or more axes, got {shape}")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+        # signs by which every orthogonal matrix is equally likely
+        q = q * np.sign(np.diagonal(r))
+        values: Drawn = self.gain * (q if rows >= columns else q.T).reshape(shape)
+        return values
 
 
 def fans(shape: checks.Shape) -> tuple[int, int]:
@@ -189,7 +306,7 @@ def _cut_normal(shape: checks.Shape, rng: np.random.Generator) -> Drawn:
     return values
 
 
-_CLASSES = (
+_CLASSES: tuple[type[Initializer], ...] = (
     Constant,
     GlorotNormal,
     GlorotUniform,
@@ -198,19 +315,16 @@ _CLASSES = (
     LecunNormal,
     LecunUniform,
     Ones,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
     Zeros,
 )
 _BY_NAME = {kind.__name__: kind for kind in _CLASSES}
-_BY_SNAKE = {
-    "glorot_normal": GlorotNormal,
-    "glorot_uniform": GlorotUniform,
-    "he_normal": HeNormal,
-    "he_uniform": HeUniform,
-    "lecun_normal": LecunNormal,
-    "lecun_uniform": LecunUniform,
-    "ones": Ones,
-    "zeros": Zeros,
-}
+# Keras's names of the functions: he_normal
+_BY_SNAKE = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): kind for name, kind in _BY_NAME.items()}
 
 
 def initializer(label: str, argument: str, value: Any) -> Initializer:

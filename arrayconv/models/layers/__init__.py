@@ -43,7 +43,15 @@ from arrayconv.models.layers.pooling import (
     MaxPool,
 )
 from arrayconv.models.layers.ranks import by_rank
-from arrayconv.models.layers.shaping import Flatten, UpSampling, ZeroPadding
+from arrayconv.models.layers.scaling import Normalization, Rescaling
+from arrayconv.models.layers.shaping import (
+    Cropping,
+    Flatten,
+    Permute,
+    Reshape,
+    UpSampling,
+    ZeroPadding,
+)
 
 # Keras's names: each class takes inputs of its rank alone.
 Conv1D, Conv2D, Conv3D = by_rank(Conv, "Conv{}D")
@@ -59,6 +67,7 @@ GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D = by_rank
     GlobalAveragePool, "GlobalAveragePooling{}D"
 )
 ZeroPadding1D, ZeroPadding2D, ZeroPadding3D = by_rank(ZeroPadding, "ZeroPadding{}D")
+Cropping1D, Cropping2D, Cropping3D = by_rank(Cropping, "Cropping{}D")
 UpSampling1D, UpSampling2D, UpSampling3D = by_rank(UpSampling, "UpSampling{}D")
 # Keras's second spelling of the pools.
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
@@ -78,17 +87,18 @@ __all__ = [
     "ELU", "GELU", "SELU", "Activation", "Add", "AveragePool", "AveragePooling1D",
     "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D",
     "BatchNormalization", "Concatenate", "Conv", "Conv1D", "Conv1DTranspose", "Conv2D",
-    "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvTranspose", "Dense", "DepthwiseConv",
-    "DepthwiseConv1D", "DepthwiseConv2D", "DepthwiseConv3D", "Dropout", "Flatten",
-    "GlobalAveragePool", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
-    "GlobalAveragePooling3D", "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D",
-    "GlobalMaxPool", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D",
+    "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvTranspose", "Cropping", "Cropping1D",
+    "Cropping2D", "Cropping3D", "Dense", "DepthwiseConv", "DepthwiseConv1D", "DepthwiseConv2D",
+    "DepthwiseConv3D", "Dropout", "Flatten", "GlobalAveragePool", "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalAvgPool1D", "GlobalAvgPool2D",
+    "GlobalAvgPool3D", "GlobalMaxPool", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D",
     "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "HardSigmoid",
     "HardSwish", "Input", "InputLayer", "Layer", "LayerNormalization", "LeakyReLU",
     "LogSoftmax", "MaxPool", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D",
-    "MaxPooling2D", "MaxPooling3D", "Maximum", "Multiply", "Node", "PReLU", "ReLU",
-    "SeparableConv", "SeparableConv1D", "SeparableConv2D", "SeparableConv3D", "SiLU", "Sigmoid",
-    "Softmax", "Softplus", "Subtract", "Tanh", "UpSampling", "UpSampling1D", "UpSampling2D",
-    "UpSampling3D", "WeightSpec", "ZeroPadding", "ZeroPadding1D", "ZeroPadding2D",
-    "ZeroPadding3D", "add", "concatenate", "maximum", "multiply", "subtract",
+    "MaxPooling2D", "MaxPooling3D", "Maximum", "Multiply", "Node", "Normalization", "PReLU",
+    "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv", "SeparableConv1D",
+    "SeparableConv2D", "SeparableConv3D", "SiLU", "Sigmoid", "Softmax", "Softplus", "Subtract",
+    "Tanh", "UpSampling", "UpSampling1D", "UpSampling2D", "UpSampling3D", "WeightSpec",
+    "ZeroPadding", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "add", "concatenate",
+    "maximum", "multiply", "subtract",
 ]  # fmt: skip

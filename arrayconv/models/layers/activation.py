@@ -14,14 +14,54 @@ from arrayconv.namespace import Array, array_namespace
 
 
 class ReLU(Layer):
-    """`arrayconv.relu` as a layer."""
+    """``x`` above ``threshold``, but at most ``max_value``, and ``negative_slope * (x - threshold)`` below.
+
+    As it stands `arrayconv.relu`; the numbers are Keras's.
+
+    Parameters
+    ----------
+    max_value : float, optional
+    negative_slope, threshold : float
+
+    Raises
+    ------
+    ValueError
+        A ``max_value`` that is not positive, another number below 0.
+    """
+
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        given = {"negative_slope": negative_slope, "threshold": threshold}
+        for argument, value in given.items():
+            if checks.number(self.label, argument, value) < 0:
+                raise ValueError(f"{self.label}: {argument} must be at least 0, got {value!r}")
+        if max_value is not None and checks.number(self.label, "max_value", max_value) <= 0:
+            raise ValueError(f"{self.label}: max_value must be greater than 0, got {max_value!r}")
+        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
     def forward(self, w: Weights, x: Array) -> Array:
-        return ac.relu(x)
+        y, t = ac.relu(x), self.threshold
+        if (self.max_value, self.negative_slope, t) == (None, 0, 0):
+            return y
+        xp = array_namespace(self.label, x=x)
+        if self.max_value is not None:
+            y = xp.minimum(y, xp.full_like(x, self.max_value))
+        below = self.negative_slope * (x - t) if self.negative_slope else xp.zeros_like(x)
+        return xp.where(x <= t, below, y)
 
     def backward(self, dy: Array, w: Weights, *, y: Array) -> Array:
-        # the sign of the output is that of the input
-        return ac.relu_vjp(dy, y)
+        # the output tells on which piece the input was
+        dx = ac.relu_vjp(dy, y)
+        xp = array_namespace(self.label, y=y)
+        if self.max_value is not None:
+            dx = xp.where(y >= self.max_value, xp.zeros_like(dy), dx)
+        return xp.where(y <= 0, self.negative_slope * dy, dx) if self.negative_slope else dx
 
 
 class LeakyReLU(Layer):
@@ -230,7 +270,7 @@ class Activation(Layer):
     ----------
     activation : str, Layer or pair of callables
         ``"linear"`` or one of elu, gelu, hard_sigmoid, hard_silu or hard_swish, leaky_relu (with slope 0.2,
-        as Keras's function), log_softmax, relu, selu, sigmoid, silu or swish, softmax, softplus, tanh; a layer
+        as Keras's function), log_softmax, relu, relu6, selu, sigmoid, silu or swish, softmax, softplus, tanh; a layer
         without weights; or ``(f, f_vjp)`` with ``y = f(x)`` and ``dx = f_vjp(dy, x)``.
 
     Raises
@@ -285,6 +325,7 @@ _BY_NAME: Mapping[str, Callable[[], Layer | None]] = {
     "linear": lambda: None,
     "log_softmax": LogSoftmax,
     "relu": ReLU,
+    "relu6": lambda: ReLU(6.0),
     "selu": SELU,
     "sigmoid": Sigmoid,
     "silu": SiLU,

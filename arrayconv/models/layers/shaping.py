@@ -10,7 +10,7 @@ from arrayconv.models import checks
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.base import Layer, Weights
 from arrayconv.models.layers.geometry import join, split
-from arrayconv.namespace import Array
+from arrayconv.namespace import Array, array_namespace
 from arrayconv.window import pad_pairs, per_axis
 
 
@@ -67,6 +67,124 @@ class ZeroPadding(Layer):
     def backward(self, dy: Array, w: Weights, x: Array) -> Any:
         pairs = _pairs(self.label, self.padding, x.ndim - 2)
         return ac.pad_vjp(dy, x, pairs, data_format=self.data_format)
+
+
+class Cropping(Layer):
+    """Cells cut off the spatial axes.
+
+    Parameters
+    ----------
+    cropping : int, sequence of int, or sequence of (int, int)
+        As `ZeroPadding` takes ``padding``.
+    data_format : {"channels_last", "channels_first"}
+
+    Raises
+    ------
+    ValueError
+        Once the input's shape is known: what does not fit its axes or leaves nothing of them.
+    """
+
+    def __init__(self, cropping: Any, data_format: str | None = None, **common: Any) -> None:
+        super().__init__(**common)
+        self.cropping = checks.as_tuple(cropping)
+        self.data_format = checks.data_format(self.label, data_format)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        size, channels = split(self, shape)
+        pairs = _pairs(self.label, self.cropping, len(size))
+        left = tuple(n - a - b for n, (a, b) in zip(size, pairs, strict=True))
+        if min(left) < 1:
+            raise ValueError(f"{self.label}: cropping {pairs} leaves nothing of {size}")
+        return join(self, left, channels)
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        pairs = _pairs(self.label, self.cropping, x.ndim - 2)
+        lead = 1 if self.data_format == "channels_last" else 2
+        spatial = x.shape[lead : lead + len(pairs)]
+        kept = [slice(a, n - b) for n, (a, b) in zip(spatial, pairs, strict=True)]
+        return x[(*(slice(None),) * lead, *kept, ...)]
+
+    def backward(self, dy: Array, w: Weights) -> Array:
+        pairs = _pairs(self.label, self.cropping, dy.ndim - 2)
+        return ac.pad(dy, pairs, data_format=self.data_format)
+
+
+class Reshape(Layer):
+    """The cells of each sample in another shape, in C order.
+
+    Parameters
+    ----------
+    target_shape : sequence of int
+        Without the batch axis; one length may be -1, and is then what is left.
+
+    Raises
+    ------
+    ValueError
+        A shape that cannot be one; once the input's is known, one of another number of cells.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.models import layers
+    >>> layers.Reshape((2, -1))(np.ones((5, 6))).shape
+    (5, 2, 3)
+    """
+
+    def __init__(self, target_shape: Any, **common: Any) -> None:
+        super().__init__(**common)
+        self.target_shape = checks.as_tuple(target_shape)
+        known = [n for n in self.target_shape if n != -1]
+        checks.shape(self.label, known)
+        if len(self.target_shape) > len(known) + 1:
+            raise ValueError(f"{self.label}: one length may be -1, got {self.target_shape}")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        known = math.prod(n for n in self.target_shape if n != -1)
+        rest = math.prod(shape) // known
+        target = tuple(rest if n == -1 else int(n) for n in self.target_shape)
+        if math.prod(target) != math.prod(shape):
+            raise ValueError(f"{self.label}: target_shape {self.target_shape} does not fit {shape}")
+        return target
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        target = (x.shape[0], *self.output_shape(x.shape[1:]))
+        return array_namespace(self.label, x=x).reshape(x, target)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return array_namespace(self.label, dy=dy).reshape(dy, x.shape)
+
+
+class Permute(Layer):
+    """The axes of each sample in another order.
+
+    Parameters
+    ----------
+    dims : sequence of int
+        For each axis of the output the one of the input, from 1 on: ``(2, 1)`` swaps two.
+
+    Raises
+    ------
+    ValueError
+        Numbers that are no order; once the input's shape is known, one of another number of axes.
+    """
+
+    def __init__(self, dims: Any, **common: Any) -> None:
+        super().__init__(**common)
+        self.dims = checks.shape(self.label, dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(f"{self.label}: dims must hold 1 to the number of axes, got {dims!r}")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != len(self.dims):
+            raise ValueError(f"{self.label}: dims {self.dims} do not fit an input of {shape}")
+        return tuple(shape[axis - 1] for axis in self.dims)
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return array_namespace(self.label, x=x).permute_dims(x, (0, *self.dims))
+
+    def backward(self, dy: Array, w: Weights) -> Array:
+        back = [self.dims.index(axis) + 1 for axis in range(1, dy.ndim)]
+        return array_namespace(self.label, dy=dy).permute_dims(dy, (0, *back))
 
 
 class UpSampling(Layer):
