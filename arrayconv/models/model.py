@@ -241,7 +241,7 @@ class Model(Predictor):
         size = batch_size if validation_batch_size is None else validation_batch_size
         validation = validation_for(trainer, validation_data, size)
         self._check("fit", data)
-        if (batch := data.arrays or data.first()) is not None:
+        if (batch := data.arrays or data.first(trainer.step)) is not None:
             # the weights before the first epoch, which an error goes back to, are where the data are
             self._build_for(batch.x)
             self.graph.to(self.graph.as_inputs(rows(batch.x, 1))[0])

@@ -139,9 +139,9 @@ class Source:
                 return
             yield self._batch(item)
 
-    def first(self) -> Batch | None:
-        """The first batch, which the next epoch begins with; ``None`` if there is none."""
-        batches = self._pass(0)
+    def first(self, step: int) -> Batch | None:
+        """The first batch of the epoch that begins with this step, the next one; ``None`` if there is none."""
+        batches = self._pass(step)
         item = next(batches, None)
         if item is None:
             return None
