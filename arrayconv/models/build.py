@@ -10,6 +10,8 @@ from typing import Any
 
 from arrayconv.models.checks import choice
 from arrayconv.models.config import layers_from_config, nodes_from_config
+from arrayconv.models.files.keras_arrays import read, values_for
+from arrayconv.models.files.keras_config import LONGEST, Reader
 from arrayconv.models.files.native import KERAS, check_weights, slots_in
 from arrayconv.models.files.tensors import read_tensors
 from arrayconv.models.files.torch import refuse_pickles
@@ -17,9 +19,6 @@ from arrayconv.models.model import Model
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.sequential import Sequential
 from arrayconv.models.training.trainer import Trainer
-
-# Layers of a structure: more than any network has, and few enough to make in a second.
-_LONGEST = 10_000
 
 
 def from_config(config: Mapping[str, Any]) -> Model:
@@ -92,7 +91,7 @@ def _undrawn(config: Mapping[str, Any]) -> Model:
 
 
 def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
-    """Make the model that a file of `save` holds.
+    """Make the model that a file of `save` holds, or a ``.keras`` file of Keras.
 
     Parameters
     ----------
@@ -119,10 +118,10 @@ def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
     --------
     See `save`.
     """
+    if Path(path).suffix == ".keras":
+        return _load_keras(Path(path))
     if Path(path).suffix in KERAS:
-        raise ValueError(
-            f"{path}: only the weights of a Keras model are read; build the model and use load_weights"
-        )
+        raise ValueError(f"{path}: it holds weights alone; build the model and use load_weights")
     refuse_pickles(path)
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != "arrayconv":
@@ -144,6 +143,19 @@ def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
     return model
 
 
+def _load_keras(path: Path) -> Model:
+    found = read(path)
+    try:
+        described = Reader(found.config)
+        model = _undrawn(described.config)
+        names = {own: found.paths.get(names, "") for own, names in described.paths.items()}
+        values = values_for(path, model.graph, found, names)
+    except Exception as error:
+        raise ValueError(f"{path}: this model cannot be read: {error}") from error
+    model.weights = {f"{layer}/{name}": value for (layer, name), value in values.items()}
+    return model
+
+
 def _go_on(model: Model, training: Mapping[str, Any], slots: Slots) -> None:
     if training["missing"]:
         model._left = training, slots
@@ -156,8 +168,8 @@ def _structure(text: str) -> Any:
     """The config in a file, once it is known to be one that can be made in bounded time and memory."""
     config = json.loads(text)
     for key in ("layers", "nodes"):
-        if len(config.get(key, ())) > _LONGEST:
-            raise ValueError(f"it has more than {_LONGEST} {key}")
+        if len(config.get(key, ())) > LONGEST:
+            raise ValueError(f"it has more than {LONGEST} {key}")
     if not all("name" in layer for layer in config["layers"]):
         raise ValueError("it has layers without a name")
     return config

@@ -9,17 +9,20 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from arrayconv.data.files import array_limit, read_whole, text_limit
+from arrayconv.data.files import array_limit, read_whole, text_limit, writing
 from arrayconv.data.hdf5 import Contents
 from arrayconv.data.rows import DataError, needs
 from arrayconv.models.config import Described
+from arrayconv.models.files.keras_config import theirs
 from arrayconv.models.files.matching import Part, Wanted, assign, paired
 from arrayconv.models.files.tensors import widened
+from arrayconv.models.graph import Graph
 from arrayconv.models.topology import is_class_name
+from arrayconv.namespace import to_numpy
 
 _ADVICE = "read the .keras file, which does, or give the layers here the names they have there"
 
@@ -67,8 +70,29 @@ def load_keras_weights(model: Described, path: str | os.PathLike[str]) -> None:
     >>> model(np.ones((1, 2)))
     array([[6., 8.]])
     """
-    parts, names = _parts(Path(path))
-    graph = model.graph
+    found = read(Path(path))
+    graph, names = model.graph, dict(found.names)
+    for layer, name in graph.names.items():
+        # a name made from the class says nothing, since Keras goes on counting from model to model
+        if is_class_name(type(layer), name):
+            names.pop(name, None)
+    assign(graph, values_for(path, graph, found, names))
+
+
+class Found(NamedTuple):
+    """What a file of Keras holds."""
+
+    parts: list[Part]
+    # where the weights of a layer are, by its name and by its path through the models that hold it
+    names: dict[str, str]
+    paths: dict[tuple[str, ...], str]
+    config: Any
+
+
+def values_for(
+    path: Any, graph: Graph, found: Found, names: Mapping[str, str]
+) -> dict[tuple[str, str], NDArray[Any]]:
+    """The value of each weight of a graph; ``names`` says for layers of the graph which part is theirs."""
     called = graph.names
     wanted = [
         Wanted(
@@ -80,25 +104,23 @@ def load_keras_weights(model: Described, path: str | os.PathLike[str]) -> None:
         for layer in graph.layers
         if layer.specs
     ]
-    for want in wanted:
-        # a name made from the class says nothing, since Keras goes on counting from model to model
-        if is_class_name(type(want.layer), want.name):
-            names.pop(want.name, None)
-    values = {}
-    for layer, part in paired(path, wanted, parts, names, _ADVICE):
-        for name, array in zip(layer.specs, part.arrays.values(), strict=True):
-            values[called[layer], name] = array
-    assign(graph, values)
+    return {
+        (called[layer], name): array
+        for layer, part in paired(path, wanted, found.parts, names, _ADVICE)
+        for name, array in zip(layer.specs, part.arrays.values(), strict=True)
+    }
 
 
-def _parts(path: Path) -> tuple[list[Part], dict[str, str]]:
-    """The weights of every layer, and where those of a layer's name are."""
+def read(path: Path) -> Found:
+    """The weights of every layer in a file, and what it says of the model."""
     h5py = needs("h5py", "reading weights of Keras")
     content = read_whole(path)
+    config: Any = None
     order: list[tuple[str, ...]] = []
     if path.suffix == ".keras":
         try:
-            content, order = _unpacked(content)
+            content, config = _unpacked(content)
+            order = [*_order(config)]
         except Exception as error:
             # zipfile and its decoders may raise anything on a damaged archive
             raise ValueError(f"{path}: this is no whole .keras file ({error})") from error
@@ -116,7 +138,7 @@ def _parts(path: Path) -> tuple[list[Part], dict[str, str]]:
                 )
             if not isinstance(layers, h5py.Group):
                 raise _strange(path, "'layers' is no group")
-            return _leaves(contents, layers, order)
+            return Found(*_leaves(contents, layers, order), config)
     except DataError:
         raise
     except Exception as error:
@@ -124,8 +146,8 @@ def _parts(path: Path) -> tuple[list[Part], dict[str, str]]:
         raise ValueError(f"{path}: this is no whole h5 file ({error})") from error
 
 
-def _unpacked(content: bytes) -> tuple[bytes, list[tuple[str, ...]]]:
-    """The weights in a ``.keras`` archive, and the names of its layers in their order."""
+def _unpacked(content: bytes) -> tuple[bytes, Any]:
+    """The weights in a ``.keras`` archive, and its config."""
     # zipfile makes an object of each entry before anyone can count them
     if content.count(_ENTRY) > _ENTRIES:
         raise ValueError(f"it has more than {_ENTRIES} entries")
@@ -144,7 +166,7 @@ def _unpacked(content: bytes) -> tuple[bytes, list[tuple[str, ...]]]:
             # with a length, since without one all is unpacked before what is too much is dropped
             with archive.open(entry) as packed:
                 held.append(packed.read(entry.file_size))
-    return held[1], list(_order(json.loads(held[0])))
+    return held[1], json.loads(held[0])
 
 
 def _order(config: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -158,11 +180,12 @@ def _order(config: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[t
 
 def _leaves(
     contents: Contents, top: Any, order: list[tuple[str, ...]]
-) -> tuple[list[Part], dict[str, str]]:
+) -> tuple[list[Part], dict[str, str], dict[tuple[str, ...], str]]:
     h5py, path = contents.h5py, contents.path
     places = {names: i for i, names in reversed(list(enumerate(order)))}
     parts = []
     found: dict[str, list[str]] = {}
+    paths: dict[tuple[str, ...], str] = {}
     for group, held, names in _walk(contents, top, ()):
         arrays = {}
         for key in held:
@@ -184,7 +207,8 @@ def _leaves(
             place, stem = (places[names],), ()
         parts.append(Part(at, (kind, shapes), place, stem, arrays))
         found.setdefault(names[-1], []).append(at)
-    return parts, {name: held[0] for name, held in found.items() if len(held) == 1}
+        paths[names] = at
+    return parts, {name: held[0] for name, held in found.items() if len(held) == 1}, paths
 
 
 def _kind(name: str) -> str:
@@ -227,8 +251,45 @@ def _values(contents: Contents, dataset: Any) -> NDArray[Any]:
     kind = contents.attribute(dataset, "dtype") or str(values.dtype)
     if kind == "bfloat16" and values.dtype.itemsize == 2:
         return widened(values.view("<u2"))
+    if values.dtype.kind in "iu" and values.ndim == 0:
+        # how many samples a Normalization has seen
+        return values.astype("f4")
     if values.dtype.kind != "f":
         raise DataError(
             f"{contents.path}: {dataset.name} is of type {kind}, and weights are floating"
         )
     return values
+
+
+def save_keras(model: Described, path: str | os.PathLike[str]) -> None:
+    """Write a ``.keras`` file, architecture and weights, which Keras opens; `save` calls it for such a path."""
+    h5py = needs("h5py", "writing weights for Keras")
+    graph = model.graph
+    config = theirs(model.name, model.config(), graph)
+    names = {item["config"]["name"]: item["class_name"] for item in config["config"]["layers"]}
+    counts: dict[str, int] = {}
+    held = io.BytesIO()
+    with h5py.File(held, "w") as file:
+        file.create_group("vars")
+        for layer in graph.layers:
+            # Keras numbers the layers of a class in their order, whatever they are called
+            key = re.sub(
+                r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", names[graph.names[layer]]
+            )
+            key = key.lower()
+            number = counts[key] = counts.get(key, -1) + 1
+            group = file.create_group(
+                f"layers/{key}_{number}/vars" if number else f"layers/{key}/vars"
+            )
+            group.attrs["name"] = graph.names[layer]
+            for i, name in enumerate(layer.specs):
+                group[str(i)] = to_numpy(layer.weights[name])
+    members: dict[str, str | bytes] = {
+        "metadata.json": json.dumps({"keras_version": "3.0.0", "date_saved": ""}),
+        "config.json": json.dumps(config),
+        "model.weights.h5": held.getvalue(),
+    }
+    with writing(path) as draft, zipfile.ZipFile(draft, "w") as archive:
+        for name, content in members.items():
+            # without the time, so that equal models give equal files
+            archive.writestr(zipfile.ZipInfo(name), content)

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from arrayconv.models.config import Described
-from arrayconv.models.files.keras_arrays import load_keras_weights
+from arrayconv.models.files.keras_arrays import load_keras_weights, save_keras
 from arrayconv.models.files.matching import assign
 from arrayconv.models.files.tensors import read_tensors, write_tensors
 from arrayconv.models.files.torch import load_torch_weights, refuse_pickles
@@ -26,7 +26,7 @@ KERAS = (".h5", ".hdf5", ".keras")
 
 
 def save(model: Described, path: str | os.PathLike[str]) -> None:
-    """Write a model, structure and weights, to one safetensors file.
+    """Write a model, structure and weights, to one file.
 
     Nothing in it is code. It is written under a name of its own and renamed when it is whole and on
     the disk: a process killed while it writes leaves the file that was there, whoever reads meanwhile
@@ -37,14 +37,16 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
     model : Model
         With its input shape known.
     path : path
-        Ends in ``.safetensors``.
+        Ends in ``.safetensors``, or in ``.keras`` for a file that Keras opens: architecture and weights, not how
+        the model was compiled.
 
     Raises
     ------
     OSError
         If it cannot be written.
     ValueError
-        If ``path`` ends otherwise, the model has no weights yet, or its structure is too long.
+        If ``path`` ends otherwise, the model has no weights yet, its structure is too long, or Keras does not have
+        one of its layers.
 
     Notes
     -----
@@ -64,6 +66,9 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
     True
     """
     check_path("save", path)
+    if Path(path).suffix == ".keras":
+        save_keras(model, path)
+        return
     folder = Path(path).parent
     if not folder.is_dir():
         raise FileNotFoundError(f"save: {os.fspath(path)}: there is no folder {folder}")
@@ -79,9 +84,8 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
 
 def check_path(op: str, path: str | os.PathLike[str]) -> None:
     """Raise ``ValueError`` unless the name is one that `save` writes to."""
-    if Path(path).suffix != _SUFFIX:
-        keras = "; Keras's files are read, not written" if Path(path).suffix in KERAS else ""
-        raise ValueError(f"{op}: path must end in {_SUFFIX}, got {os.fspath(path)}{keras}")
+    if Path(path).suffix not in (_SUFFIX, ".keras"):
+        raise ValueError(f"{op}: path must end in {_SUFFIX} or .keras, got {os.fspath(path)}")
 
 
 def load_weights(model: Described, path: str | os.PathLike[str]) -> None:

@@ -1,0 +1,341 @@
+"""Keras's description of a model, the ``config.json`` in its files, as ours and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
+from typing import Any, NamedTuple
+
+from arrayconv.models.graph import Graph
+from arrayconv.models.initializers import initializer
+from arrayconv.models.layers.base import COMMON, LAYERS, Layer
+from arrayconv.models.layers.input import InputLayer
+
+# Calls of layers in a structure: more than any network has, and few enough to make in a second.
+LONGEST = 10_000
+# Arguments of Keras's that change nothing at these values.
+_NEUTRAL = {"data_format": "channels_last", "renorm_momentum": 0.99, "autocast": True}
+_MODELS = ("Functional", "Sequential")
+# What Keras calls a layer of ours that it has as a function alone.
+_FUNCTIONS = {
+    "GELU": "gelu",
+    "HardSigmoid": "hard_sigmoid",
+    "HardSwish": "hard_silu",
+    "LogSoftmax": "log_softmax",
+    "SELU": "selu",
+    "SiLU": "silu",
+    "Sigmoid": "sigmoid",
+    "Softplus": "softplus",
+    "Tanh": "tanh",
+}
+# Arguments of ours that a class of Keras's has not, at the value it acts with.
+_LACKING = {
+    "Cropping1D": {"data_format": "channels_last"},
+    "UpSampling1D": {"data_format": "channels_last", "interpolation": "nearest"},
+    "UpSampling3D": {"interpolation": "nearest"},
+}
+_NOT_KERAS = ("DepthwiseConv3D", "SeparableConv3D")
+
+
+class Inner(NamedTuple):
+    """A model that is a layer of another."""
+
+    kind: str
+    config: Mapping[str, Any]
+    # its layers in their order: numbers of ours, or models again
+    layers: dict[str, Any]
+
+
+class Reader:
+    """Reads Keras's config of a model.
+
+    Parameters
+    ----------
+    config : mapping
+        What Keras's ``config.json`` holds.
+
+    Attributes
+    ----------
+    config : dict
+        As `Model.config` gives it. Models inside the model count as the layers they hold.
+    paths : dict of str to tuple of str
+        For each layer its name in Keras, after those of the models that hold it.
+
+    Raises
+    ------
+    ValueError
+        A layer, or an argument, that has no counterpart here.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.layers: list[dict[str, Any]] = []
+        self.nodes: list[list[Any]] = []
+        self.paths: dict[str, tuple[str, ...]] = {}
+        self.work = 0
+        top = self.model(config, ())
+        name = top.config["name"]
+        if top.kind == "Sequential" and self.row(top):
+            start, *rest = self.layers
+            if start["class"] != "InputLayer":
+                raise ValueError("it was saved before its input shape was known")
+            self.config = {"class": "Sequential", "name": name, "input": start, "layers": rest}
+            return
+        inputs: list[int] = []
+        outputs = self.call(top, None, inputs)
+        single = top.kind == "Sequential" or not isinstance(top.config["output_layers"][0], list)
+        self.config = {
+            "class": "Model",
+            "name": name,
+            "layers": self.layers,
+            "nodes": self.nodes,
+            "inputs": inputs,
+            "outputs": outputs[0] if single else outputs,
+        }
+
+    def model(self, item: Mapping[str, Any], path: tuple[str, ...]) -> Inner:
+        kind, config = item["class_name"], item["config"]
+        if kind not in _MODELS:
+            raise ValueError(f"it is a {kind}, and only {' and '.join(_MODELS)} models are read")
+        layers: dict[str, Any] = {}
+        for inner in config["layers"]:
+            name = inner["config"]["name"]
+            if inner["class_name"] in _MODELS:
+                layers[name] = self.model(inner, (*path, name))
+            else:
+                layers[name] = len(self.layers)
+                self.layers.append(self.layer(inner, (*path, name)))
+        return Inner(kind, config, layers)
+
+    def layer(self, item: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+        if len(self.layers) >= LONGEST:
+            raise ValueError(f"it has more than {LONGEST} layers")
+        # two models inside may have a layer of one name
+        name = path[-1]
+        if name in self.paths:
+            name = "_".join(path)
+        while name in self.paths:
+            name += "_"
+        self.paths[name] = path
+        return {**ours(item), "name": name}
+
+    def row(self, model: Inner) -> bool:
+        """Whether a model and those inside are rows of layers, with one input at the start."""
+        held = model.layers.values()
+        return model.kind == "Sequential" and not any(
+            (self.layers[inner]["class"] == "InputLayer" and inner > 0)
+            if isinstance(inner, int)
+            else True
+            for inner in held
+        )
+
+    def call(self, what: Any, given: Sequence[int] | None, inputs: list[int]) -> list[int]:
+        """Call a layer or a model on nodes; the top's inputs, for which nothing is given, go to ``inputs``."""
+        # models that call models may ask for far more than they are long
+        self.work += 1 if isinstance(what, int) else 1 + len(what.layers)
+        if self.work > 4 * LONGEST or len(self.nodes) >= LONGEST:
+            raise ValueError(f"it has more than {LONGEST} nodes")
+        if isinstance(what, int):
+            self.nodes.append([what, list(given or ())])
+            return [len(self.nodes) - 1]
+        if what.kind == "Sequential":
+            values = None if given is None else list(given)
+            for inner in what.layers.values():
+                if isinstance(inner, int) and self.layers[inner]["class"] == "InputLayer":
+                    if values is not None:
+                        continue
+                    values = self.call(inner, (), inputs)
+                    inputs += values
+                else:
+                    values = self.call(inner, values, inputs)
+            return values or []
+        found: dict[tuple[str, int], list[int]] = {}
+        for at, (name, *_) in enumerate(_ends(what.config["input_layers"])):
+            if given is None:
+                inputs += (start := self.call(what.layers[name], (), inputs))
+                found[name, 0] = start
+            else:
+                found[name, 0] = [given[at]]
+        calls = {
+            (item["config"]["name"], number): [*_sources(item, node)]
+            for item in what.config["layers"]
+            for number, node in enumerate(item["inbound_nodes"])
+        }
+        waits = {key: [(name, number) for name, number, _ in of] for key, of in calls.items()}
+        for key in TopologicalSorter(waits).static_order():
+            if key not in found:
+                sources = [found[name, number][at] for name, number, at in calls[key]]
+                found[key] = self.call(what.layers[key[0]], sources, inputs)
+        return [found[name, number][at] for name, number, at in _ends(what.config["output_layers"])]
+
+
+def _ends(given: Any) -> list[Any]:
+    """Keras writes one end alone as it is, and several as a list."""
+    return given if given and isinstance(given[0], list) else [given]
+
+
+def _sources(item: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+    name, kwargs = item["config"]["name"], dict(node["kwargs"])
+    if kwargs.pop("training", None) or any(value is not None for value in kwargs.values()):
+        raise ValueError(f"{name!r} is called with {node['kwargs']}, which has no counterpart here")
+    for given in node["args"]:
+        for tensor in given if isinstance(given, list) else [given]:
+            if not isinstance(tensor, Mapping) or tensor.get("class_name") != "__keras_tensor__":
+                raise ValueError(f"{name!r} is called on {tensor!r}, which is no layer's output")
+            source, number, at = tensor["config"]["keras_history"]
+            yield source, number, at
+
+
+def ours(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The config here of a layer of Keras's."""
+    kind, given = item["class_name"], dict(item["config"])
+    label = f"{kind} {given.get('name')!r}"
+    if kind not in LAYERS or kind[0] == "_":
+        raise ValueError(f"{label}: there is no such layer here; define or import one of your own")
+    policy = given.pop("dtype", None)
+    policy = policy["config"]["name"] if isinstance(policy, Mapping) else policy
+    if policy not in (None, "bfloat16", "float16", "float32", "float64"):
+        raise ValueError(f"{label}: dtype {policy!r} has no counterpart here")
+    if LAYERS[kind] is InputLayer:
+        shape = given["batch_shape"][1:]
+        if None in shape:
+            raise ValueError(f"{label}: a size is not known, and here every size but the first is")
+        return {"class": kind, "shape": shape}
+    takes = (*LAYERS[kind].fields, *COMMON)
+    found: dict[str, Any] = {"class": kind}
+    for name, value in given.items():
+        if name in takes:
+            made = _argument(label, name, value)
+            # weights come from the file: what first drew them may be anything
+            if not name.endswith("_initializer") or _known(made):
+                found[name] = made
+        elif value is not None and value is not False and _NEUTRAL.get(name) != value:
+            raise ValueError(f"{label}: {name}={value!r} has no counterpart here")
+    return found
+
+
+def _known(made: Any) -> bool:
+    try:
+        initializer("", "", made)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _argument(label: str, name: str, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    kind, given = value["class_name"], value.get("config")
+    if kind == "__tuple__":
+        return value["items"]
+    if kind == "__numpy__":
+        return value["config"]["value"]
+    if name == "activation" and isinstance(given, Mapping):
+        return ours(value)
+    if kind == "function" or not isinstance(given, Mapping):
+        raise ValueError(f"{label}: {name}={given!r} is a function of its maker's own")
+    given = {key: item for key, item in given.items() if item is not None}
+    return {"class": kind, **given}
+
+
+def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]:
+    """Keras's config of a model of ours.
+
+    Parameters
+    ----------
+    name : str
+    config : mapping
+        As `Model.config` gives it.
+    graph : Graph
+
+    Raises
+    ------
+    ValueError
+        A layer that Keras does not have.
+    """
+    dtype = graph.float_name()
+    ranks = {graph.names[n.layer]: len(n.inputs[0].shape) - 1 for n in graph.nodes if n.inputs}
+    if config["class"] == "Sequential":
+        row = [_layer(item, ranks, dtype) for item in (config["input"], *config["layers"])]
+        return {
+            "module": "keras",
+            "class_name": "Sequential",
+            "config": {"name": name, "trainable": True, "layers": row},
+            "registered_name": None,
+        }
+    layers = [_layer(item, ranks, dtype) for item in config["layers"]]
+    calls: list[list[Any]] = []
+    for number, parents in config["nodes"]:
+        item = layers[number]
+        calls.append([item["name"], len(item["inbound_nodes"]), 0])
+        if parents:
+            tensors = [_tensor(calls[p], graph.nodes[p].shape, dtype) for p in parents]
+            args = [tensors] if len(tensors) > 1 else tensors
+            item["inbound_nodes"].append({"args": args, "kwargs": {}})
+    ends = config["outputs"]
+    held = {
+        "name": name,
+        "trainable": True,
+        "layers": layers,
+        "input_layers": [calls[i] for i in config["inputs"]],
+        "output_layers": calls[ends] if isinstance(ends, int) else [calls[i] for i in ends],
+    }
+    return {
+        "module": "keras.src.models.functional",
+        "class_name": "Functional",
+        "config": held,
+        "registered_name": "Functional",
+    }
+
+
+def _tensor(call: list[Any], shape: Sequence[int], dtype: str) -> dict[str, Any]:
+    config = {"shape": [None, *shape], "dtype": dtype, "keras_history": call}
+    return {"class_name": "__keras_tensor__", "config": config}
+
+
+def _layer(item: Mapping[str, Any], ranks: Mapping[str, int], dtype: str) -> dict[str, Any]:
+    """Keras's config of a layer, with an empty list of calls."""
+    given = {key: value for key, value in item.items() if key not in ("class", "input_shape")}
+    kind = keras_class(LAYERS[item["class"]], ranks.get(item["name"]))
+    if kind == "InputLayer":
+        given["batch_shape"] = [None, *given.pop("shape")]
+    elif kind in _FUNCTIONS:
+        if given.pop("approximate", False):
+            raise ValueError(f"{kind} {item['name']!r}: Keras has no layer for its approximation")
+        kind, given = "Activation", {**given, "activation": _FUNCTIONS[kind]}
+    for name, fixed in _LACKING.get(kind, {}).items():
+        if given.pop(name, fixed) not in (fixed, None):
+            raise ValueError(f"{kind} {item['name']!r}: Keras's has no {name}")
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            given[name] = _object(name, value, dtype)
+    return {
+        "module": "keras.layers",
+        "class_name": kind,
+        "config": {**given, "dtype": dtype},
+        "registered_name": None,
+        "name": item["name"],
+        "inbound_nodes": [],
+    }
+
+
+def _object(argument: str, value: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+    if argument == "activation":
+        made = _layer({"name": "activation", **value}, {}, dtype)
+        return {key: made[key] for key in ("module", "class_name", "config", "registered_name")}
+    of = argument.rpartition("_")[2]
+    config = {key: item for key, item in value.items() if key != "class"}
+    return {
+        "module": f"keras.{of}s",
+        "class_name": value["class"],
+        "config": config,
+        "registered_name": None,
+    }
+
+
+def keras_class(kind: type[Layer], rank: int | None) -> str:
+    """What Keras calls a layer's class, for an input of ``rank`` spatial axes."""
+    ranked = [k.__name__ for k in kind.__subclasses__() if k.rank is not None and k.rank == rank]
+    name = ranked[0] if ranked else kind.__name__
+    if name in _NOT_KERAS or not kind.__module__.startswith("arrayconv.models.layers"):
+        raise ValueError(f"Keras has no {name}; save to .safetensors, which holds every layer")
+    return name
