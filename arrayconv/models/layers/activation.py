@@ -10,6 +10,7 @@ from arrayconv.models import checks
 from arrayconv.models.checks import Shape
 from arrayconv.models.initializers import initializer
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
+from arrayconv.models.regularizers import regularizer
 from arrayconv.namespace import Array, array_namespace
 
 
@@ -235,22 +236,29 @@ class PReLU(Layer):
     ----------
     alpha_initializer : str or Initializer
         How the slopes start.
+    alpha_regularizer : str or Regularizer, optional
+        What the slopes add to the loss.
     shared_axes : sequence of int, optional
         Axes of the input, the first after the batch being 1, along which the slopes are equal:
         ``[1, 2]`` gives an image one slope per channel.
     """
 
     def __init__(
-        self, alpha_initializer: Any = "zeros", shared_axes: Any = None, **common: Any
+        self,
+        alpha_initializer: Any = "zeros",
+        alpha_regularizer: Any = None,
+        shared_axes: Any = None,
+        **common: Any,
     ) -> None:
         super().__init__(**common)
         self.alpha_initializer = initializer(self.label, "alpha_initializer", alpha_initializer)
+        self.alpha_regularizer = regularizer(self.label, "alpha_regularizer", alpha_regularizer)
         self.shared_axes = None if shared_axes is None else tuple(shared_axes)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         shared = {checks.axis(self.label, a, shape) for a in self.shared_axes or ()}
         alpha = tuple(1 if i in shared else n for i, n in enumerate(shape, start=1))
-        return {"alpha": WeightSpec(alpha, self.alpha_initializer)}
+        return {"alpha": WeightSpec(alpha, self.alpha_initializer, True, self.alpha_regularizer)}
 
     def forward(self, w: Weights, x: Array) -> Array:
         # (*shape) -> (1, *shape), for libraries that promote no ranks
