@@ -714,3 +714,31 @@ def test_an_input_shape_is_keras_own(keras):
     x = values(np.random.default_rng(0), (2, 8, 8, 3))
     layer = layers.Conv2D(filters=6, kernel_size=(2, 2), input_shape=(8, 8, 3))
     assert layer(x).shape == (2, 7, 7, 6)
+
+
+def test_the_further_layers_compute_on_every_library(xp):
+    start = models.Input((6, 5, 3))
+    x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 4.0])(start)
+    x = layers.Cropping(((1, 0), (0, 1)))(layers.Rescaling([0.5, 1.0, 2.0], offset=0.1)(x))
+    x = layers.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.1)(layers.DepthwiseConv(1)(x))
+    gate = layers.Reshape((1, 1, -1))(layers.GlobalAveragePool()(x))
+    x = layers.Maximum()([x * gate, x - gate])
+    x = layers.concatenate([x, layers.SeparableConv(2, 1)(x)])
+    x = layers.UpSampling(2)(layers.ZeroPadding(1)(layers.Permute((2, 1, 3))(x)))
+    graph = Graph([start], [layers.ConvTranspose(2, 3, strides=2)(x)], "further")
+    graph.draw()
+    data = values(np.random.default_rng(1), (4, 6, 5, 3))
+
+    def run(x, convert):
+        (x,) = graph.as_inputs(x)
+        weights = graph.beside(x)
+        (y,), tape, _ = graph.program.forward(weights, [x], training=True)
+        dy = values(np.random.default_rng(2), tuple(y.shape))
+        return y, graph.program.backward([convert(dy)], weights, tape)
+
+    want, wanted = run(data, np.asarray)
+    y, gradients = run(xp.array(data, batch=True), lambda dy: xp.array(dy, batch=True))
+    with xp.computing():
+        np.testing.assert_allclose(xp.to_numpy(y), want, rtol=1e-10, atol=1e-12)
+        for key, dw in wanted.items():
+            np.testing.assert_allclose(xp.to_numpy(gradients[key]), dw, rtol=1e-8, atol=1e-10)
