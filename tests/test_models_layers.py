@@ -6,7 +6,7 @@ from reference_keras import keras_in
 
 import arrayconv as ac
 from arrayconv import models
-from arrayconv.models import layers
+from arrayconv.models import initializers, layers, regularizers
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.returned import checked_forward, split_backward
 from arrayconv.models.topology import snake
@@ -606,3 +606,139 @@ def test_models_name_these_layers_as_keras_does(keras):
         keras.utils.clear_session()
         theirs = getattr(keras.layers, name)(*layer)
         assert snake(type(getattr(layers, name)(*layer)).__name__) == theirs.name
+
+
+def test_dropout_drops_together_along_its_noise_shape():
+    x = np.ones((40, 5, 3))
+    y = layers.Dropout(0.5, noise_shape=(None, 1, None), seed=1)(x, training=True)
+    assert (y == y[:, :1]).all()
+    assert set(np.unique(y)) == {0.0, 2.0}
+    assert (y[:, :, 0] != y[:, :, 1]).any()
+    for wrong in ((None, 2, None), (None, 1), (None, 1, 1, 1)):
+        with pytest.raises(ValueError, match=r"noise_shape .* does not fit \(N, 5, 3\)"):
+            layers.Dropout(0.5, noise_shape=wrong)(x)
+
+
+def test_a_seed_of_its_own_decides_what_is_dropped():
+    def drawn(seed, layer_seed, step):
+        models.set_seed(seed)
+        start = models.Input((8,))
+        graph = Graph([start], [layers.Dropout(0.5, seed=layer_seed)(start)], "drop")
+        (mask,) = graph.program.noise(6, step).values()
+        models.set_seed(0)
+        return mask
+
+    np.testing.assert_array_equal(drawn(0, 3, 1), drawn(7, 3, 1))
+    assert (drawn(0, 3, 1) != drawn(0, 3, 2)).any()
+    assert (drawn(0, 3, 1) != drawn(0, 4, 1)).any()
+    assert (drawn(0, None, 1) != drawn(7, None, 1)).any()
+
+
+DRAWN = {
+    "random_normal": (initializers.RandomNormal(), 0, 0.05),
+    "RandomNormal": (initializers.RandomNormal(mean=2, stddev=3), 2, 3),
+    "truncated_normal": (initializers.TruncatedNormal(), 0, 0.05 * 0.87962566103423978),
+    "random_uniform": (initializers.RandomUniform(-1, 3), 1, 4 / np.sqrt(12)),
+    "variance_scaling": (initializers.VarianceScaling(3, "fan_out", "uniform"), 0, np.sqrt(3 / 500)),
+    "VarianceScaling": (
+        initializers.VarianceScaling(3, "fan_avg", "untruncated_normal"), 0, np.sqrt(6 / 900)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_drawn_values_have_their_mean_and_deviation_which_are_keras_own(keras, name):
+    initializer, mean, deviation = DRAWN[name]
+    shape, own = (400, 500), initializer.config()
+    theirs = getattr(keras.initializers, own.pop("class"))(**{**own, "seed": 1})
+    for drawn in (initializer(shape, 0, 0), np.asarray(theirs(shape, dtype="float64"))):
+        np.testing.assert_allclose(drawn.mean(), mean, atol=4 * deviation / np.sqrt(drawn.size))
+        np.testing.assert_allclose(drawn.std(), deviation, rtol=0.01)
+    again = layers.Dense(500, kernel_initializer=initializer.config()).kernel_initializer
+    np.testing.assert_array_equal(again(shape, 0, 0), initializer(shape, 0, 0))
+    assert type(layers.Dense(2, kernel_initializer=name).kernel_initializer) is type(initializer)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 3, 2, 4), (2, 9)])
+def test_orthogonal_is(shape):
+    w = initializers.Orthogonal(gain=2, seed=3)(shape).reshape(-1, shape[-1])
+    w = w if w.shape[0] >= w.shape[1] else w.T
+    np.testing.assert_allclose(w.T @ w, 4 * np.eye(w.shape[1]), atol=1e-12)
+    with pytest.raises(
+        ValueError, match=r"Orthogonal: needs a weight of two or more axes, got \(3"
+    ):
+        initializers.Orthogonal()((3,))
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "l1_l2", "L2"])
+def test_regularizers_equal_keras(keras, name):
+    import jax
+
+    w = values(np.random.default_rng(2), (4, 3))
+    arguments = {"l1_l2": {"l1": 0.3, "l2": 0.2}}.get(name, {})
+    kind = {"l1": "L1", "l2": "L2", "l1_l2": "L1L2"}.get(name, name)
+    mine = getattr(regularizers, kind)(**arguments)
+    theirs = getattr(keras.regularizers, kind)(**arguments)
+    want, slope = jax.value_and_grad(lambda w: theirs(w))(jax.numpy.asarray(w))
+    np.testing.assert_allclose(mine.value(np, w), want, rtol=1e-12)
+    np.testing.assert_allclose(mine.gradient(np, w), slope, rtol=1e-12)
+
+
+REGULARIZED = [
+    (layers.Conv2D(2, 3, kernel_regularizer="l1", bias_regularizer="l2"), {"kernel", "bias"}),
+    (layers.Conv2DTranspose(2, 3, kernel_regularizer="l1"), {"kernel"}),
+    (layers.DepthwiseConv2D(3, depthwise_regularizer="l1"), {"kernel"}),
+    (
+        layers.SeparableConv2D(2, 3, depthwise_regularizer="l1", pointwise_regularizer="l2", bias_regularizer="l2"),
+        {"depthwise_kernel", "pointwise_kernel", "bias"},
+    ),
+    (layers.Dense(2, bias_regularizer=regularizers.L2(0.1)), {"bias"}),
+    (layers.BatchNormalization(gamma_regularizer="l1", beta_regularizer="l2"), {"gamma", "beta"}),
+    (layers.LayerNormalization(gamma_regularizer="l1"), {"gamma"}),
+    (layers.PReLU(alpha_regularizer="l1"), {"alpha"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layer", "wanted"), REGULARIZED, ids=[type(a).__name__ for a, _ in REGULARIZED]
+)
+def test_regularizers_reach_their_weights(layer, wanted):
+    start = models.Input((6, 6, 3))
+    graph = Graph([start], [layer(start)], "regularized")
+    assert {name for _, name in graph.program.regularizers} == wanted
+    again = type(layer)(**layer.config())
+    assert again.config() == layer.config()
+
+
+def test_an_input_shape_is_keras_own(keras):
+    x = values(np.random.default_rng(0), (2, 8, 8, 3))
+    layer = layers.Conv2D(filters=6, kernel_size=(2, 2), input_shape=(8, 8, 3))
+    assert layer(x).shape == (2, 7, 7, 6)
+
+
+def test_the_further_layers_compute_on_every_library(xp):
+    start = models.Input((6, 5, 3))
+    x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 4.0])(start)
+    x = layers.Cropping(((1, 0), (0, 1)))(layers.Rescaling([0.5, 1.0, 2.0], offset=0.1)(x))
+    x = layers.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.1)(layers.DepthwiseConv(1)(x))
+    gate = layers.Reshape((1, 1, -1))(layers.GlobalAveragePool()(x))
+    x = layers.Maximum()([x * gate, x - gate])
+    x = layers.concatenate([x, layers.SeparableConv(2, 1)(x)])
+    x = layers.UpSampling(2)(layers.ZeroPadding(1)(layers.Permute((2, 1, 3))(x)))
+    graph = Graph([start], [layers.ConvTranspose(2, 3, strides=2)(x)], "further")
+    graph.draw()
+    data = values(np.random.default_rng(1), (4, 6, 5, 3))
+
+    def run(x, convert):
+        (x,) = graph.as_inputs(x)
+        weights = graph.beside(x)
+        (y,), tape, _ = graph.program.forward(weights, [x], training=True)
+        dy = values(np.random.default_rng(2), tuple(y.shape))
+        return y, graph.program.backward([convert(dy)], weights, tape)
+
+    want, wanted = run(data, np.asarray)
+    y, gradients = run(xp.array(data, batch=True), lambda dy: xp.array(dy, batch=True))
+    with xp.computing():
+        np.testing.assert_allclose(xp.to_numpy(y), want, rtol=1e-10, atol=1e-12)
+        for key, dw in wanted.items():
+            np.testing.assert_allclose(xp.to_numpy(gradients[key]), dw, rtol=1e-8, atol=1e-10)

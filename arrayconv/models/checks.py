@@ -36,13 +36,15 @@ def count(label: str, argument: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
-def number(label: str, argument: str, value: Any) -> float:
-    """A finite real number, NumPy's included, as a float."""
+def number(label: str, argument: str, value: Any, least: float = -math.inf) -> float:
+    """A finite real number of at least ``least``, NumPy's included, as a float."""
     real = isinstance(value, int | float | np.integer | np.floating)
     if not real or isinstance(value, bool):
         raise TypeError(f"{label}: {argument} must be a number, got {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{label}: {argument} must be a finite number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{label}: {argument} must be at least {least}, got {value!r}")
     return float(value)
 
 

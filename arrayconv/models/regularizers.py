@@ -47,13 +47,9 @@ class L1L2(Regularizer):
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        for argument, given in (("l1", l1), ("l2", l2)):
-            value = checks.number(type(self).__name__, argument, given)
-            if value < 0:
-                raise ValueError(
-                    f"{type(self).__name__}: {argument} must be at least 0, got {given!r}"
-                )
-        self.l1, self.l2 = float(l1), float(l2)
+        label = type(self).__name__
+        self.l1 = checks.number(label, "l1", l1, least=0)
+        self.l2 = checks.number(label, "l2", l2, least=0)
 
     def value(self, xp: Namespace, w: Array) -> Array:
         return self.l1 * xp.sum(xp.abs(w)) + self.l2 * xp.sum(w * w)

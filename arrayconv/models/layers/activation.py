@@ -10,23 +10,18 @@ from arrayconv.models import checks
 from arrayconv.models.checks import Shape
 from arrayconv.models.initializers import initializer
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
+from arrayconv.models.regularizers import regularizer
 from arrayconv.namespace import Array, array_namespace
 
 
 class ReLU(Layer):
     """``x`` above ``threshold``, but at most ``max_value``, and ``negative_slope * (x - threshold)`` below.
 
-    As it stands `arrayconv.relu`; the numbers are Keras's.
-
     Parameters
     ----------
     max_value : float, optional
     negative_slope, threshold : float
-
-    Raises
-    ------
-    ValueError
-        A ``max_value`` that is not positive, another number below 0.
+        At least 0, all three; by default this is `arrayconv.relu`.
     """
 
     def __init__(
@@ -37,13 +32,11 @@ class ReLU(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        given = {"negative_slope": negative_slope, "threshold": threshold}
-        for argument, value in given.items():
-            if checks.number(self.label, argument, value) < 0:
-                raise ValueError(f"{self.label}: {argument} must be at least 0, got {value!r}")
-        if max_value is not None and checks.number(self.label, "max_value", max_value) <= 0:
-            raise ValueError(f"{self.label}: max_value must be greater than 0, got {max_value!r}")
-        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
+        label, self.max_value = self.label, max_value
+        if max_value is not None:
+            self.max_value = checks.number(label, "max_value", max_value, least=0)
+        self.negative_slope = checks.number(label, "negative_slope", negative_slope, least=0)
+        self.threshold = checks.number(label, "threshold", threshold, least=0)
 
     def forward(self, w: Weights, x: Array) -> Array:
         y, t = ac.relu(x), self.threshold
@@ -61,7 +54,7 @@ class ReLU(Layer):
         xp = array_namespace(self.label, y=y)
         if self.max_value is not None:
             dx = xp.where(y >= self.max_value, xp.zeros_like(dy), dx)
-        return xp.where(y <= 0, self.negative_slope * dy, dx) if self.negative_slope else dx
+        return xp.where(y < 0, self.negative_slope * dy, dx) if self.negative_slope else dx
 
 
 class LeakyReLU(Layer):
@@ -120,7 +113,7 @@ class GELU(Layer):
     Parameters
     ----------
     approximate : bool
-        Whether to use the formula with tanh; exact by default, as Keras's activation.
+        Whether to use the formula with tanh, which Keras's activation does not.
     """
 
     def __init__(self, approximate: bool = False, **common: Any) -> None:
@@ -233,24 +226,29 @@ class PReLU(Layer):
 
     Parameters
     ----------
-    alpha_initializer : str or Initializer
-        How the slopes start.
+    alpha_initializer, alpha_regularizer : str, Initializer or Regularizer
+        How the slopes start, and what they add to the loss.
     shared_axes : sequence of int, optional
         Axes of the input, the first after the batch being 1, along which the slopes are equal:
         ``[1, 2]`` gives an image one slope per channel.
     """
 
     def __init__(
-        self, alpha_initializer: Any = "zeros", shared_axes: Any = None, **common: Any
+        self,
+        alpha_initializer: Any = "zeros",
+        alpha_regularizer: Any = None,
+        shared_axes: Any = None,
+        **common: Any,
     ) -> None:
         super().__init__(**common)
         self.alpha_initializer = initializer(self.label, "alpha_initializer", alpha_initializer)
+        self.alpha_regularizer = regularizer(self.label, "alpha_regularizer", alpha_regularizer)
         self.shared_axes = None if shared_axes is None else tuple(shared_axes)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         shared = {checks.axis(self.label, a, shape) for a in self.shared_axes or ()}
         alpha = tuple(1 if i in shared else n for i, n in enumerate(shape, start=1))
-        return {"alpha": WeightSpec(alpha, self.alpha_initializer)}
+        return {"alpha": WeightSpec(alpha, self.alpha_initializer, True, self.alpha_regularizer)}
 
     def forward(self, w: Weights, x: Array) -> Array:
         # (*shape) -> (1, *shape), for libraries that promote no ranks
@@ -275,8 +273,8 @@ class Activation(Layer):
 
     Raises
     ------
-    ValueError
-        Another name.
+    TypeError, ValueError
+        A plain function; another name.
     """
 
     def __init__(self, activation: Any, **common: Any) -> None:
@@ -342,6 +340,10 @@ def as_activation(label: str, value: Any) -> Layer | None:
         return value
     if checks.is_pair(value):
         return _Pair(*value)
+    if callable(value):
+        raise TypeError(
+            f"{label}: activation must be a name, a layer or a pair (f, f_vjp), got {value!r}"
+        )
     found = checks.choice(label, "activation", value, _BY_NAME)()
     if found is not None:
         found.spelled = value

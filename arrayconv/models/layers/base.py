@@ -19,6 +19,13 @@ __all__ = ["COMMON", "LAYERS", "Layer", "Node", "WeightSpec", "Weights"]
 
 # The arguments that every layer takes.
 COMMON = ("name", "trainable", "input_shape")
+# What Keras's layers take and these do not.
+_REFUSED = {
+    "activity_regularizer": "only weights are regularized",
+    "bias_constraint": "weights are not constrained",
+    "dtype": "the dtype of the data decides",
+    "kernel_constraint": "weights are not constrained",
+}
 # Every subclass of Layer by its name, so that a saved model finds the user's own layers too.
 LAYERS: dict[str, type[Layer]] = {}
 
@@ -114,9 +121,10 @@ class Layer(Weighted):
         for key in common:
             if key not in COMMON:
                 takes = (*self.fields, *COMMON)
+                hint = _REFUSED.get(key)
+                hint = f"; {hint}" if hint else checks.suggestion(key, takes)
                 raise TypeError(
-                    f"{type(self).__name__}: unknown argument {key!r}{checks.suggestion(key, takes)} "
-                    f"(it takes {', '.join(takes)})"
+                    f"{type(self).__name__}: unknown argument {key!r}{hint} (it takes {', '.join(takes)})"
                 )
         if common.get("name") is not None:
             self.name = checks.name(type(self).__name__, common["name"])

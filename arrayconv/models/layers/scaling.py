@@ -147,4 +147,7 @@ class Normalization(Layer):
 
 
 def _beside(numbers: Any, x: Array) -> Any:
-    return moved(np.asarray(numbers), x) if isinstance(numbers, tuple) else numbers
+    if not isinstance(numbers, tuple):
+        return numbers
+    # (C) -> (1, ..., 1, C), for libraries that promote no ranks
+    return moved(np.asarray(numbers).reshape((1,) * (x.ndim - 1) + (-1,)), x)
