@@ -297,15 +297,18 @@ def predict(graph: Graph, batches: Iterable[Any], hooks: Hooks) -> list[Array]:
     like: Any = None
     program = graph.program
     hooks.call("on_predict_begin", {})
-    for number, batch in enumerate(batches):
-        hooks.call("on_predict_batch_begin", number, {})
-        x = graph.as_inputs(batch)
-        xp = array_namespace("predict", x=x[0])
-        if like is None or not same_place(x[0], like):
-            like, weights = x[0], graph.beside(x[0])
-        parts.append(predict_step(xp, program)(weights, x))
-        hooks.call("on_predict_batch_end", number, {"outputs": parts[-1]})
-        hooks.progress.step(dict)
+    with Threads() as threads:
+        for number, batch in enumerate(batches):
+            hooks.call("on_predict_batch_begin", number, {})
+            x = graph.as_inputs(batch)
+            xp = array_namespace("predict", x=x[0])
+            if like is None or not same_place(x[0], like):
+                if like is None:
+                    threads.suit(graph, x[0])
+                like, weights = x[0], graph.beside(x[0])
+            parts.append(predict_step(xp, program)(weights, x))
+            hooks.call("on_predict_batch_end", number, {"outputs": parts[-1]})
+            hooks.progress.step(dict)
     if not parts:
         raise ValueError("predict: x has no batches")
     hooks.call("on_predict_end", {})
