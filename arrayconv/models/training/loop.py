@@ -76,7 +76,7 @@ def fit(
     hooks.call("on_train_begin", {})
     try:
         for epoch in range(first, last):
-            before = graph.weights, trainer.slots, trainer.step, trainer.epoch
+            before = graph.weights, trainer.slots, trainer.step
             try:
                 hooks.call("on_epoch_begin", epoch, {})
                 hooks.progress.begin(f"Epoch {epoch + 1}/{last}", steps)
@@ -95,7 +95,7 @@ def fit(
                     history.add(epoch, logs)
             except BaseException as error:
                 if epoch not in history.epoch:
-                    graph.weights, trainer.slots, trainer.step, trainer.epoch = before
+                    graph.weights, trainer.slots, trainer.step = before
                 if isinstance(error, FloatingPointError) and hooks.ends_quietly(error):
                     break
                 raise
