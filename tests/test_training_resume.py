@@ -240,3 +240,29 @@ def test_arguments_that_are_keras_own():
         line().compile("sgd", "mse", run_eagerly=True)
     with pytest.raises(TypeError, match="unknown argument 'metric'; did you mean 'metrics'"):
         line().compile("sgd", "mse", metric=["mae"])
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_small_products_are_not_shared_among_threads(library):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    xp = pytest.importorskip(library)
+    seen = []
+
+    def look(batch, logs):
+        seen.append({pool["num_threads"] for pool in threadpoolctl.threadpool_info()})
+
+    hook = callbacks.LambdaCallback(on_train_batch_end=look, on_test_batch_end=look)
+    with threadpoolctl.threadpool_limits(2):
+        before = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+        small = {"batch_size": 40, "verbose": 0, "callbacks": [hook]}
+        x, y = xp.asarray(X), xp.asarray(LABELS)
+        model = compiled()
+        model.fit(x, y, validation_data=(x, y), **small)
+        assert seen == [{1}, {1}]
+        seen.clear()
+        wide = models.Sequential([models.Dense(2048, input_shape=(2048,)), models.Dense(1)])
+        wide.compile("sgd", "mse")
+        wide.fit(xp.zeros((32, 2048)), xp.zeros((32, 1)), **small)
+        assert seen == [before]
+        after = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+        assert after == before == {2}

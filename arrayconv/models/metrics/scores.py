@@ -136,7 +136,7 @@ class AUC(_Counted):
         # the first and the last lie outside, so that 0 and 1 are found too
         at = np.linspace(0, 1, self.num_thresholds)
         at[0], at[-1] = -1e-7, 1 + 1e-7
-        thresholds = xp.asarray(at, dtype=dtype, **placement(y_pred))
+        thresholds = xp.asarray(at[None, :], dtype=dtype, **placement(y_pred))
         flat = cast(xp, xp.reshape(y_pred, (-1, 1)), dtype)
         found = xp.astype(flat > thresholds, dtype)
         ones, zeros = (xp.reshape(part, (-1, 1)) for part in (y * shares, (1 - y) * shares))

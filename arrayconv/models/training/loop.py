@@ -28,6 +28,7 @@ from arrayconv.models.training.step import (
     test_step,
     train_step,
 )
+from arrayconv.models.training.threads import Threads
 from arrayconv.models.training.trainer import Trainer
 from arrayconv.namespace import Array, Namespace, array_namespace, cast, to_numpy
 
@@ -75,7 +76,7 @@ def fit(
     hooks.call("on_train_begin", {})
     try:
         for epoch in range(first, last):
-            before = graph.weights, trainer.slots, trainer.step, trainer.epoch
+            before = graph.weights, trainer.slots, trainer.step
             try:
                 hooks.call("on_epoch_begin", epoch, {})
                 hooks.progress.begin(f"Epoch {epoch + 1}/{last}", steps)
@@ -94,7 +95,7 @@ def fit(
                     history.add(epoch, logs)
             except BaseException as error:
                 if epoch not in history.epoch:
-                    graph.weights, trainer.slots, trainer.step, trainer.epoch = before
+                    graph.weights, trainer.slots, trainer.step = before
                 if isinstance(error, FloatingPointError) and hooks.ends_quietly(error):
                     break
                 raise
@@ -120,8 +121,8 @@ def train_epoch(
     as they were, but for callbacks that work by batch, which see, and may change, the weights after each.
     """
     # our own error says more than NumPy's warnings
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _Epoch(graph, trainer, label, epoch, hooks).run(data)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"), Threads() as threads:
+        return _Epoch(graph, trainer, label, epoch, hooks).run(data, threads)
 
 
 class _Epoch:
@@ -132,7 +133,7 @@ class _Epoch:
         self.hooks, self.by_batch = hooks, hooks is not None and hooks.by_batch
         self.waiting: deque[Waiting] = deque()
 
-    def run(self, data: Source) -> tuple[dict[str, float], Array]:
+    def run(self, data: Source, threads: Threads) -> tuple[dict[str, float], Array]:
         graph, trainer, program = self.graph, self.trainer, self.graph.program
         state: State | None = None
         step = trainer.step
@@ -145,6 +146,7 @@ class _Epoch:
                 # an epoch uses up copies: Ctrl-C finds the graph's own weights whole
                 donate = compiles(xp) and self.epoch is not None and not self.by_batch
                 ahead = _AHEAD if compiles(xp) else 0
+                threads.suit(graph, like)
                 state = self.begin(xp, like)
                 state = copied(xp, state) if donate else state
                 function = train_step(xp, graph, trainer, donate)
@@ -248,7 +250,7 @@ def evaluate(
 
     if hooks is not None:
         hooks.call("on_test_begin", {})
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"), Threads() as threads:
         for number, batch in enumerate(batches):
             if like is not None:
                 batch = batch_beside(batch, like)
@@ -257,6 +259,7 @@ def evaluate(
             if beside_what is None or not same_place(x[0], beside_what):
                 beside_what, weights = x[0], graph.beside(x[0])
             if totals is None:
+                threads.suit(graph, x[0])
                 totals = no_totals(xp, graph, objective, x[0])
             if hooks is not None:
                 hooks.call("on_test_batch_begin", number, {})
@@ -294,15 +297,18 @@ def predict(graph: Graph, batches: Iterable[Any], hooks: Hooks) -> list[Array]:
     like: Any = None
     program = graph.program
     hooks.call("on_predict_begin", {})
-    for number, batch in enumerate(batches):
-        hooks.call("on_predict_batch_begin", number, {})
-        x = graph.as_inputs(batch)
-        xp = array_namespace("predict", x=x[0])
-        if like is None or not same_place(x[0], like):
-            like, weights = x[0], graph.beside(x[0])
-        parts.append(predict_step(xp, program)(weights, x))
-        hooks.call("on_predict_batch_end", number, {"outputs": parts[-1]})
-        hooks.progress.step(dict)
+    with Threads() as threads:
+        for number, batch in enumerate(batches):
+            hooks.call("on_predict_batch_begin", number, {})
+            x = graph.as_inputs(batch)
+            xp = array_namespace("predict", x=x[0])
+            if like is None or not same_place(x[0], like):
+                if like is None:
+                    threads.suit(graph, x[0])
+                like, weights = x[0], graph.beside(x[0])
+            parts.append(predict_step(xp, program)(weights, x))
+            hooks.call("on_predict_batch_end", number, {"outputs": parts[-1]})
+            hooks.progress.step(dict)
     if not parts:
         raise ValueError("predict: x has no batches")
     hooks.call("on_predict_end", {})

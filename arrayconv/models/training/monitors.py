@@ -197,7 +197,7 @@ class ReduceLROnPlateau(_Monitor):
         if self.monitor not in logs:
             return
         if self._cooling > 0:
-            self._cooling, self._wait = self._cooling - 1, 0
+            self._cooling -= 1
         if self.better(logs[self.monitor], self.best):
             self.best, self._wait = logs[self.monitor], 0
         elif self._cooling <= 0:
