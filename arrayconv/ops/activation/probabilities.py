@@ -69,6 +69,8 @@ def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) 
     dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
     axis = _check_axis(op, x, axis)
     check_gradient(op, dy, x.shape)
+    if 0 in x.shape:
+        return copied(xp, dy)
     dtype = x.dtype
     wide = accumulator(xp, dtype)
     if y is None:
@@ -127,7 +129,7 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     xp = array_namespace("log_softmax", x=x)
     (x,) = promoted("log_softmax", xp, x=x)
     axis = _check_axis("log_softmax", x, axis)
-    if x.shape[axis] == 0:
+    if 0 in x.shape:
         return copied(xp, x)
     wide = _shifted(xp, cast(xp, x, accumulator(xp, x.dtype)), axis)
     total = xp.sum(xp.exp(wide), axis=axis, keepdims=True)
@@ -140,6 +142,8 @@ def log_softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = No
     dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
     axis = _check_axis(op, x, axis)
     check_gradient(op, dy, x.shape)
+    if 0 in x.shape:
+        return copied(xp, dy)
     dtype = x.dtype
     wide = accumulator(xp, dtype)
     if y is None:
@@ -155,7 +159,8 @@ log_softmax_vjp.__doc__ = log_softmax.__doc__
 
 
 def _softmax(xp: Namespace, x: Array, axis: int) -> Array:
-    if x.shape[axis] == 0:
+    # Dask gives sums and maxima of nothing another shape
+    if 0 in x.shape:
         return copied(xp, x)
     y = xp.exp(_shifted(xp, x, axis))
     return y / xp.sum(y, axis=axis, keepdims=True)

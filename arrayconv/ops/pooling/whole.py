@@ -69,6 +69,10 @@ def global_max_pool(
     xp = array_namespace("global_max_pool", x=x)
     real("global_max_pool", xp, x=x)
     _check("global_max_pool", x, keepdims, data_format)
+    if 0 in x.shape:
+        # Dask gives maxima of nothing another shape
+        shape = _result_shape(x, keepdims, data_format)
+        return xp.zeros(shape, dtype=x.dtype, **placement(x))
     return xp.max(x, axis=_spatial_axes(x, data_format), keepdims=keepdims)
 
 
@@ -93,6 +97,8 @@ def global_max_pool_vjp(
     check_gradient(op, dy, expected)
     if y is not None:
         check_gradient(op, y, expected, name="y")
+    if 0 in x.shape:
+        return xp.zeros(x.shape, dtype=x.dtype, **placement(x))
     rows = to_last(xp, x, data_format)
     batch, *size, channels = rows.shape
     cells = math.prod(size)
