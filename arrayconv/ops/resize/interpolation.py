@@ -17,6 +17,7 @@ from arrayconv.namespace import (
     copied,
     placement,
     promoted,
+    traits,
 )
 from arrayconv.ops.layout import check_gradient, check_layout, spatial
 from arrayconv.ops.resize.sources import Axis, Tap, plan_axis
@@ -225,10 +226,13 @@ def _copied(xp: Namespace, x: Array, first: int, axes: Sequence[Axis]) -> Array:
         wide += [axis.m, 1] if axis.copies is None else [axis.n, axis.copies]
     rest = list(x.shape[first + len(axes) :])
     shape = (*x.shape[:first], *(axis.m for axis in axes), *rest)
-    y = xp.reshape(xp.broadcast_to(xp.reshape(x, (*inner, *rest)), (*wide, *rest)), shape)
-    # such a reshape copies, unless what is repeated are axes of one cell
-    written = 0 not in shape and any(axis.copies not in (None, 1) and axis.n > 1 for axis in axes)
-    return y if written else copied(xp, y)
+    cells = xp.reshape(x, (*inner, *rest))
+    if not traits(xp, x).mutable:
+        return xp.reshape(xp.broadcast_to(cells, (*wide, *rest)), shape)
+    # a reshape of what is broadcast may be a view of the caller's array
+    y = xp.empty((*wide, *rest), dtype=x.dtype, **placement(x))
+    y[...] = cells
+    return xp.reshape(y, shape)
 
 
 def _copied_vjp(xp: Namespace, g: Array, first: int, axes: Sequence[Axis]) -> Array:
