@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -136,6 +137,7 @@ class Traits(NamedTuple):
 
     mutable: bool
     accelerator: bool
+    pieces: int = 1  # in which the array may lie along its batch, on several devices or in chunks
 
 
 _ON_HOST = Traits(mutable=True, accelerator=False)
@@ -164,13 +166,22 @@ def traits(xp: Namespace, x: Array) -> Traits:
             RuntimeError,
         ):
             # a sharded array has no single device to report
-            return Traits(not lazy, _default_is_accelerator(xp))
+            return Traits(not lazy, _default_is_accelerator(xp), _devices(xp))
         return Traits(not lazy, kind not in _HOST_DEVICES)
-    return Traits(not lazy, lazy and _default_is_accelerator(xp))
+    chunks = getattr(x, "numblocks", None)
+    pieces = _devices(xp) if chunks is None else chunks[0]
+    return Traits(not lazy, lazy and _default_is_accelerator(xp), pieces)
 
 
 # kDLCPU, kDLCUDAHost (pinned) and kDLROCMHost of the DLPack specification
 _HOST_DEVICES = (1, 3, 11)
+
+
+@lru_cache
+def _devices(xp: Namespace) -> int:
+    # a traced array may be sharded over all of them
+    info = getattr(xp, "__array_namespace_info__", None)
+    return 1 if info is None else len([d for d in info().devices() if d is not None])
 
 
 @lru_cache
@@ -260,6 +271,19 @@ def copied(xp: Namespace, x: Array) -> Array:
 def placement(x: Array) -> dict[str, Any]:
     """Keyword arguments that put a new array beside ``x``; none where the library places arrays itself."""
     return {} if places_itself(x) else {"device": array_api_compat.device(x)}
+
+
+def contracted(
+    xp: Namespace, a: Array, b: Array, axes: tuple[Sequence[int], Sequence[int]]
+) -> Array:
+    """``tensordot`` over axes along which arrays may lie in pieces: the result is whole on every device."""
+    sharding: Any = getattr(getattr(a, "aval", None), "sharding", None)
+    kinds = getattr(getattr(sharding, "mesh", None), "axis_types", ())
+    if not any(getattr(kind, "name", None) == "Explicit" for kind in kinds):
+        return xp.tensordot(a, b, axes=axes)
+    # on such a mesh JAX asks where the sum over pieces shall lie
+    whole = type(sharding)(sharding.mesh, type(sharding.spec)())
+    return xp.tensordot(a, b, axes=axes, out_sharding=whole)
 
 
 def default_float(xp: Namespace) -> DType:

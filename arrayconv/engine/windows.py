@@ -164,8 +164,8 @@ def _patches(xp: Namespace, x: Array, window: Window, lead: int, mutable: bool, 
         )
     )
     x = pad(xp, x, widths, lead=lead, mutable=mutable)
-    pairs = tuple(n for pair in zip(window.output, window.stride, strict=True) for n in pair)
-    x = xp.reshape(x, (*x.shape[:lead], *pairs, x.shape[-1]))
+    for axis in range(ndim):
+        x = split_axis(xp, x, lead + 2 * axis, (window.output[axis], window.stride[axis]))
     cells = (slice(0, e, d) for e, d in zip(window.extent, window.dilation, strict=True))
     x = x[(*_whole(lead), *(part for cut in cells for part in (slice(None), cut)), ...)]
     return xp.permute_dims(x, _patch_order(lead, ndim, at))
@@ -192,20 +192,13 @@ def scatter(
     x = xp.reshape(columns, (*shape[:at], *window.kernel, *shape[at + 1 :]))
     order = _patch_order(lead, ndim, at)
     x = xp.permute_dims(x, tuple(order.index(axis) for axis in range(len(order))))
-    lead_shape, channels = x.shape[:lead], x.shape[-1]
     # the cells between those of a window, and between windows, take nothing
     for axis, (k, d, s) in enumerate(
         zip(window.kernel, window.dilation, window.stride, strict=True)
     ):
         x = _widened(xp, x, lead + 2 * axis + 1, k, d, s)
-    x = xp.reshape(
-        x,
-        (
-            *lead_shape,
-            *(o * s for o, s in zip(window.output, window.stride, strict=True)),
-            channels,
-        ),
-    )
+    for axis in range(lead, lead + ndim):
+        x = merge_axes(xp, x, axis)
     widths = tuple(
         (-before, n - o * s + before)
         for n, s, o, (before, _) in zip(
@@ -213,6 +206,17 @@ def scatter(
         )
     )
     return pad(xp, x, widths, lead=lead, mutable=mutable)
+
+
+def split_axis(xp: Namespace, x: Array, axis: int, sizes: tuple[int, int]) -> Array:
+    """One axis as two, alone in its reshape: of several at once JAX does not follow where a sharded array lies."""
+    return xp.reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+
+
+def merge_axes(xp: Namespace, x: Array, axis: int) -> Array:
+    """An axis and the next as one, alone in its reshape."""
+    merged = x.shape[axis] * x.shape[axis + 1]
+    return xp.reshape(x, (*x.shape[:axis], merged, *x.shape[axis + 2 :]))
 
 
 def _widened(xp: Namespace, x: Array, axis: int, kernel: int, dilation: int, step: int) -> Array:
@@ -355,7 +359,6 @@ def interleave(
     if all(step == 1 for step in steps):
         return some
     ndim = len(steps)
-    shape = some.shape[lead:-1]
     counts = tuple(map(len, residues))
     stacked = xp.stack([parts[r] for r in product(*residues)], axis=0)
     stacked = xp.reshape(stacked, (*counts, *some.shape))
@@ -367,8 +370,9 @@ def interleave(
     x = xp.permute_dims(stacked, tuple(order))
     for axis, (present, step) in enumerate(zip(residues, steps, strict=True)):
         x = _spaced(xp, x, lead + 2 * axis + 1, present, step)
-    merged = tuple(n * step for n, step in zip(shape, steps, strict=True))
-    return xp.reshape(x, (*some.shape[:lead], *merged, some.shape[-1]))
+    for axis in range(lead, lead + ndim):
+        x = merge_axes(xp, x, axis)
+    return x
 
 
 def _spaced(xp: Namespace, x: Array, axis: int, places: list[int], length: int) -> Array:

@@ -216,12 +216,21 @@ def _gathered(xp: Namespace, x: Array, window: Window) -> Array:
     if window.disjoint:
         # windows that do not overlap may be a view of the caller's array
         columns = copied(xp, columns)
-    return xp.reshape(columns, _columns_shape(x.shape[0], x.shape[-1], window))
+    # (N, *out, K, C) -> (N * prod(out), K * C)
+    columns = windows.merge_axes(xp, columns, columns.ndim - 2)
+    for _ in window.output:
+        columns = windows.merge_axes(xp, columns, 0)
+    return columns
 
 
 def _scattered(xp: Namespace, columns: Array, batch: int, channels: int, window: Window) -> Array:
     wide = cast(xp, columns, accumulator(xp, columns.dtype))
-    wide = xp.reshape(wide, (batch, *window.output, window.cells, channels))
+    # (N * prod(out), K * C) -> (N, *out, K, C)
+    rest = math.prod(window.output)
+    for axis, n in enumerate((batch, *window.output[:-1])):
+        wide = windows.split_axis(xp, wide, axis, (n, rest))
+        rest //= window.output[axis]
+    wide = windows.split_axis(xp, wide, wide.ndim - 1, (window.cells, channels))
     x = cast(
         xp, windows.scatter(xp, wide, window, lead=1, mutable=not is_lazy(columns)), columns.dtype
     )

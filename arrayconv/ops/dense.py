@@ -13,6 +13,7 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
+    contracted,
     is_floating,
     promoted,
     real,
@@ -117,7 +118,7 @@ def dense_vjp(
     if "x" in wrt:
         dx = cast(xp, xp.reshape(xp.matmul(dy, w.T), shape), dtype)
     if "w" in wrt:
-        dw = cast(xp, xp.matmul(_rows(xp, x).T, dy), dtype)
+        dw = cast(xp, contracted(xp, _rows(xp, x), dy, ((0,), (0,))), dtype)
     if b is not None and "b" in wrt:
         db = cast(xp, xp.reshape(summed(xp, dy, 0), b.shape), dtype)
     return DenseGradients(dx, dw, db)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from arrayconv.arguments import known_shape, number
-from arrayconv.namespace import Array, Namespace, accumulator, cast, copied
+from arrayconv.namespace import Array, Namespace, accumulator, cast, copied, is_lazy
 from arrayconv.ops.layout import check_data_format, summed
 
 
@@ -35,7 +35,8 @@ def total(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
     """
     if not axes:
         return copied(xp, x)
-    for axis in sorted(axes):
+    # the batch last where arrays may lie in pieces along it: then all that moves is one number for each channel
+    for axis in sorted(axes, reverse=is_lazy(x)):
         x = summed(xp, x, axis)
     return x
 

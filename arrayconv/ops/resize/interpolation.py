@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from arrayconv.arguments import choice, number
+from arrayconv.engine.windows import merge_axes, split_axis
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -220,27 +221,25 @@ def _copied(xp: Namespace, x: Array, first: int, axes: Sequence[Axis]) -> Array:
     if all(axis.copies in (None, 1) for axis in axes):
         # an axis without copies was summed, into a new array
         return x if any(axis.copies is None for axis in axes) else copied(xp, x)
-    inner, wide = list(x.shape[:first]), list(x.shape[:first])
+    wide = list(x.shape[:first])
     for axis in axes:
-        inner += [axis.m, 1] if axis.copies is None else [axis.n, 1]
         wide += [axis.m, 1] if axis.copies is None else [axis.n, axis.copies]
-    rest = list(x.shape[first + len(axes) :])
-    shape = (*x.shape[:first], *(axis.m for axis in axes), *rest)
-    cells = xp.reshape(x, (*inner, *rest))
-    if not traits(xp, x).mutable:
-        return xp.reshape(xp.broadcast_to(cells, (*wide, *rest)), shape)
-    # a reshape of what is broadcast may be a view of the caller's array
-    y = xp.empty((*wide, *rest), dtype=x.dtype, **placement(x))
-    y[...] = cells
-    return xp.reshape(y, shape)
+    wide += x.shape[first + len(axes) :]
+    for i in range(len(axes)):
+        x = xp.expand_dims(x, axis=first + 2 * i + 1)
+    if traits(xp, x).mutable:
+        # a reshape of what is broadcast may be a view of the caller's array
+        y = xp.empty(tuple(wide), dtype=x.dtype, **placement(x))
+        y[...] = x
+    else:
+        y = xp.broadcast_to(x, tuple(wide))
+    for i in range(len(axes)):
+        y = merge_axes(xp, y, first + i)
+    return y
 
 
 def _copied_vjp(xp: Namespace, g: Array, first: int, axes: Sequence[Axis]) -> Array:
-    wide, shape = list(g.shape[:first]), list(g.shape[:first])
-    for axis in axes:
+    for i, axis in enumerate(axes):
         copies = axis.copies or 1
-        wide += [axis.m // copies, copies]
-        shape.append(axis.m // copies)
-    rest = list(g.shape[first + len(axes) :])
-    along = tuple(first + 2 * i + 1 for i in range(len(axes)))
-    return xp.reshape(xp.sum(xp.reshape(g, (*wide, *rest)), axis=along), (*shape, *rest))
+        g = split_axis(xp, g, first + 2 * i, (axis.m // copies, copies))
+    return xp.sum(g, axis=tuple(first + 2 * i + 1 for i in range(len(axes))))
