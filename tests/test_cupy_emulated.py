@@ -187,3 +187,45 @@ def test_kernels_with_shared_memory_and_barriers(xp):
     assert record.launches[-1].blocks == 3
     np.testing.assert_array_equal(xp.to_numpy(y), x.reshape(3, 32)[:, ::-1].ravel())
     assert re.search(r"reversed: 3 blocks", str(record))
+
+
+@emulated
+@pytest.mark.parametrize("threads", [32, 96, 70])
+def test_warps_that_exchange_values_while_the_block_waits(xp, threads):
+    """The sum of a block, as CUDA's guide has it: each warp by shuffles, then the first warp over all."""
+    kernel = xp.namespace.RawKernel(
+        r"""
+        extern "C" __global__ void summed(const double* x, double* y) {
+          __shared__ double warps[32];
+          int t = threadIdx.x, n = blockDim.x;
+          double v = x[blockIdx.x * n + t];
+          for (int k = 1; k < 32; k *= 2) {
+            double other = __shfl_down_sync(0xffffffff, v, k);
+            if (t % 32 + k < 32 && t + k < n) v += other;
+          }
+          if (t % 32 == 0) warps[t / 32] = v;
+          __syncthreads();
+          if (t < 32) {
+            v = t < (n + 31) / 32 ? warps[t] : 0;
+            for (int k = 16; k; k /= 2) v += __shfl_xor_sync(0xffffffff, v, k);
+            if (t == 0) warps[0] = v;
+          }
+          __syncthreads();
+          y[blockIdx.x * n + t] = warps[0];
+        }
+        """,
+        "summed",
+    )
+    x = np.random.default_rng(0).standard_normal((3, threads))
+    y = xp.namespace.empty((3, threads))
+    kernel((3,), (threads,), (xp.array(x), y))
+    sums = np.broadcast_to(x.sum(1, keepdims=True), x.shape)
+    np.testing.assert_allclose(xp.to_numpy(y), sums, rtol=1e-13)
+
+
+@emulated
+def test_running_sums_and_boolean_indices(xp):
+    x = np.random.default_rng(0).standard_normal(5000)
+    there = xp.array(x)
+    np.testing.assert_allclose(xp.to_numpy(xp.namespace.cumsum(there)), x.cumsum(), rtol=1e-10)
+    np.testing.assert_array_equal(xp.to_numpy(there[there > 0]), x[x > 0])

@@ -31,7 +31,7 @@ _FROM_INPUT = ("-x", "c++", "-")
 def compiled(source: str, expressions: Iterable[str] = ()) -> tuple[Path, dict[str, str]]:
     """Return the library of a source, and the symbol of each template instance in ``expressions``."""
     symbols = {expression: f"instance{i}" for i, expression in enumerate(expressions)}
-    synchronises = "__syncthreads" in source or "__syncwarp" in source
+    synchronises = re.search("__sync|__shfl", source) is not None
     named = {name: name for name in _KERNEL.findall(_TEMPLATE.sub("", source))}
     entries = [
         _entry(symbol, expression, synchronises)
