@@ -213,7 +213,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _emulate(config: pytest.Config) -> None:
     """Put the emulated device in the place of CUDA, for the length of the process."""
-    from cupy_emulated import install
+    from cupy_emulated.installation import install
 
     if "cupy" in chosen(config):
         raise pytest.UsageError("--backend: cupy and cupy-emulated need a process each")

@@ -8,6 +8,10 @@ import sys
 
 import numpy as np
 import pytest
+
+if sys.platform != "linux":
+    pytest.skip("the emulated device is Linux's", allow_module_level=True)
+
 from cupy_emulated import installation, recording
 from cupy_emulated.compiler import compiled
 

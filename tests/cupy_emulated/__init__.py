@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cupy_emulated.installation import install
 from cupy_emulated.record import Launch, Record, recording
 
-__all__ = ["Launch", "Record", "install", "recording"]
+__all__ = ["Launch", "Record", "recording"]
