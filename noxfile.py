@@ -44,9 +44,9 @@ def environment(session: nox.Session, name: str, *requirements: str) -> Path:
 def cpu(session: nox.Session) -> str:
     """Return the interpreter that all sessions without a GPU share."""
     tools = ("mypy", "ruff")
-    # macOS has no build of CuPy
-    cupy = () if sys.platform == "darwin" else (EMULATED_CUPY,)
-    extras = ("-e", f"{ROOT}[test,jax,dask,docs]")
+    # macOS has no build of either
+    cupy, cudnn = ((), "") if sys.platform == "darwin" else ((EMULATED_CUPY,), ",cudnn")
+    extras = ("-e", f"{ROOT}[test,jax,dask,docs{cudnn}]")
     return str(environment(session, "cpu", CPU_TORCH, *cupy, *extras, *tools))
 
 

@@ -93,7 +93,8 @@ def test_families_of_operations_do_not_import_each_other(path):
             assert other in allowed, f"{path.name} imports {module}"
 
 
-OPERATIONS = [p for p in FILES if {"engine", "ops"} & set(p.parts) and p.stem != "native"]
+NATIVE = {"native", "native_cudnn"}
+OPERATIONS = [p for p in FILES if {"engine", "ops"} & set(p.parts) and p.stem not in NATIVE]
 
 
 @pytest.mark.parametrize("path", OPERATIONS, ids=name_of)

@@ -162,6 +162,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "setDevice": set_device,
     "streamCreate": lambda: next(_numbers),
     "streamCreateWithFlags": lambda flags: next(_numbers),
+    "streamCreateWithPriority": lambda flags, priority: next(_numbers),
     "streamDestroy": _nothing,
     "streamGetFlags": _zero,
     "streamIsCapturing": _zero,
