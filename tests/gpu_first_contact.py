@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 PYTEST = (
     "-m",
     "pytest",
-    "-q",
+    "-v",
     "--tb=short",
     "-p",
     "no:cacheprovider",
@@ -180,11 +180,14 @@ def outcome(part: Part, out: str) -> dict[str, Any]:
     """Return what a part has printed: its result as JSON, or pytest's summary and failures."""
     lines = out.splitlines()
     if part.name.startswith("tests"):
-        failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-        summary = next(
-            (s for s in reversed(lines) if re.search(r"\d+ (passed|failed|error)", s)), ""
-        )
-        return {"summary": summary, "failed": failed, "output": out[-8000:]}
+        failed = dict.fromkeys(re.findall(r"(?:FAILED|ERROR) \S+|\S+ (?:FAILED|ERROR)\b", out))
+        ends = [
+            line for line in lines if re.search(r"\d+ (passed|failed|error|skipped).* in ", line)
+        ]
+        # who was killed has said of each test how it went, and no more
+        counts = ", ".join(f"{out.count(word)} {word.lower()}" for word in ("PASSED", "FAILED"))
+        summary = ends[-1].strip("= ") if ends else f"{counts}, then no summary"
+        return {"summary": summary, "failed": list(failed), "output": out[-8000:]}
     # a library may print of its own, and a part that was stopped has printed what it had so far
     for line in reversed(lines):
         if line.startswith("{"):
@@ -231,8 +234,8 @@ def report(found: dict[str, Any]) -> str:
 def said(part: dict[str, Any]) -> str:
     """Return, in a few words, what came of a part."""
     late = "stopped at its limit; " if part["late"] else ""
-    if part.get("summary"):
-        return late + str(part["summary"]).strip("= ")
+    if "summary" in part and (part["output"] or late):
+        return late + str(part["summary"])
     result = part.get("result")
     if isinstance(result, dict) and "skipped" in result:
         return f"skipped: {result['skipped']}"
