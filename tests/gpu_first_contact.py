@@ -140,6 +140,7 @@ def run(group: Sequence[Part], site: Path, logs: Path) -> Iterator[tuple[Part, d
         env = os.environ | {
             # of the carried packages none is installed, so nothing is hidden by them
             "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests", site))),
+            "BENCHMARK_REFERENCES": str(logs),
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }

@@ -315,6 +315,18 @@ def test_the_gpu_part_runs_whichever_library_has_one(monkeypatch):
     }
 
 
+def test_every_mode_has_the_same_reference(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCHMARK_REFERENCES", str(tmp_path))
+    case = CONVS[0].tiny()
+    first, again = (gpu.reference(case, case.data(), True) for _ in range(2))
+    assert [path.name for path in tmp_path.iterdir()] == [f"{case.name}-backward.npz"]
+    for a, b, true in zip(
+        first, again, numpy_peers.conv_reference(case, case.data(), True), strict=True
+    ):
+        np.testing.assert_array_equal(a, true)
+        np.testing.assert_array_equal(b, true)
+
+
 def test_the_command_writes_its_files(tmp_path):
     pytest.importorskip("matplotlib")
     files = {kind: tmp_path / f"run.{kind}" for kind in ("json", "markdown", "plot")}
