@@ -146,6 +146,10 @@ def test_counting_alone_computes_nothing(xp):
     # so large that computing it would be noticed
     assert record.bytes == 4 * (2 * 50_000_000 + 2_500_000_000) + 4 * 100_000_000
     assert "gemmEx" in str(record)
+    # what is small may be kept, and is computed
+    with recording(compute=False):
+        indices = xp.namespace.arange(1000) + 1
+    np.testing.assert_array_equal(xp.to_numpy(indices), np.arange(1, 1001))
 
 
 @emulated

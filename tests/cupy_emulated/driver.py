@@ -37,9 +37,8 @@ def get_function(module: int, name: str) -> int:
 # fmt: off
 def launch(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared, stream, arguments, extra):
     kernel, pointers = _kernels[function - 1], ctypes.c_void_p(arguments)
-    now = record.current()
-    now.launches.append(record.Launch(kernel.name, grid_x * grid_y * grid_z, kernel.bytes(pointers)))
-    if now.compute:
+    blocks = grid_x * grid_y * grid_z
+    if record.current().note(record.Launch(kernel.name, blocks, kernel.bytes(pointers))):
         kernel.run((ctypes.c_uint * 6)(grid_x, grid_y, grid_z, block_x, block_y, block_z), pointers)
 # fmt: on
 

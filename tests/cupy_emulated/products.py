@@ -63,9 +63,7 @@ def _note(name: str, m: int, n: int, k: int, count: int, kinds: tuple, compute: 
     moved = m * k * sizes[0] + k * n * sizes[1] + m * n * sizes[2]
     # a tile of 128 x 128 results to a block, as large products have
     blocks = count * -(-m // 128) * -(-n // 128)
-    now = record.current()
-    now.launches.append(record.Launch(name, blocks, count * moved, compute))
-    return now.compute
+    return record.current().note(record.Launch(name, blocks, count * moved, compute))
 
 
 # fmt: off

@@ -21,6 +21,10 @@ class Launch(NamedTuple):
     compute: int | None = None
 
 
+# A program may keep small arrays that it has computed, of indices for example: these must be right whoever counts.
+SMALL = 2**20
+
+
 @dataclass
 class Record:
     """Launches in their order, and how often the host waited for the device."""
@@ -28,6 +32,11 @@ class Record:
     compute: bool = True
     launches: list[Launch] = field(default_factory=list)
     synchronisations: int = 0
+
+    def note(self, launch: Launch) -> bool:
+        """Note a launch; return whether it is to be computed."""
+        self.launches.append(launch)
+        return self.compute or launch.bytes <= SMALL
 
     @property
     def bytes(self) -> int:
@@ -61,7 +70,7 @@ def current() -> Record:
 
 @contextmanager
 def recording(*, compute: bool = True) -> Iterator[Record]:
-    """Record what the block asks of the device; without ``compute`` nothing is computed, so any size is quick."""
+    """Record what the block asks of the device; without ``compute`` nothing large is computed, so any size is quick."""
     # the bare record, which nobody reads, must not grow for the length of a test run
     _records[0].launches.clear()
     _records.append(Record(compute))

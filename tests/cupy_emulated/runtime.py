@@ -80,7 +80,7 @@ def memcpy_peer(target: int, _: int, source: int, __: int, size: int, *stream: i
 
 
 def memset(pointer: int, value: int, size: int, stream: int = 0) -> None:
-    record.current().launches.append(record.Launch("memset", -(-size // 512), size))
+    record.current().note(record.Launch("memset", -(-size // 512), size))
     ctypes.memset(pointer, value, size)
 
 
