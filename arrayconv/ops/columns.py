@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import known_shape
+from arrayconv.arguments import known_shape, suggesting
 from arrayconv.engine import windows
 from arrayconv.namespace import (
     Array,
@@ -20,6 +20,7 @@ from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatia
 from arrayconv.window import Ints, Padding, Window, per_axis, sliding
 
 
+@suggesting
 def im2col(
     x: Array,
     window: Ints,
@@ -79,6 +80,7 @@ def im2col(
     return _gathered(xp, to_last(xp, x, data_format), geometry)
 
 
+@suggesting
 def im2col_vjp(
     dy: Array,
     x: Array,
@@ -136,6 +138,7 @@ def im2col_vjp(
     return from_last(xp, _scattered(xp, dy, batch, channels, geometry), data_format)
 
 
+@suggesting
 def col2im(
     columns: Array,
     shape: tuple[int, ...],
@@ -187,6 +190,7 @@ def col2im(
     return from_last(xp, _scattered(xp, columns, batch, channels, geometry), data_format)
 
 
+@suggesting
 def col2im_vjp(
     dy: Array,
     columns: Array,

@@ -6,7 +6,7 @@ import math
 from numbers import Integral
 from typing import Any
 
-from arrayconv.arguments import choice, number
+from arrayconv.arguments import choice, number, suggesting
 from arrayconv.engine import windows
 from arrayconv.namespace import (
     Array,
@@ -26,6 +26,7 @@ from arrayconv.window import Ints, Pairs, extension, known_size, pad_pairs
 MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
+@suggesting
 def pad(
     x: Array,
     padding: Ints | tuple[tuple[int, int], ...],
@@ -99,6 +100,7 @@ def pad(
     return from_last(xp, y, data_format)
 
 
+@suggesting
 def pad_vjp(
     dy: Array,
     x: Array,

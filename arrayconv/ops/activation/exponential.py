@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arrayconv.arguments import number
+from arrayconv.arguments import number, suggesting
 from arrayconv.namespace import Array, Namespace, array_namespace, promoted
 from arrayconv.ops.activation.elementwise import elementwise, step
 from arrayconv.ops.layout import check_gradient, scalar
@@ -12,6 +12,7 @@ SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 
 
+@suggesting
 def elu(x: Array, *, alpha: float = 1.0) -> Array:
     """``x`` where it is positive, ``alpha * (exp(x) - 1)`` elsewhere.
 
@@ -53,6 +54,7 @@ def elu(x: Array, *, alpha: float = 1.0) -> Array:
     return _forward(xp, x, number("elu", "alpha", alpha), 1.0)
 
 
+@suggesting
 def elu_vjp(dy: Array, x: Array, *, alpha: float = 1.0) -> Array:
     r"""The gradient of ``elu``.
 

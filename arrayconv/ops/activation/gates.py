@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.namespace import Array, array_namespace, promoted
 from arrayconv.ops.activation.elementwise import clipped, elementwise
 from arrayconv.ops.activation.error_function import normal
@@ -109,6 +109,7 @@ def silu_vjp(dy: Array, x: Array) -> Array:
     return elementwise(xp, backward, dy, x)
 
 
+@suggesting
 def gelu(x: Array, *, approximate: bool = False) -> Array:
     """``x * Phi(x)`` with the normal distribution function ``Phi(x) = (1 + erf(x / sqrt(2))) / 2``.
 
@@ -159,6 +160,7 @@ def gelu(x: Array, *, approximate: bool = False) -> Array:
     return elementwise(xp, forward, x)
 
 
+@suggesting
 def gelu_vjp(dy: Array, x: Array, *, approximate: bool = False) -> Array:
     r"""The gradient of ``gelu``.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from arrayconv.arguments import number
+from arrayconv.arguments import number, suggesting
 from arrayconv.namespace import Array, array_namespace, promoted
 from arrayconv.ops.activation.elementwise import clipped, elementwise, kept, step
 from arrayconv.ops.layout import check_gradient, scalar
 
 
+@suggesting
 def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Array:
     """``slope * x + offset``, cut off at 0 and 1.
 
@@ -51,6 +52,7 @@ def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Arra
     return elementwise(xp, lambda x: clipped(xp, x * slope + offset, 0, 1), x)
 
 
+@suggesting
 def hard_sigmoid_vjp(dy: Array, x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Array:
     r"""The gradient of ``hard_sigmoid``.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import integer
+from arrayconv.arguments import integer, suggesting
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -17,6 +17,7 @@ from arrayconv.namespace import (
 from arrayconv.ops.layout import check_gradient, scalar
 
 
+@suggesting
 def softmax(x: Array, *, axis: int = -1) -> Array:
     """``exp(x)`` divided by its sum along ``axis``.
 
@@ -61,6 +62,7 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
     return cast(xp, _softmax(xp, cast(xp, x, accumulator(xp, x.dtype)), axis), x.dtype)
 
 
+@suggesting
 def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) -> Array:
     r"""The gradient of ``softmax``.
 
@@ -117,6 +119,7 @@ def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) 
     return cast(xp, (dy - xp.sum(dy * y, axis=axis, keepdims=True)) * y, dtype)
 
 
+@suggesting
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
     """The logarithm of `softmax`: ``x - log(sum(exp(x)))``, the sum taken along ``axis``.
 
@@ -166,6 +169,7 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     return cast(xp, wide - xp.log(total), x.dtype)
 
 
+@suggesting
 def log_softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) -> Array:
     r"""The gradient of ``log_softmax``.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from arrayconv.arguments import known_shape, number
+from arrayconv.arguments import known_shape, number, suggesting
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -112,6 +112,7 @@ def relu_vjp(dy: Array, x: Array) -> Array | None:
     return elementwise(xp, lambda dy, x: kept(xp, ~(x <= 0), dy), dy, x)
 
 
+@suggesting
 def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     """``x`` where it is positive, ``negative_slope * x`` elsewhere.
 
@@ -162,6 +163,7 @@ def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     return elementwise(xp, forward, x)
 
 
+@suggesting
 def leaky_relu_vjp(dy: Array, x: Array, *, negative_slope: float = 0.01) -> Array:
     r"""The gradient of ``leaky_relu``.
 

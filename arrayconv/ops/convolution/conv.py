@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from arrayconv import engine
+from arrayconv.arguments import suggesting
 from arrayconv.namespace import Array, array_namespace, promoted
 from arrayconv.ops.convolution.arguments import (
     ARGUMENTS,
@@ -17,6 +18,7 @@ from arrayconv.ops.layout import check_gradient, check_wrt, from_last, to_last
 from arrayconv.window import Ints, Padding
 
 
+@suggesting
 def conv(
     x: Array,
     w: Array,
@@ -111,6 +113,7 @@ def conv(
     return from_last(xp, y, data_format)
 
 
+@suggesting
 def conv_vjp(
     dy: Array,
     x: Array,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import NamedTuple
 
-from arrayconv.arguments import known_shape
+from arrayconv.arguments import known_shape, suggesting
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, promoted
 from arrayconv.ops.layout import check_gradient, check_wrt, summed
 
@@ -21,6 +21,7 @@ class DenseGradients(NamedTuple):
     db: Array | None
 
 
+@suggesting
 def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     """Multiply the last axis of ``x`` by the matrix ``w``, and add ``b``: ``x @ w + b``.
 
@@ -72,6 +73,7 @@ def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     return cast(xp, xp.reshape(y, (*x.shape[:-1], w.shape[1])), dtype)
 
 
+@suggesting
 def dense_vjp(
     dy: Array,
     x: Array,

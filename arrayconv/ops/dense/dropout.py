@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from arrayconv.arguments import known_shape, number
+from arrayconv.arguments import known_shape, number, suggesting
 from arrayconv.namespace import Array, Namespace, array_namespace, promoted
 from arrayconv.ops.layout import check_gradient, scalar
 
@@ -16,6 +16,7 @@ class DropoutGradients(NamedTuple):
     dmask: None
 
 
+@suggesting
 def dropout(x: Array, mask: Array, *, rate: float) -> Array:
     """Keep the cells of ``x`` that ``mask`` names, scaled by ``1 / (1 - rate)``; the others become 0.
 
@@ -65,6 +66,7 @@ def dropout(x: Array, mask: Array, *, rate: float) -> Array:
     return _dropped(xp, x, mask, rate)
 
 
+@suggesting
 def dropout_vjp(dy: Array, x: Array, mask: Array, *, rate: float) -> DropoutGradients:
     r"""The gradient of ``dropout``: to ``dy`` what the forward pass does to ``x``.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.namespace import Array
 from arrayconv.ops.activation import sigmoid
 from arrayconv.ops.activation.sigmoids import negated_size
@@ -18,6 +18,7 @@ from arrayconv.ops.loss.reduction import (
 )
 
 
+@suggesting
 def binary_cross_entropy(
     y_pred: Array, y_true: Array, *, reduction: str = "mean", from_logits: bool = False
 ) -> Array:
@@ -88,6 +89,7 @@ def binary_cross_entropy(
     return reduced(a, loss, reduction)
 
 
+@suggesting
 def binary_cross_entropy_vjp(
     dy: Array,
     y_pred: Array,

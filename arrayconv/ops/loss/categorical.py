@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.namespace import Array
 from arrayconv.ops.activation import log_softmax
 from arrayconv.ops.layout import scalar
@@ -18,6 +18,7 @@ from arrayconv.ops.loss.reduction import (
 )
 
 
+@suggesting
 def categorical_cross_entropy(
     y_pred: Array, y_true: Array, *, reduction: str = "mean", from_logits: bool = False
 ) -> Array:
@@ -88,6 +89,7 @@ def categorical_cross_entropy(
     return reduced(a, -a.xp.sum(a.true * logs, axis=-1), reduction)
 
 
+@suggesting
 def categorical_cross_entropy_vjp(
     dy: Array,
     y_pred: Array,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from arrayconv.arguments import suggesting
 from arrayconv.namespace import Array
 from arrayconv.ops.loss.reduction import LossGradients, arguments, gradients, reduced
 
 
+@suggesting
 def mean_squared_error(y_pred: Array, y_true: Array, *, reduction: str = "mean") -> Array:
     r"""The mean squared error of each sample, then its mean over the batch.
 
@@ -56,6 +58,7 @@ def mean_squared_error(y_pred: Array, y_true: Array, *, reduction: str = "mean")
     return reduced(a, error * error, reduction)
 
 
+@suggesting
 def mean_squared_error_vjp(
     dy: Array, y_pred: Array, y_true: Array, *, reduction: str = "mean"
 ) -> LossGradients:
@@ -105,6 +108,7 @@ def mean_squared_error_vjp(
     return gradients(a, y_true, slope, -slope)
 
 
+@suggesting
 def mean_absolute_error(y_pred: Array, y_true: Array, *, reduction: str = "mean") -> Array:
     r"""The mean absolute error of each sample, then its mean over the batch.
 
@@ -152,6 +156,7 @@ def mean_absolute_error(y_pred: Array, y_true: Array, *, reduction: str = "mean"
     return reduced(a, a.xp.abs(a.pred - a.true), reduction)
 
 
+@suggesting
 def mean_absolute_error_vjp(
     dy: Array, y_pred: Array, y_true: Array, *, reduction: str = "mean"
 ) -> LossGradients:

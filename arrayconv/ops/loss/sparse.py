@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.namespace import Array, cast, placement
 from arrayconv.ops.activation import log_softmax, softmax
 from arrayconv.ops.layout import scalar
@@ -19,6 +19,7 @@ from arrayconv.ops.loss.reduction import (
 )
 
 
+@suggesting
 def sparse_categorical_cross_entropy(
     y_pred: Array, y_true: Array, *, reduction: str = "mean", from_logits: bool = False
 ) -> Array:
@@ -89,6 +90,7 @@ def sparse_categorical_cross_entropy(
     return reduced(a, xp.where(valid[..., 0], values, scalar(xp, math.nan, logs)), reduction)
 
 
+@suggesting
 def sparse_categorical_cross_entropy_vjp(
     dy: Array,
     y_pred: Array,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from arrayconv.arguments import suggesting
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, promoted
 from arrayconv.ops.layout import check_gradient
 from arrayconv.ops.normalization.statistics import (
@@ -39,6 +40,7 @@ class InferenceGradients(NamedTuple):
     dvar: Array
 
 
+@suggesting
 def batch_norm(
     x: Array,
     gamma: Array | None = None,
@@ -120,6 +122,7 @@ def batch_norm(
     return BatchNorm(cast(xp, y, x.dtype), mean, var)
 
 
+@suggesting
 def batch_norm_vjp(
     dy: Array,
     x: Array,
@@ -195,6 +198,7 @@ def batch_norm_vjp(
     return NormGradients(cast(xp, dx, x.dtype), dgamma, dbeta)
 
 
+@suggesting
 def batch_norm_inference(
     x: Array,
     gamma: Array | None,
@@ -270,6 +274,7 @@ def batch_norm_inference(
     return cast(xp, y, x.dtype)
 
 
+@suggesting
 def batch_norm_inference_vjp(
     dy: Array,
     x: Array,

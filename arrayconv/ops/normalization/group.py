@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from arrayconv.arguments import integer
+from arrayconv.arguments import integer, suggesting
 from arrayconv.namespace import Array
 from arrayconv.ops.layout import check_layout
 from arrayconv.ops.normalization.samples import Sets, sample_norm, sample_norm_vjp
 from arrayconv.ops.normalization.statistics import NormGradients, channel_axis, check_axes
 
 
+@suggesting
 def group_norm(
     x: Array,
     gamma: Array | None = None,
@@ -77,6 +78,7 @@ def group_norm(
     return sample_norm("group_norm", x, gamma, beta, eps, sets)
 
 
+@suggesting
 def group_norm_vjp(
     dy: Array,
     x: Array,
@@ -137,6 +139,7 @@ def group_norm_vjp(
     return sample_norm_vjp("group_norm_vjp", dy, x, gamma, beta, eps, sets)
 
 
+@suggesting
 def instance_norm(
     x: Array,
     gamma: Array | None = None,
@@ -200,6 +203,7 @@ def instance_norm(
     return sample_norm("instance_norm", x, gamma, beta, eps, sets)
 
 
+@suggesting
 def instance_norm_vjp(
     dy: Array,
     x: Array,

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from arrayconv.arguments import integer, known_shape
+from arrayconv.arguments import integer, known_shape, suggesting
 from arrayconv.namespace import Array
 from arrayconv.ops.normalization.samples import Sets, sample_norm, sample_norm_vjp
 from arrayconv.ops.normalization.statistics import NormGradients, check_axes
 
 
+@suggesting
 def layer_norm(
     x: Array,
     gamma: Array | None = None,
@@ -74,6 +75,7 @@ def layer_norm(
     return sample_norm("layer_norm", x, gamma, beta, eps, partial(_features, axes=axes))
 
 
+@suggesting
 def layer_norm_vjp(
     dy: Array,
     x: Array,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
+from arrayconv.arguments import suggesting
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -25,6 +26,7 @@ from arrayconv.window import Ints, Window, bins, known_size, per_axis
 Ranges = tuple[tuple[int, int], ...]
 
 
+@suggesting
 def adaptive_max_pool(x: Array, output_size: Ints, *, data_format: str = "channels_last") -> Array:
     """The largest cell of each of ``output_size`` bins along every spatial axis.
 
@@ -74,6 +76,7 @@ def adaptive_max_pool(x: Array, output_size: Ints, *, data_format: str = "channe
     return from_last(xp, y, data_format)
 
 
+@suggesting
 def adaptive_max_pool_vjp(
     dy: Array,
     x: Array,
@@ -174,6 +177,7 @@ def adaptive_max_pool_vjp(
     return from_last(xp, cast(xp, dx, dy.dtype), data_format)
 
 
+@suggesting
 def adaptive_avg_pool(x: Array, output_size: Ints, *, data_format: str = "channels_last") -> Array:
     """The mean of each of ``output_size`` bins along every spatial axis.
 
@@ -221,6 +225,7 @@ def adaptive_avg_pool(x: Array, output_size: Ints, *, data_format: str = "channe
     return from_last(xp, cast(xp, y, x.dtype), data_format)
 
 
+@suggesting
 def adaptive_avg_pool_vjp(
     dy: Array, x: Array, output_size: Ints, *, data_format: str = "channels_last"
 ) -> Array:

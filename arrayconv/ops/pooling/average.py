@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.engine import windows
 from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
@@ -25,6 +25,7 @@ from arrayconv.ops.pooling.maximum import check_pool
 from arrayconv.window import Ints, Padding, Window, counts
 
 
+@suggesting
 def avg_pool(
     x: Array,
     window: Ints,
@@ -102,6 +103,7 @@ def avg_pool(
     return from_last(xp, pooled(xp, last, geometry, mean), data_format)
 
 
+@suggesting
 def avg_pool_vjp(
     dy: Array,
     x: Array,

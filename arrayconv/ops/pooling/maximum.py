@@ -7,7 +7,7 @@ import operator
 from collections.abc import Iterator
 from functools import reduce
 
-from arrayconv.arguments import choice, flag
+from arrayconv.arguments import choice, flag, suggesting
 from arrayconv.engine import windows
 from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
@@ -33,6 +33,7 @@ TIES = ("first", "split", "all")
 MORE, MORE_TRACED = 1.0, 1.4
 
 
+@suggesting
 def max_pool(
     x: Array,
     window: Ints,
@@ -98,6 +99,7 @@ def max_pool(
     return from_last(xp, y, data_format)
 
 
+@suggesting
 def max_pool_vjp(
     dy: Array,
     x: Array,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.namespace import (
     Array,
     accumulator,
@@ -20,6 +20,7 @@ from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatia
 from arrayconv.ops.pooling.maximum import check_ties
 
 
+@suggesting
 def global_max_pool(
     x: Array, *, keepdims: bool = False, data_format: str = "channels_last"
 ) -> Array:
@@ -64,6 +65,7 @@ def global_max_pool(
     return xp.max(x, axis=_spatial_axes(x, data_format), keepdims=keepdims)
 
 
+@suggesting
 def global_max_pool_vjp(
     dy: Array,
     x: Array,
@@ -148,6 +150,7 @@ def global_max_pool_vjp(
     return from_last(xp, xp.reshape(cast(xp, dx, x.dtype), (batch, *size, channels)), data_format)
 
 
+@suggesting
 def global_avg_pool(
     x: Array, *, keepdims: bool = False, data_format: str = "channels_last"
 ) -> Array:
@@ -194,6 +197,7 @@ def global_avg_pool(
     return cast(xp, y, x.dtype)
 
 
+@suggesting
 def global_avg_pool_vjp(
     dy: Array, x: Array, *, keepdims: bool = False, data_format: str = "channels_last"
 ) -> Array:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from arrayconv.arguments import choice, number
+from arrayconv.arguments import choice, number, suggesting
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -27,6 +27,7 @@ COORDINATES = ("half_pixel", "align_corners", "asymmetric")
 ROUNDINGS = ("half_up", "half_down")
 
 
+@suggesting
 def resize(
     x: Array,
     *,
@@ -111,6 +112,7 @@ def resize(
     return cast(xp, y, x.dtype)
 
 
+@suggesting
 def resize_vjp(
     dy: Array,
     x: Array,
