@@ -254,7 +254,7 @@ def _sum_of_taps(xp: Namespace, x: Array, axis: int, taps: Sequence[Tap]) -> Arr
 
 
 def _copied(xp: Namespace, x: Array, first: int, axes: Sequence[Axis]) -> Array:
-    """Every cell as often as the axes' copies say, written once."""
+    """``x`` with each cell repeated along each axis as often as that axis has ``copies``, in one copy."""
     if all(axis.copies in (None, 1) for axis in axes):
         # an axis without copies was summed, into a new array
         return x if any(axis.copies is None for axis in axes) else copied(xp, x)
