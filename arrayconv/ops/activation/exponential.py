@@ -89,7 +89,8 @@ def elu_vjp(dy: Array, x: Array, *, alpha: float = 1.0) -> Array:
     --------
     >>> import numpy as np
     >>> import arrayconv as ac
-    >>> ac.elu_vjp(np.asarray([1.0, 1.0, 3.0]), np.asarray([-1.0, 0.0, 5.0]), alpha=2.0).round(4)
+    >>> dy, x = np.asarray([1.0, 1.0, 3.0]), np.asarray([-1.0, 0.0, 5.0])
+    >>> ac.elu_vjp(dy, x, alpha=2.0).round(4)
     array([0.7358, 2.    , 3.    ])
     """
     xp = array_namespace("elu_vjp", dy=dy, x=x)

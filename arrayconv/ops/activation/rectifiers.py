@@ -267,9 +267,9 @@ def prelu_vjp(dy: Array, x: Array, alpha: Array) -> PReluGradients:
 
     .. math::
 
-        dx = \begin{cases} dy & x > 0 \\ \alpha \, dy & \text{elsewhere} \end{cases}
+        dx &= \begin{cases} dy & x > 0 \\ \alpha \, dy & \text{elsewhere} \end{cases}
 
-        d\alpha = \sum_{x \le 0} x \, dy
+        d\alpha &= \sum_{x \le 0} x \, dy
 
     The sum runs over the cells that share an ``alpha``.
 

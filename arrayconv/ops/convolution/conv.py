@@ -132,11 +132,11 @@ def conv_vjp(
 
     .. math::
 
-        dx_{n,i,c} = \sum_{s \cdot o + d \cdot k - p = i} \, \sum_f \, dy_{n,o,f} \; w_{k,c,f}
+        dx_{n,i,c} &= \sum_{s \cdot o + d \cdot k - p = i} \, \sum_f \, dy_{n,o,f} \; w_{k,c,f}
 
-        dw_{k,c,f} = \sum_{n,o} x_{n, s \cdot o + d \cdot k - p, c} \; dy_{n,o,f}
+        dw_{k,c,f} &= \sum_{n,o} x_{n, s \cdot o + d \cdot k - p, c} \; dy_{n,o,f}
 
-        db_f = \sum_{n,o} dy_{n,o,f}
+        db_f &= \sum_{n,o} dy_{n,o,f}
 
     The letters are those of ``conv``. The first sum runs over all pairs of an output cell ``o`` and
     a kernel cell ``k`` that read the input cell ``i``: ``dx`` is the transposed convolution of
@@ -172,9 +172,10 @@ def conv_vjp(
     --------
     >>> import numpy as np
     >>> import arrayconv as ac
-    >>> x, w, b = np.asarray([1.0, 2.0, 3.0]), np.asarray([10.0, 1.0]), np.zeros(1)
-    >>> x, w, dy = x.reshape(1, 3, 1), w.reshape(2, 1, 1), np.asarray([1.0, 100.0]).reshape(1, 2, 1)
-    >>> dx, dw, db = ac.conv_vjp(dy, x, w, b)
+    >>> x = np.asarray([1.0, 2.0, 3.0]).reshape(1, 3, 1)
+    >>> w = np.asarray([10.0, 1.0]).reshape(2, 1, 1)
+    >>> dy = np.asarray([1.0, 100.0]).reshape(1, 2, 1)
+    >>> dx, dw, db = ac.conv_vjp(dy, x, w, np.zeros(1))
     >>> dx[0, :, 0]
     array([  10., 1001.,  100.])
     >>> dw[:, 0, 0]

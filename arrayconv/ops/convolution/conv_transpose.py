@@ -135,11 +135,11 @@ def conv_transpose_vjp(
 
     .. math::
 
-        dx_{n,i,c} = \sum_{k,f} dy_{n, s \cdot i + d \cdot k - p, f} \; w_{k,f,c}
+        dx_{n,i,c} &= \sum_{k,f} dy_{n, s \cdot i + d \cdot k - p, f} \; w_{k,f,c}
 
-        dw_{k,f,c} = \sum_{n,i} dy_{n, s \cdot i + d \cdot k - p, f} \; x_{n,i,c}
+        dw_{k,f,c} &= \sum_{n,i} dy_{n, s \cdot i + d \cdot k - p, f} \; x_{n,i,c}
 
-        db_f = \sum_{n,j} dy_{n,j,f}
+        db_f &= \sum_{n,j} dy_{n,j,f}
 
     The letters are those of ``conv_transpose``. ``dx`` is ``conv`` of ``dy`` with the same kernel,
     and ``dw`` correlates ``dy`` with ``x``.

@@ -86,11 +86,11 @@ def dense_vjp(
 
     .. math::
 
-        dx = dy \, w^T
+        dx &= dy \, w^T
 
-        dw = x^T dy
+        dw &= x^T dy
 
-        db = \sum_n dy_n
+        db &= \sum_n dy_n
 
     The leading axes of ``x`` and ``dy`` are taken as one axis, ``n``.
 

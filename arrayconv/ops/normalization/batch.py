@@ -136,11 +136,11 @@ def batch_norm_vjp(
 
     .. math::
 
-        dx = \frac{\gamma}{\sqrt{var + \epsilon}} \, (dy - \overline{dy} - \hat x \; \overline{dy \, \hat x})
+        dx &= \frac{\gamma}{\sqrt{var + \epsilon}} \, (dy - \overline{dy} - \hat x \; \overline{dy \, \hat x})
 
-        d\gamma = \sum dy \, \hat x
+        d\gamma &= \sum dy \, \hat x
 
-        d\beta = \sum dy
+        d\beta &= \sum dy
 
     The sums and the means, overlined, run over the images and positions of a channel. ``y`` is
     differentiated through its ``mean`` and ``var``; these serve running averages, and have no
@@ -290,15 +290,15 @@ def batch_norm_inference_vjp(
 
     .. math::
 
-        dx = \gamma s \, dy, \quad s = \frac{1}{\sqrt{var + \epsilon}}
+        dx &= \gamma s \, dy, \quad s = \frac{1}{\sqrt{var + \epsilon}}
 
-        d\gamma = s \sum dy \, (x - mean)
+        d\gamma &= s \sum dy \, (x - mean)
 
-        d\beta = \sum dy
+        d\beta &= \sum dy
 
-        dmean = -\gamma s \sum dy
+        dmean &= -\gamma s \sum dy
 
-        dvar = -\frac{\gamma s^3}{2} \sum dy \, (x - mean)
+        dvar &= -\frac{\gamma s^3}{2} \sum dy \, (x - mean)
 
     The sums run over the images and positions of a channel. Unlike in ``batch_norm``, ``mean`` and
     ``var`` do not depend on ``x``.

@@ -93,11 +93,11 @@ def group_norm_vjp(
 
     .. math::
 
-        dx = \frac{g - \overline{g} - \hat x \; \overline{g \, \hat x}}{\sqrt{var + \epsilon}}, \quad g = \gamma \, dy
+        dx &= \frac{g - \overline{g} - \hat x \; \overline{g \, \hat x}}{\sqrt{var + \epsilon}}, \quad g = \gamma \, dy
 
-        d\gamma = \sum dy \, \hat x
+        d\gamma &= \sum dy \, \hat x
 
-        d\beta = \sum dy
+        d\beta &= \sum dy
 
     The means, overlined, run over the positions and channels of a group; the sums over the images
     and positions of a channel.
@@ -217,11 +217,11 @@ def instance_norm_vjp(
 
     .. math::
 
-        dx = \frac{g - \overline{g} - \hat x \; \overline{g \, \hat x}}{\sqrt{var + \epsilon}}, \quad g = \gamma \, dy
+        dx &= \frac{g - \overline{g} - \hat x \; \overline{g \, \hat x}}{\sqrt{var + \epsilon}}, \quad g = \gamma \, dy
 
-        d\gamma = \sum dy \, \hat x
+        d\gamma &= \sum dy \, \hat x
 
-        d\beta = \sum dy
+        d\beta &= \sum dy
 
     The means, overlined, run over the positions of a channel of an image; the sums over the images
     and positions of a channel.

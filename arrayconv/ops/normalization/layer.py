@@ -89,11 +89,11 @@ def layer_norm_vjp(
 
     .. math::
 
-        dx = \frac{g - \overline{g} - \hat x \; \overline{g \, \hat x}}{\sqrt{var + \epsilon}}, \quad g = \gamma \, dy
+        dx &= \frac{g - \overline{g} - \hat x \; \overline{g \, \hat x}}{\sqrt{var + \epsilon}}, \quad g = \gamma \, dy
 
-        d\gamma = \sum dy \, \hat x
+        d\gamma &= \sum dy \, \hat x
 
-        d\beta = \sum dy
+        d\beta &= \sum dy
 
     The means, overlined, run over ``axes``; the sums over the other axes, which share a ``gamma``
     and a ``beta``.
