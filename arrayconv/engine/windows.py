@@ -56,7 +56,7 @@ def pad(
 
 
 def _kept(n: int, width: tuple[int, int]) -> tuple[slice, tuple[int, int]]:
-    """The cells of an axis of ``n`` that are left, and the cells to add around them."""
+    """The cells of an axis of ``n`` that negative widths leave, and the widths that remain to be added."""
     start, stop = -width[0], n + width[1]
     low, high = max(start, 0), min(stop, n)
     if low >= high:
@@ -79,7 +79,10 @@ def crop(x: Array, widths: Pairs, *, lead: int) -> Array:
 
 
 def tap_views(padded: Array, window: Window, *, lead: int) -> Iterator[Array]:
-    """For each cell of the window in C order, that cell of every window; views where the library has them."""
+    """For each cell ``k`` of the window in C order, ``padded[o * stride + dilation * k]`` for all windows ``o``.
+
+    These are views where the library has them.
+    """
     whole = _whole(lead)
     for cells in window.tap_slices:
         yield padded[(*whole, *cells, ...)]
@@ -101,7 +104,7 @@ def flipped(xp: Namespace, w: Array, taps: tuple[slice, ...]) -> Array:
 def gather(
     xp: Namespace, x: Array, window: Window, *, lead: int, mutable: bool, at: int = -2
 ) -> Array:
-    """Every window of ``x``, zero outside: ``(*lead, *out, C)`` with an axis for the cells of the window at ``at``."""
+    """Every window of ``x``, which is 0 outside: ``(*lead, *out, C)`` with an axis at ``at`` for its cells."""
     taps = window.cells
     shape = [*x.shape[:lead], *window.output, x.shape[-1]]
     at %= len(shape) + 1
@@ -132,7 +135,7 @@ def gather(
 
 @lru_cache(maxsize=256)
 def _flat_places(window: Window, size: tuple[int, ...]) -> array[int]:
-    """Where in the flat image of ``size`` that ``reach`` made lie the cells of every window, window by window.
+    """The places of the cells of every window, window by window, in the flattened image of ``size`` from ``reach``.
 
     As a buffer, from which libraries make an array without looking at each number.
     """
@@ -181,7 +184,7 @@ def _patch_order(lead: int, ndim: int, at: int) -> tuple[int, ...]:
 def scatter(
     xp: Namespace, columns: Array, window: Window, *, lead: int, mutable: bool, at: int = -2
 ) -> Array:
-    """The adjoint of ``gather``: ``(*lead, *size, C)`` from ``(*lead, *out, C)`` with the window's cells at ``at``."""
+    """The adjoint of ``gather``: ``(*lead, *size, C)`` from ``(*lead, *out, C)`` with the cells at ``at``."""
     at %= columns.ndim
     if not by_patches(window):
         whole = _whole(at)
@@ -243,7 +246,7 @@ def _lengthened(xp: Namespace, x: Array, axis: int, count: int) -> Array:
 
 @lru_cache(maxsize=1024)
 def sum_pieces(output: tuple[int, ...]) -> int:
-    """Into how many equal pieces, of whole rows, the windows of an image are cut to be summed over; 1 if none suit."""
+    """How many equal pieces of whole rows a sum over the windows of an image is made of; 1 if no number suits."""
     rows, columns = (math.prod(output[:-1]), output[-1]) if len(output) > 1 else (output[0], 1)
     shortest, longest = SUM_LENGTHS
     suiting = (
@@ -272,7 +275,7 @@ def reduce_windows(
 
 
 def shifted_sum(parts: Sequence[Array], window: Window, *, lead: int, mutable: bool) -> Array:
-    """The sum over the cells of the window of that cell of every window, each taken from a part of its own."""
+    """For every window ``o`` the sum over its cells ``k`` of ``parts[k][o * stride + dilation * k]``."""
     whole = _whole(lead)
     views = [
         part[(*whole, *cells, ...)] for part, cells in zip(parts, window.tap_slices, strict=True)
@@ -302,11 +305,11 @@ def overlap_add(
     into: Array | None = None,
     alone: bool = True,
 ) -> Array:
-    """The adjoint of ``tap_views``: ``parts`` (one ``(*lead, *out, C)`` per cell of the window, in C order) summed
-    where they overlap, as ``(*lead, *size, C)``.
+    """The adjoint of ``tap_views``: ``parts`` back in place, summed where windows overlap.
 
-    They are added to ``into`` if that is given, or written where windows do not overlap and nothing
-    else adds to its cells (``alone``).
+    ``parts`` has an array ``(*lead, *out, C)`` for each cell of the window, in C order; the result
+    is ``(*lead, *size, C)``. It is ``into``, added to, if that is given; where windows do not
+    overlap and nothing else adds to the cells of ``into`` (``alone``), they are written instead.
     """
     if not mutable:
         return _interleaved_sum(xp, list(parts), window, lead=lead)
@@ -353,7 +356,7 @@ def _interleaved_sum(xp: Namespace, parts: list[Array], window: Window, *, lead:
 def interleave(
     xp: Namespace, parts: dict[tuple[int, ...], Array], steps: tuple[int, ...], *, lead: int
 ) -> Array:
-    """One array whose cells ``r::steps`` are ``parts[r]``, zero where no part has a residue ``r`` along an axis."""
+    """One array whose cells ``r::steps`` are ``parts[r]``; zero along an axis where no part has that residue."""
     residues = [sorted({r[axis] for r in parts}) for axis in range(len(steps))]
     some = next(iter(parts.values()))
     if all(step == 1 for step in steps):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from arrayconv.arguments import choice, number
+from arrayconv.arguments import choice, number, suggesting
 from arrayconv.engine.windows import merge_axes, split_axis
 from arrayconv.namespace import (
     Array,
@@ -29,6 +29,7 @@ COORDINATES = ("half_pixel", "align_corners", "asymmetric")
 ROUNDINGS = ("half_up", "half_down")
 
 
+@suggesting
 def resize(
     x: Array,
     *,
@@ -44,13 +45,10 @@ def resize(
     Output cell ``i`` of an axis reads the input at ``(i + 1/2) / s - 1/2`` (``"half_pixel"``),
     ``i / s`` (``"asymmetric"``) or ``i * (n - 1) / (m - 1)`` (``"align_corners"``), which is kept
     inside the input; ``s`` is ``m / n`` for a given ``size`` and the number given for ``scale``.
-    Nothing is averaged before an image is made smaller. ``resize_vjp`` gives every input cell the
-    sum of the upstream gradients of the cells that read it, times their weights.
+    Nothing is averaged before an image is made smaller.
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``resize_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
         Real floating.
     size : int or sequence of int, optional
@@ -80,7 +78,11 @@ def resize(
         number.
     ValueError
         Both or neither of ``size`` and ``scale``, one that is not positive or gives no cell, an
-        empty spatial axis, an unknown name, ``dy`` of the wrong shape.
+        empty spatial axis, an unknown name.
+
+    See Also
+    --------
+    resize_vjp : Its gradient.
 
     Notes
     -----
@@ -98,8 +100,6 @@ def resize(
     array([1., 1., 3., 3.])
     >>> ac.resize(x, size=4, method="linear")[0, :, 0]
     array([1. , 1.5, 2.5, 3. ])
-    >>> ac.resize_vjp(np.ones((1, 4, 1)), x, scale=2)[0, :, 0]
-    array([2., 2.])
     """
     xp = array_namespace("resize", x=x)
     (x,) = promoted("resize", xp, x=x)
@@ -114,6 +114,7 @@ def resize(
     return cast(xp, y, x.dtype)
 
 
+@suggesting
 def resize_vjp(
     dy: Array,
     x: Array,
@@ -125,6 +126,47 @@ def resize_vjp(
     rounding: str = "half_up",
     data_format: str = "channels_last",
 ) -> Array:
+    r"""The gradient of ``resize``, which is linear: its adjoint.
+
+    .. math::
+
+        dx_i = \sum_j a_{j,i} \, dy_j
+
+    The sum runs over the output cells ``j`` that read the input cell ``i``, and ``a[j, i]`` is the
+    weight with which they do: 1 for the nearest cell, and what linear interpolation gives it.
+
+    Parameters
+    ----------
+    dy : array, shape (N, *out, C) or (N, C, *out)
+        Upstream gradient, of the shape of ``resize``'s result.
+    x, size, scale, method, coordinates, rounding, data_format
+        As for ``resize``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``, accumulated in at least
+        float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``resize``; and for a ``dy`` that has not the shape of the result.
+
+    See Also
+    --------
+    resize : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x, dy = np.zeros((1, 2, 1)), np.asarray([1.0, 2.0, 3.0, 4.0]).reshape(1, 4, 1)
+    >>> ac.resize_vjp(dy, x, scale=2)[0, :, 0]
+    array([3., 7.])
+    >>> ac.resize_vjp(dy, x, scale=2, method="linear")[0, :, 0]
+    array([3.25, 6.75])
+    """
     op = "resize_vjp"
     xp = array_namespace(op, dy=dy, x=x)
     dy, x = promoted(op, xp, dy=dy, x=x)
@@ -137,9 +179,6 @@ def resize_vjp(
         if axes[at].copies is None:
             g = _sum_of_taps(xp, g, first + at, axes[at].back)
     return cast(xp, g, x.dtype)
-
-
-resize_vjp.__doc__ = resize.__doc__
 
 
 def _plan(
@@ -217,7 +256,7 @@ def _sum_of_taps(xp: Namespace, x: Array, axis: int, taps: Sequence[Tap]) -> Arr
 
 
 def _copied(xp: Namespace, x: Array, first: int, axes: Sequence[Axis]) -> Array:
-    """Every cell as often as the axes' copies say, written once."""
+    """``x`` with each cell repeated along each axis as often as that axis has ``copies``, in one copy."""
     if all(axis.copies in (None, 1) for axis in axes):
         # an axis without copies was summed, into a new array
         return x if any(axis.copies is None for axis in axes) else copied(xp, x)
