@@ -16,6 +16,7 @@ CORE = {"arguments", "window", "namespace", "engine", "ops", "course"}
 # A room imports from the rooms before it, and from itself.
 ROOMS = [
     {"arguments"},
+    {"interrupt"},
     {"window"},
     {"namespace"},
     {"engine"},
