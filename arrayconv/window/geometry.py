@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from arrayconv.window.arguments import Pairs
 
-# Cells along the axes of a window, and phases of its stride, up to which what is derived from them is kept with it.
+# Cells of a window and phases of its stride up to which what is derived from them is kept with it.
 SMALL = 64
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class kept_while_small(Generic[T]):  # noqa: N801 (a decorator, named as functoo
 
     def __get__(self, window: Window, owner: type | None = None) -> T:
         found = self.derive(window)
-        if sum(window.kernel) + math.prod(window.stride) <= SMALL:
+        if window.cells + math.prod(window.stride) <= SMALL:
             # in the place where Python looks before it asks a descriptor without __set__
             window.__dict__[self.name] = found
         return found
@@ -167,30 +167,24 @@ class Window:
         """How many cells the window has."""
         return math.prod(self.kernel)
 
-    @property
-    def tap_slices(self) -> Iterator[tuple[slice, ...]]:
-        """For each cell of the window, the slices that take it out of all windows at once, from what ``reach`` made."""
-        return product(*self._reads)
-
     @kept_while_small
-    def _reads(self) -> tuple[tuple[slice, ...], ...]:
-        return tuple(
-            tuple(slice(d * k, d * k + s * (o - 1) + 1, s) for k in range(cells))
+    def tap_slices(self) -> tuple[tuple[slice, ...], ...]:
+        """For each cell of the window, where that cell of every window lies in the array that ``reach`` made."""
+        axes = (
+            [slice(d * k, d * k + s * (o - 1) + 1, s) for k in range(cells)]
             for cells, s, d, o in zip(
                 self.kernel, self.stride, self.dilation, self.output, strict=True
             )
         )
-
-    @property
-    def tap_inside(self) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-        """For each cell of the window, the input cells it meets and the outputs for which it is inside the input."""
-        for pairs in product(*self._meets):
-            yield tuple(cells for cells, _ in pairs), tuple(windows for _, windows in pairs)
+        return tuple(product(*axes))
 
     @kept_while_small
-    def _meets(self) -> tuple[tuple[tuple[slice, slice], ...], ...]:
+    def tap_inside(self) -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]:
+        """For each cell of the window, the input cells it meets and the windows for which it lies inside."""
+        axes = [[self.inside(axis, k) for k in range(n)] for axis, n in enumerate(self.kernel)]
         return tuple(
-            tuple(self.inside(axis, k) for k in range(n)) for axis, n in enumerate(self.kernel)
+            (tuple(cells for cells, _ in pairs), tuple(windows for _, windows in pairs))
+            for pairs in product(*axes)
         )
 
     def inside(self, axis: int, k: int) -> tuple[slice, slice]:
