@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 # The namespaces through which arrayconv and its tests reach `empty`.
 LIBRARIES = ("numpy", "array_api_strict", "torch", "cupy")
 NAMESPACES = (*LIBRARIES, *(f"array_api_compat.{name}" for name in LIBRARIES))
+_writing = threading.local()
 
 
 def poison() -> None:
@@ -27,8 +29,13 @@ def _filling(plain: Callable[..., Any]) -> Callable[..., Any]:
     def poisoned(*args: Any, **kwargs: Any) -> Any:
         x = plain(*args, **kwargs)
         value = _unlikely(x)
-        if value is not None:
-            x[...] = value
+        # a write into a tensor without values allocates others
+        if value is not None and not getattr(_writing, "now", False):
+            _writing.now = True
+            try:
+                x[...] = value
+            finally:
+                _writing.now = False
         return x
 
     poisoned.poisoned = True
