@@ -263,3 +263,10 @@ def test_export_with_a_batch_of_any_size():
         Network(), tuple(arrays()), dynamic_shapes={"x": batch, "w": None, "gamma": None}
     )
     assert_same(program.module()(*arrays(7)), network(*arrays(7)))
+
+
+def test_native_kernels_under_vmap():
+    x, w, _ = arrays()
+    with ac.options(engine="native"):
+        found = torch.func.vmap(lambda x: ac.conv_transpose(x[None], w.mT)[0])(x)
+        assert_same(found, ac.conv_transpose(x, w.mT))
