@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -17,7 +17,7 @@ Array: TypeAlias = Any
 Namespace: TypeAlias = Any
 DType: TypeAlias = Any
 
-_lazy_types: dict[type, bool] = {}
+_lazy_types: dict[type, Callable[[], bool]] = {}
 _self_placing_types: dict[type, bool] = {}
 _by_types: dict[tuple[object, ...], Namespace] = {}
 # Arguments that may be None.
@@ -114,12 +114,27 @@ def library(xp: Namespace) -> str:
 
 
 def is_lazy(x: Array) -> bool:
-    """Whether ``x`` is an array whose values cannot be written or looked at: JAX, Dask, ndonnx."""
+    """Whether ``x`` cannot be written or looked at: JAX's, Dask's, ndonnx's, torch's inside ``torch.func``."""
     kind = type(x)
     lazy = _lazy_types.get(kind)
     if lazy is None:
-        lazy = _lazy_types[kind] = bool(array_api_compat.is_lazy_array(x))
-    return lazy
+        lazy = _lazy_types[kind] = _lazy_test(x)
+    return lazy()
+
+
+def _lazy_test(x: Array) -> Callable[[], bool]:
+    if array_api_compat.is_torch_array(x):
+        # vmap writes no batch into a tensor that has none, and its tensors are of the same type as all others
+        return sys.modules["torch"]._C._are_functorch_transforms_active  # type: ignore[no-any-return]
+    return _always if array_api_compat.is_lazy_array(x) else _never
+
+
+def _always() -> bool:
+    return True
+
+
+def _never() -> bool:
+    return False
 
 
 def places_itself(x: Array) -> bool:
@@ -127,7 +142,7 @@ def places_itself(x: Array) -> bool:
     kind = type(x)
     found = _self_placing_types.get(kind)
     if found is None:
-        found = is_lazy(x) or bool(array_api_compat.is_numpy_array(x))
+        found = bool(array_api_compat.is_lazy_array(x) or array_api_compat.is_numpy_array(x))
         _self_placing_types[kind] = found
     return found
 
@@ -145,14 +160,14 @@ _ON_HOST = Traits(mutable=True, accelerator=False)
 
 def traits(xp: Namespace, x: Array) -> Traits:
     """Whether results can be written in place, and whether they live on an accelerator."""
-    lazy = is_lazy(x)
-    if not lazy and places_itself(x):
+    lazy, placed = is_lazy(x), places_itself(x)
+    if placed and not lazy:
         # NumPy: there is no device to ask for, and small calls count every microsecond
         return _ON_HOST
-    kind = getattr(array_api_compat.device(x), "type", None) if not lazy else None
+    kind = None if placed else getattr(array_api_compat.device(x), "type", None)
     if isinstance(kind, str):
         # torch's devices say what they are, and its compiler cannot trace DLPack's answer
-        return Traits(True, kind != "cpu")
+        return Traits(not lazy, kind != "cpu")
     report = getattr(x, "__dlpack_device__", None)
     if report is not None:
         try:

@@ -34,13 +34,14 @@ pytestmark = [
 
 
 def declined(prop: Callable[[Any, Call], None]) -> Callable[[Any, Call], None]:
-    """Leave out calls without a gradient, of several dtypes, and those that their strategy declines."""
+    """Hold under the call's options; leave out calls without a gradient, of several dtypes, and declined ones."""
 
     def held(xp: Any, call: Call) -> None:
         if len({call.arrays[name].dtype for name in call.floats}) != 1:
             return
         try:
-            prop(xp, call)
+            with ac.options(**call.options):
+                prop(xp, call)
         except ValueError as error:
             if "declines" not in str(error):
                 raise
@@ -57,8 +58,7 @@ def prepared(xp: Any, call: Call) -> tuple[list[Any], list[int], Callable[..., A
         args = list(given)
         for i, a in zip(places, floats, strict=True):
             args[i] = a
-        with ac.options(**call.options):
-            return results(f(*args, *call.args, **call.config))[0]
+        return results(f(*args, *call.args, **call.config))[0]
 
     return given, places, apply
 
@@ -134,9 +134,10 @@ def same_under_torch(xp: Any, call: Call) -> None:
     plain = [a.detach() for a in floats]
     y, back = torch.func.vjp(f, *plain)
     assert_right(xp, call, given, places, y, dy, back(dy))
-    several = torch.func.vmap(f)(*(torch.stack([a, a]) for a in plain))
-    for entry in several:
-        assert_right(xp, call, given, places, entry, dy, None)
+    halves = [torch.stack([a / 2, a]) for a in plain]
+    for g in (f, partial(apply, getattr(ac, call.op))):
+        several = torch.func.vmap(g)(*halves)
+        assert_right(xp, call, given, places, several[1], dy, None)
 
 
 @declined

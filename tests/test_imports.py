@@ -20,7 +20,7 @@ ROOMS = [
     {"window"},
     {"namespace"},
     {"engine"},
-    {"ops"},
+    {"ops", "dynamo"},
     {"course", "filters", "cases"},
     {"verify", "autodiff"},
     {"data"},

@@ -12,7 +12,7 @@ from typing import Any
 
 from arrayconv.engine import native_cudnn
 from arrayconv.engine.windows import reach
-from arrayconv.namespace import Array, Namespace, accumulator, cast, library, traits
+from arrayconv.namespace import Array, Namespace, accumulator, cast, is_lazy, library, traits
 from arrayconv.window import Window
 
 
@@ -110,6 +110,9 @@ def _torch_correlate(
 def _torch_adjoint(
     function: Callable[[Array], Array | None], shape: tuple[int, ...], dy: Array
 ) -> Array | None:
+    if is_lazy(dy):
+        # inside torch.func its result would be constant, and zero under vmap
+        return None
     torch = sys.modules["torch"]
     with torch.enable_grad():
         point = torch.zeros(shape, dtype=dy.dtype, device=dy.device, requires_grad=True)

@@ -17,7 +17,9 @@ from arrayconv.ops.normalization.statistics import (
     moments,
     moments_vjp,
     parameter,
+    plus,
     shaped,
+    times,
     total,
 )
 
@@ -117,7 +119,7 @@ def batch_norm(
     inverse = inverse_deviation(xp, var, eps)
     y = centred * (inverse if scale is None else inverse * scale)
     if shift is not None:
-        y += shift
+        y = plus(y, shift)
     mean, var = (cast(xp, xp.reshape(part, (-1,)), x.dtype) for part in (mean, var))
     return BatchNorm(cast(xp, y, x.dtype), mean, var)
 
@@ -193,7 +195,7 @@ def batch_norm_vjp(
     inverse = inverse_deviation(xp, var, eps)
     dx, sum_g, sum_gx = moments_vjp(xp, cast(xp, dy, wide), centred, inverse, axes)
     # gamma is one number per channel, so it may wait until after the means
-    dx *= inverse if scale is None else inverse * scale
+    dx = times(dx, inverse if scale is None else inverse * scale)
     dgamma, dbeta = shaped(xp, sum_gx, gamma), shaped(xp, sum_g, beta)
     return NormGradients(cast(xp, dx, x.dtype), dgamma, dbeta)
 
@@ -267,10 +269,9 @@ def batch_norm_inference(
     _, full = _channels(op, x, data_format)
     gamma, beta, mean, var = _given(op, xp, full, gamma=gamma, beta=beta, mean=mean, var=var)
     inverse = inverse_deviation(xp, var, eps)
-    y = cast(xp, x, mean.dtype) - mean
-    y *= inverse if gamma is None else inverse * gamma
+    y = times(cast(xp, x, mean.dtype) - mean, inverse if gamma is None else inverse * gamma)
     if beta is not None:
-        y += beta
+        y = plus(y, beta)
     return cast(xp, y, x.dtype)
 
 

@@ -68,9 +68,24 @@ def moments_vjp(
     cells = math.prod(centred.shape[axis] for axis in axes)
     sum_g = total(xp, g, axes)
     sum_gx = total(xp, g * centred, axes) * inverse
-    dx = g - sum_g / cells
-    dx -= centred * (sum_gx * (inverse / cells))
+    dx = plus(g - sum_g / cells, centred * (sum_gx * (-inverse / cells)))
     return Backward(dx, sum_g, sum_gx)
+
+
+def plus(y: Array, part: Array) -> Array:
+    """``y + part``, written into ``y``, an array of the caller's own, where that can be."""
+    if is_lazy(y):
+        return y + part
+    y += part
+    return y
+
+
+def times(y: Array, factor: Array) -> Array:
+    """``y * factor``, written into ``y``, an array of the caller's own, where that can be."""
+    if is_lazy(y):
+        return y * factor
+    y *= factor
+    return y
 
 
 def inverse_deviation(xp: Namespace, var: Array, eps: float) -> Array:
