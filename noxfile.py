@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ nox.options.error_on_external_run = False
 ROOT = Path(__file__).parent
 # The registry's other builds of torch for Linux bring gigabytes of CUDA libraries.
 CPU_TORCH = "torch==2.13.0"
+# Without the extra's CUDA libraries, and the version that tests/cupy_emulated knows.
+EMULATED_CUPY = "cupy-cuda13x==14.2.0"
 
 
 def environment(session: nox.Session, name: str, *requirements: str) -> Path:
@@ -42,10 +45,10 @@ def environment(session: nox.Session, name: str, *requirements: str) -> Path:
 def cpu(session: nox.Session) -> str:
     """Return the interpreter that all sessions without a GPU share."""
     tools = ("mypy", "ruff")
-    # without a GPU, CuPy still says which functions would compute; macOS has no build
-    cupy = "" if sys.platform == "darwin" else ",cupy13"
-    extras = ("-e", f"{ROOT}[test,jax,dask,docs{cupy}]")
-    return str(environment(session, "cpu", CPU_TORCH, *extras, *tools))
+    # macOS has no build of either
+    cupy, cudnn = ((), "") if sys.platform == "darwin" else ((EMULATED_CUPY,), ",cudnn")
+    extras = ("-e", f"{ROOT}[test,jax,dask,docs{cudnn}]")
+    return str(environment(session, "cpu", CPU_TORCH, *cupy, *extras, *tools))
 
 
 def test(session: nox.Session, python: str, backend: str, *spread: str, **env: str) -> None:
@@ -92,6 +95,14 @@ def torch_cpu(session: nox.Session) -> None:
 def dask(session: nox.Session) -> None:
     """Dask, chunked along the batch."""
     on_cpu(session, "dask", "dask.array")
+
+
+@nox.session(name="cupy-emulated", venv_backend="none", tags=["cpu"])
+def cupy_emulated(session: nox.Session) -> None:
+    """CuPy's own wheel on an emulated device: its values, launches and synchronisations."""
+    if sys.platform != "linux" or shutil.which("g++") is None:
+        session.skip("the emulated device compiles CuPy's kernels by g++, on Linux")
+    on_cpu(session, "cupy-emulated", "cupy")
 
 
 @nox.session(venv_backend="none")

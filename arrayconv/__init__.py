@@ -11,11 +11,13 @@ from arrayconv.course import (
     conv_single_step,
     create_mask_from_window,
     distribute_value,
+    floating,
     pool_backward,
     pool_forward,
     rectified,
     zero_pad,
 )
+from arrayconv.dynamo import keep_whole
 from arrayconv.engine.settings import options
 from arrayconv.namespace import to_numpy
 from arrayconv.ops.activation import (
@@ -218,6 +220,11 @@ _SUBMODULES = (
     "models",
     "verify",
 )
+
+
+# Those that return more than arrays are read: the forward steps of the course, which convert by `floating`.
+_READ = ("conv_forward", "explain", "options", "pool_forward", "to_numpy")
+keep_whole([floating, *(globals()[name] for name in __all__ if name not in _READ)])
 
 
 def __getattr__(name: str) -> Any:

@@ -6,11 +6,68 @@ both name the function, the argument, what was expected and what came.
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from functools import wraps
 from numbers import Real
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# What Keras, PyTorch, TensorFlow and JAX call our arguments, where the two names are not alike.
+ELSEWHERE = {
+    "align_corners": 'coordinates="align_corners"',
+    "alpha": "negative_slope",
+    "bias": "b",
+    "dim": "axis",
+    "epsilon": "eps",
+    "feature_group_count": "groups",
+    "filter_size": "window",
+    "input": "x",
+    "interpolation": "method",
+    "kernel": "w",
+    "kernel_size": "window",
+    "normalized_shape": "axes",
+    "p": "rate",
+    "pool_size": "window",
+    "rhs_dilation": "dilation",
+    "scale_factor": "scale",
+    "target": "y_true",
+    "weight": "w",
+    "window_shape": "window",
+}
+
+
+def suggesting(f: Callable[P, R]) -> Callable[P, R]:
+    """``f``, whose error about a keyword that it does not have names the one that it has."""
+
+    @wraps(f)
+    def call(*args: P.args, **keywords: P.kwargs) -> R:
+        try:
+            return f(*args, **keywords)
+        except TypeError:
+            # looked at only now, so that a call that is right pays for nothing but the call
+            check_keywords(f.__name__, inspect.signature(f).parameters, keywords)
+            raise
+
+    return call
+
+
+def check_keywords(op: str, names: Iterable[str], given: Iterable[str]) -> None:
+    """Raise ``TypeError`` for a keyword that is not among the ``names``, and suggest one that is."""
+    names = list(names)
+    for keyword in given:
+        if keyword in names:
+            continue
+        ours = ELSEWHERE.get(keyword, "")
+        if ours.partition("=")[0] not in names:
+            ours = next(iter(get_close_matches(keyword, names, 1)), "")
+        hint = f"did you mean {ours}?" if ours else f"it takes {', '.join(names)}"
+        raise TypeError(f"{op}: there is no argument {keyword}; {hint}") from None
 
 
 def integer(op: str, name: str, value: Any, *, least: int | None = None) -> int:

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 
 from arrayconv.namespace import (
     Array,
-    Namespace,
     array_namespace,
     cast,
     default_float,
@@ -41,10 +40,10 @@ __all__ = [
 Hparameters: TypeAlias = Mapping[str, Any]
 
 
-def _floating(op: str, **arrays: Array) -> tuple[Namespace, tuple[Array, ...]]:
-    """Return the namespace, and the arrays with the integer ones in its default float."""
+def floating(op: str, **arrays: Array) -> tuple[Array, ...]:
+    """Return the arrays, integer ones in the library's default float."""
     xp = array_namespace(op, **arrays)
-    return xp, tuple(
+    return tuple(
         cast(xp, x, default_float(xp)) if xp.isdtype(x.dtype, ("integral", "bool")) else x
         for x in arrays.values()
     )
@@ -121,7 +120,8 @@ def conv_single_step(a_slice_prev: Array, W: Array, b: Array | float) -> Array:
     op = "conv_single_step"
     number = isinstance(b, int | float)
     given = {"a_slice_prev": a_slice_prev, "W": W} | ({} if number else {"b": b})
-    xp, (a, w, *bias) = _floating(op, **given)
+    xp = array_namespace(op, **given)
+    a, w, *bias = floating(op, **given)
     if a.shape != w.shape:
         raise ValueError(
             f"{op}: a_slice_prev and W must have the same shape, got {tuple(a.shape)} and "
@@ -175,7 +175,7 @@ def conv_forward(
     (10, 4, 4, 8)
     """
     stride, pad = _settings("conv_forward", hparameters, "stride", "pad")
-    _, (x, w, bias) = _floating("conv_forward", A_prev=A_prev, W=W, b=b)
+    x, w, bias = floating("conv_forward", A_prev=A_prev, W=W, b=b)
     return conv(x, w, bias, stride=stride, padding=pad), (A_prev, W, b, hparameters)
 
 
@@ -222,7 +222,7 @@ def conv_backward(
     """
     A_prev, W, b, hparameters = cache
     stride, pad = _settings("conv_backward", hparameters, "stride", "pad")
-    _, (dy, x, w, bias) = _floating("conv_backward", dZ=dZ, A_prev=A_prev, W=W, b=b)
+    dy, x, w, bias = floating("conv_backward", dZ=dZ, A_prev=A_prev, W=W, b=b)
     dx, dw, db = conv_vjp(dy, x, w, bias, stride=stride, padding=pad)
     return dx, dw, db
 
@@ -267,7 +267,7 @@ def pool_forward(
            [13., 15.]])
     """
     f, stride = _settings("pool_forward", hparameters, "f", "stride")
-    _, (x,) = _floating("pool_forward", A_prev=A_prev)
+    (x,) = floating("pool_forward", A_prev=A_prev)
     if mode == "max":
         return max_pool(x, f, stride=stride), (A_prev, hparameters)
     if mode == "average":
@@ -335,7 +335,8 @@ def distribute_value(dz: Array | float, shape: tuple[int, int]) -> Array:
     """
     n_H, n_W = per_axis("distribute_value", "shape", shape, 2)
     value = to_numpy(dz) if isinstance(dz, int | float) else dz
-    xp, (value,) = _floating("distribute_value", dz=value)
+    xp = array_namespace("distribute_value", dz=value)
+    (value,) = floating("distribute_value", dz=value)
     zeros = xp.zeros((n_H, n_W), dtype=value.dtype, **placement(value))
     return zeros + xp.reshape(value, ()) / (n_H * n_W)
 
@@ -376,7 +377,7 @@ def pool_backward(dA: Array, cache: tuple[Array, Hparameters], mode: str = "max"
     """
     A_prev, hparameters = cache
     f, stride = _settings("pool_backward", hparameters, "f", "stride")
-    _, (dy, x) = _floating("pool_backward", dA=dA, A_prev=A_prev)
+    dy, x = floating("pool_backward", dA=dA, A_prev=A_prev)
     if mode == "max":
         return max_pool_vjp(dy, x, f, stride=stride, ties="all")
     if mode == "average":

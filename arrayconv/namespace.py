@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -16,7 +17,7 @@ Array: TypeAlias = Any
 Namespace: TypeAlias = Any
 DType: TypeAlias = Any
 
-_lazy_types: dict[type, bool] = {}
+_lazy_types: dict[type, Callable[[], bool]] = {}
 _self_placing_types: dict[type, bool] = {}
 _by_types: dict[tuple[object, ...], Namespace] = {}
 # Arguments that may be None.
@@ -113,12 +114,27 @@ def library(xp: Namespace) -> str:
 
 
 def is_lazy(x: Array) -> bool:
-    """Whether ``x`` is an array whose values cannot be written or looked at: JAX, Dask, ndonnx."""
+    """Whether ``x`` cannot be written or looked at: JAX's, Dask's, ndonnx's, torch's inside ``torch.func``."""
     kind = type(x)
     lazy = _lazy_types.get(kind)
     if lazy is None:
-        lazy = _lazy_types[kind] = bool(array_api_compat.is_lazy_array(x))
-    return lazy
+        lazy = _lazy_types[kind] = _lazy_test(x)
+    return lazy()
+
+
+def _lazy_test(x: Array) -> Callable[[], bool]:
+    if array_api_compat.is_torch_array(x):
+        # vmap writes no batch into a tensor that has none, and its tensors are of the same type as all others
+        return sys.modules["torch"]._C._are_functorch_transforms_active  # type: ignore[no-any-return]
+    return _always if array_api_compat.is_lazy_array(x) else _never
+
+
+def _always() -> bool:
+    return True
+
+
+def _never() -> bool:
+    return False
 
 
 def places_itself(x: Array) -> bool:
@@ -126,7 +142,7 @@ def places_itself(x: Array) -> bool:
     kind = type(x)
     found = _self_placing_types.get(kind)
     if found is None:
-        found = is_lazy(x) or bool(array_api_compat.is_numpy_array(x))
+        found = bool(array_api_compat.is_lazy_array(x) or array_api_compat.is_numpy_array(x))
         _self_placing_types[kind] = found
     return found
 
@@ -136,6 +152,7 @@ class Traits(NamedTuple):
 
     mutable: bool
     accelerator: bool
+    pieces: int = 1  # in which the array may lie along its batch, on several devices or in chunks
 
 
 _ON_HOST = Traits(mutable=True, accelerator=False)
@@ -143,14 +160,14 @@ _ON_HOST = Traits(mutable=True, accelerator=False)
 
 def traits(xp: Namespace, x: Array) -> Traits:
     """Whether results can be written in place, and whether they live on an accelerator."""
-    lazy = is_lazy(x)
-    if not lazy and places_itself(x):
+    lazy, placed = is_lazy(x), places_itself(x)
+    if placed and not lazy:
         # NumPy: there is no device to ask for, and small calls count every microsecond
         return _ON_HOST
-    kind = getattr(array_api_compat.device(x), "type", None) if not lazy else None
+    kind = None if placed else getattr(array_api_compat.device(x), "type", None)
     if isinstance(kind, str):
         # torch's devices say what they are, and its compiler cannot trace DLPack's answer
-        return Traits(True, kind != "cpu")
+        return Traits(not lazy, kind != "cpu")
     report = getattr(x, "__dlpack_device__", None)
     if report is not None:
         try:
@@ -164,13 +181,22 @@ def traits(xp: Namespace, x: Array) -> Traits:
             RuntimeError,
         ):
             # a sharded array has no single device to report
-            return Traits(not lazy, _default_is_accelerator(xp))
+            return Traits(not lazy, _default_is_accelerator(xp), _devices(xp))
         return Traits(not lazy, kind not in _HOST_DEVICES)
-    return Traits(not lazy, lazy and _default_is_accelerator(xp))
+    chunks = getattr(x, "numblocks", None)
+    pieces = _devices(xp) if chunks is None else chunks[0]
+    return Traits(not lazy, lazy and _default_is_accelerator(xp), pieces)
 
 
 # kDLCPU, kDLCUDAHost (pinned) and kDLROCMHost of the DLPack specification
 _HOST_DEVICES = (1, 3, 11)
+
+
+@lru_cache
+def _devices(xp: Namespace) -> int:
+    # a traced array may be sharded over all of them
+    info = getattr(xp, "__array_namespace_info__", None)
+    return 1 if info is None else len([d for d in info().devices() if d is not None])
 
 
 @lru_cache
@@ -260,6 +286,19 @@ def copied(xp: Namespace, x: Array) -> Array:
 def placement(x: Array) -> dict[str, Any]:
     """Keyword arguments that put a new array beside ``x``; none where the library places arrays itself."""
     return {} if places_itself(x) else {"device": array_api_compat.device(x)}
+
+
+def contracted(
+    xp: Namespace, a: Array, b: Array, axes: tuple[Sequence[int], Sequence[int]]
+) -> Array:
+    """``tensordot`` over axes along which arrays may lie in pieces: the result is whole on every device."""
+    sharding: Any = getattr(getattr(a, "aval", None), "sharding", None)
+    kinds = getattr(getattr(sharding, "mesh", None), "axis_types", ())
+    if not any(getattr(kind, "name", None) == "Explicit" for kind in kinds):
+        return xp.tensordot(a, b, axes=axes)
+    # on such a mesh JAX asks where the sum over pieces shall lie
+    whole = type(sharding)(sharding.mesh, type(sharding.spec)())
+    return xp.tensordot(a, b, axes=axes, out_sharding=whole)
 
 
 def default_float(xp: Namespace) -> DType:

@@ -9,34 +9,18 @@ end, by the wall clock.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import prod
+from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Clock, Contender
+from benchmarks.gpu_libraries import LIBRARIES, MODES, NAMES, Mode
+from benchmarks.timing import Contender
 
-
-@dataclass(frozen=True)
-class Mode:
-    """An arithmetic: the dtype of the arrays, the environment, and the error it may have."""
-
-    dtype: str
-    tf32: bool
-    tolerance: float
-
-
-MODES = {
-    "float32": Mode("float32", False, 1e-4),
-    "tf32": Mode("float32", True, 1e-2),
-    "float16": Mode("float16", False, 2e-2),
-    "bfloat16": Mode("bfloat16", False, 1e-1),
-}
-IN_A_ROW = 10
+NO_GPU = "no GPU that CuPy, torch or JAX can use was found"
 
 
 def run_modes(only: str, quick: bool) -> dict[str, Any]:
@@ -45,7 +29,7 @@ def run_modes(only: str, quick: bool) -> dict[str, Any]:
     for name, mode in MODES.items():
         command = [sys.executable, "-m", "benchmarks.gpu", name, only, "quick" if quick else ""]
         done = subprocess.run(
-            command, env=_environment(mode), stdout=subprocess.PIPE, text=True, check=False
+            command, env=environment(mode), stdout=subprocess.PIPE, text=True, check=False
         )
         if done.returncode:
             found[name] = {"skipped": f"the process ended with status {done.returncode}"}
@@ -65,8 +49,9 @@ def page(run: dict[str, Any]) -> str:
     if "skipped" in run:
         return f"## GPU\n\nNot run: {run['skipped']}."
     pairs = [
-        (f"arrayconv {ours}", peer)
+        (f"arrayconv {ours}{engine}", peer)
         for ours in ("cupy", "torch", "jax")
+        for engine in ("", " native")
         for peer in ("torch", "product")
     ]
     pairs += [("arrayconv jax", "lax"), ("lax", "torch")]
@@ -77,15 +62,22 @@ def page(run: dict[str, Any]) -> str:
             parts.append(f"Not run: {found['skipped']}.")
             continue
         parts.append(f"{found['device']}.")
-        for section in ("conv forward", "conv backward"):
-            times = times_of([row for row in found["rows"] if row["section"] == section])
+        for section in dict.fromkeys(row["section"] for row in found["rows"]):
+            rows = [row for row in found["rows"] if row["section"] == section]
+            if "launches" in rows[0]:
+                counts = ("case", "contender", "launches", "synchronisations")
+                parts.append(table(counts, [[str(row[c]) for c in counts] for row in rows]))
+                continue
+            times = times_of(rows)
             present = [pair for pair in pairs if ratios(times, *pair)]
             if not present:
+                lines = [(row["case"], row["contender"], number(row["ms"])) for row in rows]
+                parts.append(table((section, "contender", "ms"), lines))
                 continue
             columns = [ratios(times, *pair) for pair in present]
             lines = [
                 (
-                    LABELS[case],
+                    LABELS.get(case, case),
                     *(number(column[case]) if case in column else "-" for column in columns),
                 )
                 for case in times
@@ -100,7 +92,7 @@ def page(run: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _environment(mode: Mode) -> dict[str, str]:
+def environment(mode: Mode) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "JAX_PLATFORMS"}
     return environment | {
         "CUPY_TF32": "1" if mode.tf32 else "0",
@@ -109,31 +101,48 @@ def _environment(mode: Mode) -> dict[str, str]:
     }
 
 
-def measured(name: str, only: str, quick: bool) -> dict[str, Any]:
-    """Run one mode in this process, on every library that has a GPU here."""
-    libraries = {
-        library: usable
-        for library, find in LIBRARIES.items()
-        if (usable := find(MODES[name])) is not None
-    }
+def usable(mode: Mode, rehearsal: bool, names: str = "") -> dict[str, Any]:
+    """Return, by name, the libraries (of `names`, if given) that have a GPU here, or could in a rehearsal."""
+    chosen = names.split(",") if names else LIBRARIES
+    found = {name: LIBRARIES[name](mode, rehearsal) for name in chosen}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def measured(
+    name: str,
+    only: str,
+    quick: bool,
+    rehearsal: bool = False,
+    names: str = "",
+    note: Callable[[dict[str, Any]], None] = lambda found: None,
+) -> dict[str, Any]:
+    """Run one mode in this process, on every library that has a GPU here; `note` is told of every case."""
+    mode = MODES[name]
+    libraries = usable(mode, rehearsal, names)
     if not libraries:
-        return {"skipped": "no GPU that CuPy, torch or JAX can use was found"}
-    from benchmarks import numpy_peers, ours
+        return {"skipped": NO_GPU}
+    from benchmarks import ours
     from benchmarks.cases import CONVS
     from benchmarks.sections import Results, compare
 
     results = Results()
+    device = next(iter(libraries.values())).device
+    run = {"device": device, "rows": results.rows, "failures": results.failures}
     for case in (case for case in CONVS if only in case.name):
+        # a rehearsal is of the way, not of the times
+        case = case.tiny() if rehearsal else case
         data = case.data()
         for backward in (False, True):
-            expected = numpy_peers.conv_reference(case, data, backward)
+            expected = reference(case, data, backward)
             section = "conv backward" if backward else "conv forward"
             contenders: list[Contender] = []
-            for library, usable in libraries.items():
+            for library, found in libraries.items():
                 # a dtype that a library lacks shows when its first array is made
                 try:
-                    contenders.append(ours.conv(usable.library, case, data, backward))
-                    contenders += usable.peers(case, data, backward)
+                    contenders.append(
+                        ours.conv(found.library, case, data, backward, engine=mode.engine)
+                    )
+                    contenders += found.peers(case, data, backward)
                 except Exception as error:
                     results.failed(section, case.name, library, error)
             compare(
@@ -142,137 +151,45 @@ def measured(name: str, only: str, quick: bool) -> dict[str, Any]:
                 case.name,
                 contenders,
                 expected,
-                tolerance=MODES[name].tolerance,
-                clock=lambda pool: libraries[_NAMES[pool]].clock,
+                tolerance=mode.tolerance,
+                clock=lambda pool: libraries[NAMES[pool]].clock,
                 rounds=2 if quick else 5,
+                budget=0.02 if quick else 0.1,
                 spin=0.0,
             )
-    device = next(iter(libraries.values())).device
-    return {"device": device, "rows": results.rows, "failures": results.failures}
+            note(run)
+    return run
 
 
-@dataclass(frozen=True)
-class Usable:
-    """A library that has a GPU here: arrayconv's contender, its peers, its clock."""
+def reference(case: Any, data: Any, backward: bool) -> tuple[Any, ...]:
+    """Return the values in float64, the same for every mode: kept in the folder ``BENCHMARK_REFERENCES``, if set."""
+    import numpy as np
 
-    library: Any
-    peers: Callable[[Any, Any, bool], list[Contender]]
-    clock: Clock
-    device: str
+    from benchmarks import numpy_peers
 
-
-_NAMES = {"cupy": "cupy", "torch": "torch", "xla": "jax"}
-
-
-def _cupy(mode: Mode) -> Usable | None:
-    try:
-        import cupy
-    except ImportError:
-        return None
-    if not cupy.cuda.is_available():
-        return None
-    from benchmarks import ours
-
-    def place(x: Any) -> Any:
-        if mode.dtype == "bfloat16":
-            import ml_dtypes
-
-            return cupy.asarray(x.astype(ml_dtypes.bfloat16))
-        return cupy.asarray(x.astype(mode.dtype))
-
-    def clock(contender: Contender, number: int) -> float:
-        start, end = cupy.cuda.Event(), cupy.cuda.Event()
-        number *= IN_A_ROW
-        start.record()
-        for _ in range(number):
-            contender.call()
-        end.record()
-        end.synchronize()
-        return float(cupy.cuda.get_elapsed_time(start, end)) / 1e3 / number
-
-    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    library = ours.Library("cupy", "cupy", place)
-    return Usable(library, lambda case, data, backward: [], clock, name)
+    folder = os.environ.get("BENCHMARK_REFERENCES")
+    if folder is None:
+        return numpy_peers.conv_reference(case, data, backward)
+    path = Path(folder, f"{case.name}-{'backward' if backward else 'forward'}.npz")
+    if not path.exists():
+        found = numpy_peers.conv_reference(case, data, backward)
+        # who is stopped while writing leaves no half of a file under this name
+        written = path.with_suffix(f".{os.getpid()}.npz")
+        np.savez(written, *found)
+        written.rename(path)
+    with np.load(path) as kept:
+        return tuple(kept[name] for name in kept.files)
 
 
-def _torch(mode: Mode) -> Usable | None:
-    try:
-        import numpy
-        import torch
-    except ImportError:
-        return None
-    if not torch.cuda.is_available():
-        return None
-    from benchmarks import torch_peers
+def say(found: dict[str, Any]) -> None:
+    """Print a result as one line, which the next one replaces."""
+    print(json.dumps(found), flush=True)
 
-    torch.backends.cuda.matmul.allow_tf32 = mode.tf32
-    torch.backends.cudnn.allow_tf32 = mode.tf32
-    torch.backends.cudnn.benchmark = True
-    dtype = getattr(torch, mode.dtype)
-
-    def peers(case: Any, data: Any, backward: bool) -> list[Contender]:
-        found = torch_peers.conv(case, data, backward, device="cuda", dtype=dtype)
-        return found if case.groups > 1 else [*found, product(case, backward)]
-
-    def product(case: Any, backward: bool) -> Contender:
-        # values do not matter to a product, and its columns can be made where they are used
-        m, k = case.batch * prod(case.output), prod(case.kernel) * case.channels
-        left, right, d = (
-            torch.randn(shape, device="cuda", dtype=dtype)
-            for shape in ((m, k), (k, case.features), (m, case.features))
-        )
-        nothing = numpy.empty(0)
-        if backward:
-            return Contender(
-                "product", "torch", lambda: (left.T @ d, d @ right.T), lambda _: (nothing, nothing)
-            )
-        return Contender("product", "torch", lambda: left @ right, lambda _: (nothing,))
-
-    def clock(contender: Contender, number: int) -> float:
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        number *= IN_A_ROW
-        start.record()
-        for _ in range(number):
-            contender.call()
-        end.record()
-        end.synchronize()
-        return float(start.elapsed_time(end)) / 1e3 / number
-
-    library = torch_peers.library("cuda", dtype)
-    return Usable(library, peers, clock, torch.cuda.get_device_name())
-
-
-def _jax(mode: Mode) -> Usable | None:
-    try:
-        import jax
-    except ImportError:
-        return None
-    if jax.default_backend() != "gpu":
-        return None
-    from benchmarks import jax_peers
-
-    dtype = getattr(jax.numpy, mode.dtype)
-
-    def clock(contender: Contender, number: int) -> float:
-        number *= IN_A_ROW
-        start = time.perf_counter()
-        for _ in range(number):
-            result = contender.call()
-        contender.finish(result)
-        return (time.perf_counter() - start) / number
-
-    def peers(case: Any, data: Any, backward: bool) -> list[Contender]:
-        return jax_peers.conv(case, data, backward, dtype=dtype)
-
-    return Usable(jax_peers.library(dtype), peers, clock, jax.devices()[0].device_kind)
-
-
-LIBRARIES: dict[str, Callable[[Mode], Usable | None]] = {
-    "cupy": _cupy,
-    "torch": _torch,
-    "jax": _jax,
-}
 
 if __name__ == "__main__":
-    mode, only, quick = sys.argv[1:]
-    print(json.dumps(measured(mode, only, quick == "quick")))
+    # what a native kernel declines
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("arrayconv").setLevel(logging.INFO)
+    mode, only, quick, *rest = sys.argv[1:]
+    rehearsal, names = (*rest, "", "")[:2]
+    say(measured(mode, only, quick == "quick", rehearsal == "rehearsal", names, say))

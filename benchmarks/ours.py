@@ -27,9 +27,14 @@ NUMPY = Library("numpy", "openblas", lambda x: x)
 
 
 def conv(
-    library: Library, case: Conv, data: Data, backward: bool, precision: str = "default"
+    library: Library,
+    case: Conv,
+    data: Data,
+    backward: bool,
+    precision: str = "default",
+    engine: str = "portable",
 ) -> Contender:
-    """Return `conv`, or both gradients of `conv_vjp`, under one precision."""
+    """Return `conv`, or both gradients of `conv_vjp`, under one precision and engine."""
 
     def gradients(dy: Any, x: Any, w: Any) -> tuple[Any, ...]:
         return tuple(ac.conv_vjp(dy, x, w, wrt=("x", "w"), **case.config)[:2])
@@ -40,14 +45,14 @@ def conv(
     f = library.prepare(gradients if backward else values)
     x, w, dy = map(library.place, data)
     call = partial(f, dy, x, w) if backward else partial(f, x, w)
-    if precision == "default":
+    if (precision, engine) == ("default", "portable"):
         return _contender(library, call, "")
 
     def opted() -> Any:
-        with ac.options(precision=precision):
+        with ac.options(precision=precision, engine=engine):
             return call()
 
-    return _contender(library, opted, f" {precision}")
+    return _contender(library, opted, f" {precision if engine == 'portable' else engine}")
 
 
 def pool(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.goals import Rows, ratios, times_of
@@ -37,10 +38,41 @@ def plot(run: dict[str, Any], path: str) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _ratios(axes: Any, rows: Rows, title: str) -> None:
+GPU_COMPARED = (
+    ("arrayconv cupy", "torch"),
+    ("arrayconv cupy native", "torch"),
+    ("arrayconv torch", "torch"),
+    ("arrayconv jax", "lax"),
+    ("product", "torch"),
+)
+
+
+def plot_gpu(parts: dict[str, Any], path: str) -> None:
+    """Write the picture of a run on a GPU: each arithmetic's convolutions, then the pools, beside their peers."""
+    from matplotlib.figure import Figure
+
+    results = {name: part.get("result") or {} for name, part in parts.items()}
+    found = {name: result for name, result in results.items() if result.get("rows")}
+    drawn = [
+        (name, section, [row for row in result["rows"] if row["section"] == section])
+        for name, result in found.items()
+        for section in ("conv forward", "conv backward", "pool forward", "pool backward")
+    ]
+    drawn = [(name, section, rows) for name, section, rows in drawn if rows]
+    figure = Figure(figsize=(13, 4.5 * max(1, (len(drawn) + 1) // 2)), layout="constrained")
+    for i, (name, section, rows) in enumerate(drawn):
+        axes = figure.add_subplot((len(drawn) + 1) // 2, 2, i + 1)
+        title = f"{name.removeprefix('conv ')}: {section}"
+        _ratios(axes, rows, title, GPU_COMPARED)
+    device = next((result["device"] for result in found.values()), "no GPU")
+    figure.suptitle(f"arrayconv beside its peers on {device}")
+    figure.savefig(path, dpi=100)
+
+
+def _ratios(axes: Any, rows: Rows, title: str, pairs: Sequence[tuple[str, str]] = COMPARED) -> None:
     times = times_of(rows)
     cases = list(times)
-    for (colour, marker), pair in zip(STYLES, COMPARED, strict=True):
+    for (colour, marker), pair in zip(STYLES, pairs, strict=True):
         found = ratios(times, *pair)
         heights = [cases.index(case) for case in found]
         axes.plot(

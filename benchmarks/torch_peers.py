@@ -56,12 +56,12 @@ def conv(
     return found
 
 
-def pool(case: Pool, data: Data, backward: bool) -> list[Contender]:
+def pool(case: Pool, data: Data, backward: bool, *, device: str = "cpu") -> list[Contender]:
     """Return torch's pool; its max-pool backward is given the forward pass's indices."""
     window, stride, padding = [case.window] * 2, [case.stride] * 2, [case.padding] * 2
     found = []
     for layout, arrange in _layouts(2).items():
-        x, dy = (arrange(_channels_first(a, "cpu", torch.float32)) for a in (data.x, data.dy))
+        x, dy = (arrange(_channels_first(a, device, torch.float32)) for a in (data.x, data.dy))
         call: Callable[[], Any]
         if case.kind == "avg" and backward:
 

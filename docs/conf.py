@@ -40,7 +40,12 @@ html_css_files = ["phone.css"]
 html_show_sourcelink = False
 html_favicon = "_static/favicon.svg"
 html_context = {"default_mode": "auto"}
-html_theme_options = {"show_prev_next": True, "navigation_with_keys": False}
+html_theme_options = {
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    # one function has no contents to list, and its examples need the width
+    "secondary_sidebar_items": {"reference/api/*": []},
+}
 
 # MathJax comes with the pages, so that they can be read without a network.
 html_static_path.append(str(files("sphinx-mathjax-offline") / "static"))

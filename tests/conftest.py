@@ -22,7 +22,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 CPU = ("numpy", "strict", "jax", "torch", "dask")
 GPU = ("cupy", "jax-gpu", "torch-gpu")
-BACKENDS = (*CPU, *GPU, "dpnp")
+BACKENDS = (*CPU, *GPU, "cupy-emulated", "dpnp")
 MODULES = {
     "numpy": "numpy",
     "strict": "array_api_strict",
@@ -32,6 +32,7 @@ MODULES = {
     "cupy": "cupy",
     "jax-gpu": "jax",
     "torch-gpu": "torch",
+    "cupy-emulated": "cupy",
     "dpnp": "dpnp",
 }
 
@@ -101,10 +102,10 @@ def _torch(name: str, kind: str) -> Backend:
     return Backend(name, torch, lambda a: torch.asarray(np.array(a), device=kind))
 
 
-def _cupy(xp: Any) -> Backend:
+def _cupy(name: str, xp: Any) -> Backend:
     if not xp.cuda.is_available():
         raise UnusableError("CuPy finds no CUDA device here")
-    return Backend("cupy", xp, xp.asarray)
+    return Backend(name, xp, xp.asarray)
 
 
 def _dask(xp: Any) -> Backend:
@@ -125,8 +126,8 @@ def _backend(name: str) -> Backend:
         return _jax(name, "cpu" if name == "jax" else "gpu")
     if xp.__name__ == "torch":
         return _torch(name, "cpu" if name == "torch" else "cuda")
-    if name == "cupy":
-        return _cupy(xp)
+    if xp.__name__ == "cupy":
+        return _cupy(name, xp)
     if name == "dask":
         return _dask(xp)
     return Backend(name, xp, xp.asarray)
@@ -151,7 +152,7 @@ def _rules(backend: Backend, stack: ExitStack) -> None:
     elif backend.name == "torch-gpu":
         backend.namespace.backends.cuda.matmul.allow_tf32 = False
         backend.namespace.backends.cudnn.allow_tf32 = False
-    elif backend.name == "cupy":
+    elif backend.name.startswith("cupy"):
         os.environ["CUPY_TF32"] = "0"
 
 
@@ -210,8 +211,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "backends(*names): of the chosen libraries, only these")
     config.addinivalue_line("markers", "full: minutes long, so only with --full")
     config.addinivalue_line("markers", "where(says): only with parameters of which `says` is true")
-    chosen(config)
+    if "cupy-emulated" in chosen(config):
+        _emulate(config)
     poison()
+
+
+def _emulate(config: pytest.Config) -> None:
+    """Put the emulated device in the place of CUDA, for the length of the process."""
+    from cupy_emulated.installation import install
+
+    if "cupy" in chosen(config):
+        raise pytest.UsageError("--backend: cupy and cupy-emulated need a process each")
+    try:
+        install()
+    except (AttributeError, RuntimeError) as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -90,7 +90,10 @@ def geometry(draw: Draw, *, pool: bool = False, ceil: bool = False) -> dict[str,
     """Draw a window and an input that it fits: sizes 0 and 1, strides above kernels, padding wider than windows."""
     ndim = draw(st.sampled_from([1, 1, 2, 2, 2, 3, 4]))
     kernel = axes(draw, ndim, 1, KERNELS[ndim])
-    stride = kernel if pool and draw(st.booleans()) else axes(draw, ndim, 1, 7 if ndim < 3 else 3)
+    steps = axes(draw, ndim, 1, 7 if ndim < 3 else 3)
+    # a stride just above the kernel leaves cells that no window sees
+    chosen = [steps, [1] * ndim, [k + 1 for k in kernel], kernel if pool else steps]
+    stride = draw(st.sampled_from(chosen))
     dilation = [1] * ndim if draw(st.booleans()) else axes(draw, ndim, 1, 4 if ndim < 3 else 2)
     extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     names = ["valid", "same", "same_lower", *(["causal"] if ndim == 1 else [])]
@@ -110,7 +113,7 @@ def geometry(draw: Draw, *, pool: bool = False, ceil: bool = False) -> dict[str,
         elif name is None:
             least = max(least, extent[axis] - sum(padding[axis]))
         # small inputs, which lie between windows or in few of them, break more than large ones
-        more = draw(st.sampled_from([0, 1, 2, *range(SIZES[ndim] + 1)]))
+        more = draw(st.sampled_from([0, 1, 2, 3, *range(SIZES[ndim] + 1)]))
         size.append(least + more)
     if pool:
         size = fitting(size, kernel, stride, padding, dilation, ceil)

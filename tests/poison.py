@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -22,13 +23,22 @@ def poison() -> None:
                 setattr(module, function, _filling(plain))
 
 
+_filled = threading.local()
+
+
 def _filling(plain: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(plain)
     def poisoned(*args: Any, **kwargs: Any) -> Any:
         x = plain(*args, **kwargs)
         value = _unlikely(x)
-        if value is not None:
+        # where torch traces, what fills an array is itself made of empty ones
+        if value is None or getattr(_filled, "now", False):
+            return x
+        _filled.now = True
+        try:
             x[...] = value
+        finally:
+            _filled.now = False
         return x
 
     poisoned.poisoned = True

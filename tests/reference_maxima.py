@@ -1,4 +1,7 @@
-"""The gradient of every max pool in plain loops: ties, NaN and padding. Nothing here imports arrayconv."""
+"""The gradient of every max pool in plain loops: the rules for ties, NaN and padding.
+
+Nothing here imports arrayconv.
+"""
 
 from __future__ import annotations
 

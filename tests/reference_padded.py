@@ -1,4 +1,7 @@
-"""Convolutions over padding written out as zeros, which NaN and inf meet. Nothing here imports arrayconv."""
+"""Convolutions over padding written out as zeros, which NaN and inf meet as in PyTorch and JAX.
+
+Nothing here imports arrayconv.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,8 @@ def convolution(
         y = conv_transpose(x, w, b, **config)[:, *_inside(p, out)]
         dx, dw, _ = conv_gradients(np.pad(dy, [(0, 0), *p, (0, 0)]), x, w, transpose=True, **config)
         db = None if b is None else dy.sum(axis=tuple(range(dy.ndim - 1))).reshape(b.shape)
-    return (*(np.moveaxis(a, -1, 1) if first else a for a in (y, dx)), dw, db)
+    y, dx = (np.moveaxis(a, -1, 1) if first else a for a in (y, dx))
+    return y, dx, dw, db
 
 
 def _inside(padding: Any, sizes: Any) -> list[slice]:

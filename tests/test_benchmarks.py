@@ -26,6 +26,7 @@ from benchmarks import (
     train,
 )
 from benchmarks.cases import CONVS, POOLS, TINY_CALL, Conv
+from benchmarks.gpu_libraries import Usable
 
 ROOT = Path(__file__).parents[1]
 SMALL = (*(case.tiny() for case in CONVS), TINY_CALL)
@@ -301,16 +302,29 @@ def test_the_page_on_the_gpu():
 
 def test_the_gpu_part_runs_whichever_library_has_one(monkeypatch):
     library = ours.NUMPY._replace(name="cupy", pool="cupy")
-    stand_in = gpu.Usable(library, lambda case, data, backward: [], timing.wall, "a stand-in")
-    monkeypatch.setattr(gpu, "LIBRARIES", {"cupy": lambda mode: stand_in, "jax": lambda mode: None})
+    stand_in = Usable(library, lambda case, data, backward: [], timing.wall, "a stand-in")
+    found = {"cupy": lambda mode, rehearsal: stand_in, "jax": lambda mode, rehearsal: None}
+    monkeypatch.setattr(gpu, "LIBRARIES", found)
     found = gpu.measured("float32", "digits", True)
     assert found["device"] == "a stand-in"
     assert [r["section"] for r in found["rows"]] == ["conv forward", "conv backward"]
     assert found["failures"] == []
-    monkeypatch.setattr(gpu, "LIBRARIES", {"cupy": lambda mode: None})
+    monkeypatch.setattr(gpu, "LIBRARIES", {"cupy": lambda mode, rehearsal: None})
     assert gpu.measured("float32", "digits", True) == {
         "skipped": "no GPU that CuPy, torch or JAX can use was found"
     }
+
+
+def test_every_mode_has_the_same_reference(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCHMARK_REFERENCES", str(tmp_path))
+    case = CONVS[0].tiny()
+    first, again = (gpu.reference(case, case.data(), True) for _ in range(2))
+    assert [path.name for path in tmp_path.iterdir()] == [f"{case.name}-backward.npz"]
+    for a, b, true in zip(
+        first, again, numpy_peers.conv_reference(case, case.data(), True), strict=True
+    ):
+        np.testing.assert_array_equal(a, true)
+        np.testing.assert_array_equal(b, true)
 
 
 def test_the_command_writes_its_files(tmp_path):

@@ -1,6 +1,7 @@
 """What is public, and what an operation must never do to its arguments."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -107,9 +108,54 @@ def test_signatures(op):
     assert signature(getattr(ac, op)) == SIGNATURES[op]
     twin = getattr(ac, f"{op}_vjp")
     assert signature(twin) == f"dy, {SIGNATURES[op]}{EXTRA.get(op, '')}"
-    assert twin.__doc__ is getattr(ac, op).__doc__
-    for section in ("Parameters\n", "Returns\n", "Raises\n", "Examples\n"):
-        assert section in twin.__doc__
+
+
+def sections(f):
+    """Return the sections of a docstring by their headings; the text before them has none."""
+    found, heading = {"": []}, ""
+    lines = inspect.getdoc(f).splitlines()
+    for line, underline in zip(lines, [*lines[1:], ""], strict=True):
+        if line and underline == "-" * len(line):
+            heading = line
+            found[heading] = []
+        else:
+            found[heading].append(line)
+    return {name: "\n".join(text) for name, text in found.items()}
+
+
+def documented(f):
+    """Return the parameters that a docstring lists, in its order."""
+    entries = re.findall(r"^\S.*$", sections(f)["Parameters"], re.M)[1:]
+    return [name.lstrip("*") for entry in entries for name in entry.split(" : ")[0].split(", ")]
+
+
+OPERATIONS = [*SIGNATURES, *(f"{op}_vjp" for op in SIGNATURES)]
+
+
+def test_no_two_share_a_docstring():
+    texts = [inspect.getdoc(getattr(ac, name)) for name in ac.__all__]
+    assert None not in texts
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("name", [*OPERATIONS, "explain", "to_numpy"])
+def test_docstrings_list_the_parameters(name):
+    f = getattr(ac, name)
+    assert sorted(documented(f)) == sorted(inspect.signature(f).parameters)
+    assert {"Parameters", "Returns", "Raises", "Examples"} <= sections(f).keys()
+    assert f"ac.{name}(" in sections(f)["Examples"]
+
+
+@pytest.mark.parametrize("op", SIGNATURES)
+def test_docstrings_of_a_pair(op):
+    forward, twin = sections(getattr(ac, op)), sections(getattr(ac, f"{op}_vjp"))
+    assert f"{op}_vjp" in forward["See Also"]
+    assert op in twin["See Also"]
+    assert "``dy``" not in "".join(forward.values())
+    # the gradients as formulas, and what is said once
+    assert ".. math::" in twin[""]
+    assert f"As for ``{op}``." in twin["Parameters"]
+    assert f"As ``{op}``; and for" in twin["Raises"]
 
 
 @pytest.mark.parametrize("name", COURSE)

@@ -1,13 +1,17 @@
 """The commands, run in this process: what they print and write, and what they refuse."""
 
+import importlib
 import json
+import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import missing
 
 import arrayconv as ac
 from arrayconv import backends, cases, demo, verify
@@ -36,7 +40,9 @@ def fails(capsys, *argv, status=2):
     return captured.err
 
 
-@pytest.mark.parametrize("command", [None, "demo", "check", "backends", "filter", "plan"])
+@pytest.mark.parametrize(
+    "command", [None, "demo", "check", "backends", "filter", "plan", "predict"]
+)
 def test_help(capsys, command):
     assert main([command, "--help"] if command else ["--help"]) == 0
     text = capsys.readouterr().out
@@ -130,7 +136,7 @@ def test_demo_goes_on_where_one_library_fails(capsys, tmp_path, photo, monkeypat
 def test_filter(capsys, tmp_path, photo):
     out = tmp_path / "out.png"
     for name in KERNELS:
-        assert main(["filter", str(photo), "--kernel", name, "--out", str(out)]) == 0
+        assert main(["filter", str(photo), "--kernel", name, "--out", str(out), "--force"]) == 0
         want = apply_filter(demo.read_image(photo), name)
         if name in ("sobel", "sobel-y", "prewitt", "prewitt-y", "edge", "laplacian"):
             want = 0.5 + want / np.max(np.abs(want)) / 2
@@ -252,10 +258,18 @@ def test_check(capsys, monkeypatch):
     monkeypatch.setattr(cases, "cases", few("pad"))
     assert main(["check", "--backend", "numpy", "--backend", "strict", "--full"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["worst", "error", "numpy", "strict"]
-    assert lines[2].split()[0] == "pad"
-    assert all(float(cell) < 1e-10 for cell in lines[2].split()[1:])
+    assert lines[:2] == ["4 checks on numpy, strict: about 5 seconds", ""]
+    assert lines[2].split() == ["worst", "error", "numpy", "strict"]
+    assert lines[4].split()[0] == "pad"
+    assert all(float(cell) < 1e-10 for cell in lines[4].split()[1:])
     assert lines[-1] == "4 checks passed, 0 failed"
+
+
+@pytest.mark.parametrize(
+    ("checks", "said"), [(1, "5 seconds"), (273, "20 seconds"), (2541, "3 minutes")]
+)
+def test_check_says_how_long_it_takes(checks, said):
+    assert commands._duration(commands.CHECK * checks) == f"about {said}"
 
 
 def test_check_finds_a_wrong_gradient(capsys, monkeypatch):
@@ -329,7 +343,7 @@ def test_ctrl_c_is_clean(capsys, monkeypatch):
 
     monkeypatch.setattr(commands, "find_backends", stop)
     assert main(["backends"]) == 130
-    assert capsys.readouterr().err == "\narrayconv: interrupted\n"
+    assert capsys.readouterr().err == "arrayconv: interrupted\n"
 
 
 def test_a_reader_that_leaves_is_no_error():
@@ -371,10 +385,87 @@ def test_the_readmes_examples_run_without_their_gpu_line():
     assert names["history"].history["val_accuracy"][-1] > 0.7
 
 
-def test_bench_hands_its_arguments_on(monkeypatch):
+@pytest.mark.parametrize("dashes", [[], ["--"]])
+@pytest.mark.parametrize("arguments", [["--quick"], ["tiny", "--quick"], ["--help"], ["-h"], []])
+def test_bench_hands_its_arguments_on(monkeypatch, tmp_path, arguments, dashes):
     calls = []
-    monkeypatch.setattr("subprocess.call", lambda command, cwd: calls.append((command, cwd)) or 3)
-    assert main(["bench", "tiny", "--quick"]) == 3
-    ((command, cwd),) = calls
-    assert command[1:] == ["-m", "benchmarks", "tiny", "--quick"]
-    assert (cwd / "benchmarks" / "__main__.py").exists()
+
+    class Run:
+        def __init__(self, command, env):
+            calls.append((command, env))
+
+        def wait(self):
+            return 3
+
+        def kill(self):
+            pass
+
+    monkeypatch.setattr("subprocess.Popen", Run)
+    assert main(["bench", *dashes, *arguments]) == 3
+    ((command, env),) = calls
+    assert command[1:] == ["-m", "benchmarks", *arguments]
+    assert (Path(env["PYTHONPATH"].split(os.pathsep)[0]) / "benchmarks" / "__main__.py").exists()
+
+
+def test_bench_runs_in_the_folder_it_was_started_in(monkeypatch, tmp_path, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "--help"]) == 0
+    assert "--quick" in capfd.readouterr().out
+
+
+def test_python_runs_the_package_as_the_command():
+    command = [sys.executable, "-m", "arrayconv", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"arrayconv {ac.__version__}\n"
+    scripts = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    module, _, name = scripts["project"]["scripts"]["arrayconv"].partition(":")
+    assert getattr(importlib.import_module(module), name).__module__ == "arrayconv.__main__"
+
+
+def test_what_is_there_is_not_overwritten_without_force(capsys, tmp_path, photo):
+    pytest.importorskip("matplotlib")
+    before = photo.read_bytes()
+    for argv in (
+        ["filter", photo, "--kernel=blur", "--out", photo],
+        ["demo", photo, "--out", photo],
+        ["demo", photo, "--json", photo, "--out", tmp_path / "new.png"],
+    ):
+        assert f"{photo}: this file is there already; --force" in fails(capsys, *argv)
+    same = tmp_path / "same.png"
+    line = fails(capsys, "demo", photo, "--out", same, "--json", same)
+    assert "the picture is written there" in line
+    assert photo.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [photo]
+    assert main(["filter", str(photo), "--kernel=blur", "--out", str(photo), "--force"]) == 0
+    assert photo.read_bytes() != before
+
+
+def test_the_demo_overwrites_its_own_picture_but_not_its_image(
+    capsys, tmp_path, photo, monkeypatch
+):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / commands.PICTURE
+    own.write_text("an older picture")
+    assert main(["demo", str(photo), "--backend=numpy"]) == 0
+    with Image.open(own) as picture:
+        assert picture.width > 1000
+    before = own.read_bytes()
+    assert "this file is there already" in fails(capsys, "demo", own.name)
+    assert own.read_bytes() == before
+
+
+def test_a_place_that_cannot_be_written_is_named_before_the_work(capsys, monkeypatch, photo):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(commands, "read_image", lambda *a, **k: pytest.fail("it has begun"))
+    monkeypatch.setattr(commands, "read_levels", lambda *a, **k: pytest.fail("it has begun"))
+    # no permission says that no file can be made there, not even to an administrator
+    if not Path("/proc/self").exists():
+        missing("there is no /proc")
+    monkeypatch.chdir("/proc")
+    assert "nothing can be written in /proc (" in fails(capsys, "demo")
+    assert "nothing can be written in /proc (" in fails(
+        capsys, "demo", "--out", str(photo.with_name("p.png")), "--json", "/proc/t.json"
+    )
+    argv = ("filter", photo, "--kernel=blur", "--out", "x.png")
+    assert "x.png: nothing can be written in /proc (" in fails(capsys, *argv)

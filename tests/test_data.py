@@ -51,6 +51,78 @@ def test_h5(tmp_path):
         rows[[0.5]]
 
 
+def pair(folder, **changed):
+    """Write the course's two files, of training and of test, and return their paths."""
+    for part, other in (("train", "test"), ("test", "train")):
+        drop = (f"{other}_set_x", f"{other}_set_y")
+        course_file(folder / f"{part}_happy.h5", drop=drop, **changed.get(part, {}))
+    return folder / "train_happy.h5", folder / "test_happy.h5"
+
+
+def test_the_course_keeps_training_and_test_in_two_files(tmp_path):
+    train, test = pair(tmp_path)
+    with h5py.File(train) as one, h5py.File(test) as other:
+        want = one["train_set_x"][:], other["test_set_x"][:], other["test_set_y"][:]
+    for source in ((train, test), [str(test), str(train)], tmp_path):
+        for take in (data.open_h5, data.load):
+            found = take(source)
+            assert found.classes == ("sad", "happy")
+            for got, expected in zip(
+                (found.x_train, found.x_test, found.y_test), want, strict=True
+            ):
+                np.testing.assert_array_equal(got[:], expected)
+    # one whole file in a folder will do as well
+    (tmp_path / "sub").mkdir()
+    course_file(whole := tmp_path / "sub" / "all.hdf5")
+    assert (
+        data.load(whole.parent).x_train.shape == data.load([whole]).x_train.shape == (10, 4, 4, 3)
+    )
+
+
+def test_pairs_that_do_not_belong_together(tmp_path):
+    train, test = pair(tmp_path)
+    with pytest.raises(
+        data.DataError, match="train_happy.h5: there is no test_set_x.*the other part"
+    ):
+        data.open_h5(train)
+    with pytest.raises(data.DataError, match=r"happy.h5 and .*happy.h5: both have test_set_x"):
+        data.open_h5((test, test))
+    with pytest.raises(ValueError, match="one path or two, got 3"):
+        data.open_h5((train, test, test))
+    with pytest.raises(data.DataError, match=r"no_such.h5: there is no such file"):
+        data.open_h5((train, tmp_path / "no_such.h5"))
+    course_file(tmp_path / "signs.h5")
+    with pytest.raises(
+        data.DataError, match=r"folder with 3 h5 files \(signs.h5, test_happy.h5, train_"
+    ):
+        data.load(tmp_path)
+    (empty := tmp_path / "empty").mkdir()
+    with pytest.raises(data.DataError, match="a folder with no h5 files; expected"):
+        data.open_h5(empty)
+    (linked := tmp_path / "linked").mkdir()
+    (linked / "all.h5").symlink_to(tmp_path / "signs.h5")
+    with pytest.raises(data.DataError, match="a link that leads out of"):
+        data.load(linked)
+    for changed, message in (
+        ({"test": {"list_classes": np.asarray([b"no", b"yes"])}}, "their list_classes differ"),
+        (
+            {"test": {"test_set_x": np.zeros((4, 5, 5, 3), np.uint8)}},
+            "rows of train_set_x have shape",
+        ),
+        ({"test": {"test_set_y": np.asarray([0, 1, 2, 0])}}, "label 2 has no name"),
+    ):
+        with pytest.raises(data.DataError, match=message):
+            data.open_h5(pair(tmp_path, **changed))
+
+
+def test_size_is_for_images_alone(folder, tmp_path):
+    assert data.load(folder, size=(6, 9)).x_train.shape[1:] == (6, 9, 3)
+    course_file(tmp_path / "happy.h5")
+    for source in ("digits", tmp_path / "happy.h5"):
+        with pytest.raises(data.DataError, match="size is for a folder of images"):
+            data.load(source, size=(6, 9))
+
+
 def test_h5_is_read_batch_by_batch(tmp_path, monkeypatch):
     held = course_file(path := tmp_path / "happy.h5")
     found = data.open_h5(path)

@@ -235,7 +235,7 @@ def test_ctrl_c_leaves_the_epochs_done(capsys, tmp_path, course_file, monkeypatc
     argv = ("--data", course_file, "--model", "signs", "--epochs", 9, "--out", tmp_path / "out")
     assert train(*argv) == 130
     captured = capsys.readouterr()
-    assert captured.err == "\narrayconv: interrupted\n"
+    assert captured.err == "arrayconv: interrupted\n"
     assert "after 2 epochs" in captured.out
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == FILES
 
@@ -248,6 +248,8 @@ def test_ctrl_c_leaves_the_epochs_done(capsys, tmp_path, course_file, monkeypatc
         (("--data", "digits", "--backend", "tpu"), "--backend: unknown name 'tpu'"),
         (("--data", "digits", "--seed", "-1"), "--seed: expected at least 0, got -1"),
         (("--data", "{h5}", "--out", "{h5}"), "--out .*happy.h5: it cannot be made a folder"),
+        (("--data", "{h5}", "--out", "{h5}/deep"), "nothing can be written in .*deep"),
+        (("--data", "{h5}", "--size", "9"), "size is for a folder of images"),
         (("--data", "{h5}x.h5"), "happy.h5x.h5: there is no such file"),
         (("--data", "{nan}"), "x of .* holds NaN or inf"),
         (("--data", "{grey}"), r"images must have shape \(N, H, W, C\), got \(24, 8, 8\); x\[..., None\]"),
@@ -272,7 +274,8 @@ def test_one_line_says_what_is_wrong(capsys, tmp_path, course_file, monkeypatch,
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert re.search(message, captured.err)
-    assert not list(tmp_path.glob("**/*.safetensors"))
+    # not even an empty folder
+    assert all(path.suffix == ".h5" for path in tmp_path.iterdir())
 
 
 def test_wrong_arguments(capsys):
@@ -282,6 +285,10 @@ def test_wrong_arguments(capsys):
         ["--data=digits", "--batch-size=x"],
         ["--data=digits", "--model=vgg"],
         ["--data=digits", "--dtype=int8"],
+        ["--data=digits", "--lr=0"],
+        ["--data=digits", "--lr=nan"],
+        ["--data=digits", "--size=0"],
+        ["--data=digits", "--size=8,8,8"],
     ):
         assert train(*argv) == 2
         assert "usage: arrayconv train" in capsys.readouterr().err
@@ -291,13 +298,210 @@ def test_wrong_arguments(capsys):
     assert "small, happy, signs, same_stack, torch_net" in " ".join(text.split())
 
 
-def test_a_damaged_image_stops_the_training_with_its_name(capsys, tmp_path, photos):
+def test_damaged_images_are_named_before_the_first_epoch(capsys, tmp_path, photos):
+    broken = [photos / "red" / "3.png", photos / "blue" / "0.png"]
+    for path in broken:
+        path.write_bytes(path.read_bytes()[:60])
+    assert train("--data", photos, "--model", "signs", "--out", tmp_path / "out") == 2
+    captured = capsys.readouterr()
+    for path in broken:
+        assert f"{path}: the image is damaged or truncated" in captured.err
+    assert captured.err.count("\n") == 1
+    assert "epoch" not in captured.out
+    assert not (tmp_path / "out").exists()
     for path in (photos / "red").iterdir():
         path.write_bytes(path.read_bytes()[:60])
     assert train("--data", photos, "--model", "signs", "--out", tmp_path / "out") == 2
-    err = capsys.readouterr().err
-    assert re.search(r"red/\d.png: the image is damaged or truncated", err)
-    assert err.count("\n") == 1
+    assert capsys.readouterr().err.endswith("; and 6 more\n")
+
+
+def test_the_table_is_aligned(capsys, tmp_path, course_file):
+    assert train("--data", course_file, "--epochs", 2, "--out", tmp_path / "out") == 0
+    lines = capsys.readouterr().out.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.split()[:2] == ["epoch", "seconds"])
+    ends = [[cell.end() for cell in re.finditer(r"\S+( \S+)?", lines[head])]]
+    ends += [
+        [cell.end() for cell in re.finditer(r"\S+", line)] for line in lines[head + 1 : head + 4]
+    ]
+    assert ends[0] == ends[1] == ends[2] == ends[3]
+    assert len(ends[0]) == 6
+
+
+def test_one_epoch_is_one_epoch(capsys, tmp_path, course_file):
+    assert train("--data", course_file, "--epochs", 1, "--out", tmp_path / "out") == 0
+    assert re.search(
+        r"test accuracy [\d.]+% \(\d of 8\) after 1 epoch and", capsys.readouterr().out
+    )
+
+
+def test_a_second_training_spares_the_first(capsys, tmp_path, course_file):
+    argv = ("--data", course_file, "--epochs", 1, "--out", tmp_path / "out")
+    assert train(*argv) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    capsys.readouterr()
+    assert train(*argv, "--seed", 1) == 2
+    captured = capsys.readouterr()
+    assert re.search(
+        "a training is there already .*; name another folder, or --force", captured.err
+    )
+    assert captured.out == ""
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert train(*argv, "--seed", 1, "--force") == 0
+    after = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert list(after) == list(before)
+    assert after["weights.safetensors"] != before["weights.safetensors"]
+
+
+def test_a_folder_of_other_things_may_take_a_training(tmp_path, course_file):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    assert train("--data", course_file, "--epochs", 1, "--out", out) == 0
+    assert sorted(p.name for p in out.iterdir()) == sorted([*FILES, "notes.txt"])
+
+
+def test_a_training_that_cannot_be_written_leaves_no_folder(
+    capsys, tmp_path, course_file, monkeypatch
+):
+    def full(self, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(models.Model, "save", full)
+    argv = ("--data", course_file, "--epochs", 1, "--out", tmp_path / "deep" / "out")
+    assert train(*argv) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [course_file]
+
+
+def test_the_plot_is_of_training_and_test(tmp_path, course_file, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda f, *a, **k: (drawn.append(f), save(f, *a, **k))[1]
+    )
+    assert train("--data", course_file, "--epochs", 3, "--out", tmp_path / "out") == 0
+    figure = drawn[0]
+    history = json.loads((tmp_path / "out" / "history.json").read_text())["history"]
+    assert re.fullmatch(
+        r"small on .*happy.h5: test accuracy [\d.]+% after 3 epochs", figure.get_suptitle()
+    )
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "accuracy"]
+    for axes in figure.axes:
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == ["training", "test"]
+        for line, prefix in zip(axes.lines, ("", "val_"), strict=True):
+            np.testing.assert_array_equal(line.get_ydata(), history[prefix + axes.get_ylabel()])
+            assert list(line.get_xdata()) == [1, 2, 3]
+
+
+def test_the_learning_rate_is_that_asked_for(tmp_path, course_file, monkeypatch):
+    rates = []
+    real = models.CosineDecay
+    monkeypatch.setattr(
+        models, "CosineDecay", lambda rate, n: (rates.append(rate), real(rate, n))[1]
+    )
+    argv = ("--data", course_file, "--epochs", 1, "--model", "signs")
+    assert train(*argv, "--out", tmp_path / "a", "--lr", "0.05") == 0
+    assert train(*argv, "--out", tmp_path / "b") == 0
+    assert rates == [0.05, 2e-3]
+    assert json.loads((tmp_path / "a" / "history.json").read_text())["learning_rate"] == 0.05
+
+
+def predict(*argv):
+    return main(["predict", *map(str, argv)])
+
+
+def test_predict_says_what_the_network_says(capsys, tmp_path, photos):
+    out = tmp_path / "out"
+    argv = ("--data", photos, "--model", "signs", "--epochs", 8, "--batch-size", 4, "--lr", 0.01)
+    assert train(*argv, "--size", "16,24", "--out", out) == 0
+    text = capsys.readouterr().out
+    assert "every image is resized to 16 x 24 pixels (--size)" in text
+    model = models.load(out / "weights.safetensors")
+    assert model.inputs[0].shape == (16, 24, 3)
+    images = [photos / "red" / "1.png", photos / "blue" / "2.png"]
+    assert predict(out, *images) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [[str(images[0]), "red"], [str(images[1]), "blue"]]
+    for row, path, label in zip(rows, images, (1, 0), strict=True):
+        with Image.open(path) as image:
+            pixels = np.asarray(image.resize((24, 16), Image.Resampling.BILINEAR), np.float32) / 255
+        want = model.predict(pixels[None])[0, label]
+        assert float(row[2].rstrip("%")) == pytest.approx(100 * want, abs=0.06)
+    # weights of another name are not those that the report is about
+    shutil.copy(out / "weights.safetensors", out / "mine.safetensors")
+    assert predict(out / "mine.safetensors", images[0]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[1] == "1"
+
+
+def test_predict_with_one_output_and_with_one_channel(capsys, tmp_path, photos):
+    images = [photos / "red" / "1.png", photos / "blue" / "2.png"]
+    argv = ("--data", photos, "--model", "happy", "--epochs", 6, "--lr", 0.01, "--size", 8)
+    assert train(*argv, "--out", tmp_path / "happy", "--dtype", "float64") == 0
+    capsys.readouterr()
+    assert predict(tmp_path / "happy", *images) == 0
+    model = models.load(tmp_path / "happy" / "weights.safetensors")
+    for line, path in zip(capsys.readouterr().out.splitlines()[2:], images, strict=True):
+        with Image.open(path) as image:
+            pixels = np.asarray(image.resize((8, 8), Image.Resampling.BILINEAR)) / 255
+        red = model.predict(pixels[None])[0, 0]
+        assert line.split()[1] == ("red" if red > 0.5 else "blue")
+        assert float(line.split()[2].rstrip("%")) == pytest.approx(
+            100 * max(red, 1 - red), abs=0.06
+        )
+    grey = networks.small((8, 8, 1), 3)
+    grey.save(tmp_path / "grey.safetensors")
+    assert predict(tmp_path / "grey.safetensors", images[0]) == 0
+    with Image.open(images[0]) as image:
+        pixels = np.asarray(image.resize((8, 8), Image.Resampling.BILINEAR).convert("L")) / 255
+    want = grey.predict(pixels[None, :, :, None].astype(np.float32))[0]
+    row = capsys.readouterr().out.splitlines()[2].split()
+    assert int(row[1]) == np.argmax(want)
+    assert float(row[2].rstrip("%")) == pytest.approx(100 * want.max(), abs=0.5)
+
+
+def test_what_predict_refuses(capsys, tmp_path, photos):
+    image = photos / "red" / "1.png"
+    networks.small((8, 8, 1), 3).save(tmp_path / "weights.safetensors")
+    models.Sequential([models.Dense(2, input_shape=(3,))]).save(tmp_path / "dense.safetensors")
+    logits = [models.Flatten(input_shape=(4, 4, 3)), models.Dense(2, kernel_initializer="ones")]
+    models.Sequential(logits).save(tmp_path / "logits.safetensors")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    reports = {
+        "no report of a training": (
+            "{",
+            "[]",
+            "{}",
+            '{"classes": 3}',
+            "[" * 10**5,
+            " " * (2**20 + 1),
+        ),
+        "2 names for the 3 classes": ('{"classes": ["a", "b"]}',),
+    }
+    for message, texts in reports.items():
+        for text in texts:
+            (tmp_path / "history.json").write_text(text)
+            assert predict(tmp_path, image) == 2
+            line = capsys.readouterr().err
+            assert message in line
+            assert line.count("\n") == 1
+    (tmp_path / "history.json").unlink()
+    (tmp_path / "broken.png").write_bytes(image.read_bytes()[:60])
+    for argv, message in (
+        ((tmp_path / "nowhere", image), "there is no such file or folder"),
+        ((photos, image), "there is no weights.safetensors in this folder"),
+        ((tmp_path / "text.safetensors", image), "text.safetensors"),
+        ((tmp_path / "dense.safetensors", image), "no network that takes one image"),
+        ((tmp_path / "logits.safetensors", image), "its outputs are no probabilities"),
+        ((tmp_path, image, tmp_path / "no.png"), "no.png: there is no such file"),
+        ((tmp_path, image, tmp_path / "broken.png"), "broken.png: the image is damaged"),
+    ):
+        assert predict(*argv) == 2
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.err.count("\n") == 1
+        assert captured.out == ""
 
 
 def goal(name, backend, out):

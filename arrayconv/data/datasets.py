@@ -7,7 +7,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from arrayconv.data.files import array_limit
 from arrayconv.data.folder import open_folder
-from arrayconv.data.h5 import open_h5
+from arrayconv.data.h5 import SUFFIXES, files_in, open_h5
 from arrayconv.data.rows import DataError, DataSet, needs
 
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -189,13 +189,20 @@ _LOADERS: dict[str, Callable[[], DataSet]] = {
 NAMES = tuple(_LOADERS)
 
 
-def load(source: str | os.PathLike[str]) -> DataSet:
-    """Load a data set by name, or open an h5 file or a folder of images.
+def load(
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    size: tuple[int, int] | None = None,
+) -> DataSet:
+    """Load a data set by name, or open h5 files or a folder of images.
 
     Parameters
     ----------
-    source : str or path
-        ``"digits"``, ``"mnist5k"``, ``"fashion"``, a folder, or a file ``.h5`` or ``.hdf5``.
+    source : str or path, or two of them
+        ``"digits"``, ``"mnist5k"``, ``"fashion"``; a file ``.h5`` or ``.hdf5``, two of them, or a
+        folder with them, as `open_h5` takes them; or a folder of images, as `open_folder` takes it.
+    size : (int, int), optional
+        Height and width of the images of a folder, as for `open_folder`.
 
     Returns
     -------
@@ -204,7 +211,8 @@ def load(source: str | os.PathLike[str]) -> DataSet:
     Raises
     ------
     DataError
-        If it is none of these or cannot be read.
+        If it is none of these or cannot be read, or ``size`` is given for anything but a folder of
+        images.
 
     Examples
     --------
@@ -212,14 +220,21 @@ def load(source: str | os.PathLike[str]) -> DataSet:
     >>> load("digits").classes[:3]
     ('0', '1', '2')
     """
-    if str(source) in _LOADERS:
-        return _LOADERS[str(source)]()
-    path = Path(source)
-    if path.is_dir():
-        return open_folder(path)
-    if path.suffix.lower() in (".h5", ".hdf5"):
+    several = isinstance(source, tuple | list) and len(source) > 1
+    one: Any = source[0] if isinstance(source, tuple | list) and len(source) == 1 else source
+    path = None if several else Path(one)
+    if path is not None and path.is_dir() and str(one) not in _LOADERS and not files_in(path):
+        return open_folder(path) if size is None else open_folder(path, size=size)
+    named = " ".join(map(str, one)) if several else str(one)
+    if size is not None:
+        raise DataError(f"{named}: size is for a folder of images; these have a size of their own")
+    if path is None:
+        return open_h5(one)
+    if str(one) in _LOADERS:
+        return _LOADERS[str(one)]()
+    if path.is_dir() or path.suffix.lower() in SUFFIXES:
         return open_h5(path)
     raise DataError(
-        f"{source}: expected {', '.join(NAMES)}, a folder with a sub-folder of images per class, "
+        f"{named}: expected {', '.join(NAMES)}, a folder with a sub-folder of images per class, "
         f"or an h5 file (.h5){'' if path.exists() else '; there is no such file or folder'}"
     )

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from arrayconv.data.rows import DataError
+from arrayconv.interrupt import undoing
 
 _SMALL = 2**20
 
@@ -29,6 +30,12 @@ def plain_file(path: str | os.PathLike[str]) -> Path:
         path.stat()
         raise DataError(f"{path}: this is no plain file")
     return path
+
+
+def check_inside(root: Path, path: Path) -> None:
+    """Raise `DataError` if ``path``, found in the folder ``root``, is a link that leads out of it."""
+    if path.is_symlink() and not (end := path.resolve()).is_relative_to(root.resolve()):
+        raise DataError(f"{path}: it is a link that leads out of {root}, to {end}")
 
 
 def read_whole(path: str | os.PathLike[str]) -> bytes:
@@ -57,6 +64,23 @@ def array_limit(size: int) -> int:
     return max(8 * _SMALL, 2 * size)
 
 
+def check_writable(folder: Path) -> None:
+    """Raise `OSError` unless a file can be written in ``folder``, or in the nearest one above it that is there.
+
+    One is, for a moment: permissions do not say it of a read-only disk, nor of what an administrator may do.
+    """
+    while not folder.exists():
+        folder = folder.parent
+    draft = folder / f".{secrets.token_hex(8)}"
+    with undoing(lambda: _discard(draft)):
+        draft.touch(exist_ok=False)
+
+
+def _discard(draft: Path) -> None:
+    with suppress(OSError):
+        draft.unlink()
+
+
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a name of its own to write to; that file takes its place at ``path`` when the block succeeds.
@@ -70,14 +94,11 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path).resolve()
     # another name for every call: threads, and processes on other machines, write beside each other
     draft = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
-    try:
+    with undoing(lambda: _discard(draft)):
         yield draft
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
         draft.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()
     # the new name itself; not every system can
     with suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY)

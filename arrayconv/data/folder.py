@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from arrayconv.data.files import check_inside
 from arrayconv.data.pictures import decoded, suffixes
 from arrayconv.data.rows import DataError, DataSet, Rows, needs
 
@@ -30,7 +31,7 @@ class ImageRows(Rows):
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         rows = np.empty((len(indices), *self.shape[1:]), dtype=np.uint8)
         for row, i in zip(rows, indices, strict=True):
-            row[...] = _resized(self._files[i], self.shape[1:3])
+            row[...] = resized(self._files[i], self.shape[1:3])
         return rows
 
 
@@ -111,7 +112,7 @@ def _classes(root: Path, path: Path, known: set[str]) -> dict[str, list[Path]]:
     """Return the image files of every class, both in alphabetical order."""
     if not path.is_dir():
         raise DataError(f"{path}: there is no such folder")
-    _check_inside(root, path)
+    check_inside(root, path)
     folders = sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
     if len(folders) < 2:
         raise DataError(
@@ -120,7 +121,7 @@ def _classes(root: Path, path: Path, known: set[str]) -> dict[str, list[Path]]:
         )
     found = {}
     for folder in folders:
-        _check_inside(root, folder)
+        check_inside(root, folder)
         found[folder.name] = sorted(
             file
             for file in folder.iterdir()
@@ -129,13 +130,8 @@ def _classes(root: Path, path: Path, known: set[str]) -> dict[str, list[Path]]:
         if not found[folder.name]:
             raise DataError(f"{folder}: there are no images in it")
         for file in found[folder.name]:
-            _check_inside(root, file)
+            check_inside(root, file)
     return found
-
-
-def _check_inside(root: Path, path: Path) -> None:
-    if path.is_symlink() and not (end := path.resolve()).is_relative_to(root.resolve()):
-        raise DataError(f"{path}: it is a link that leads out of {root}, to {end}")
 
 
 def _divided(
@@ -162,7 +158,8 @@ def _rows(
     return ImageRows([file for files in classes.values() for file in files], size), labels
 
 
-def _resized(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8]:
+def resized(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read an image file and resize it to this height and width, its proportions not kept."""
     pil = needs("PIL.Image", "reading images")
     image = decoded(path, (2 * size[1], 2 * size[0]))
     if image.size != (size[1], size[0]):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from arrayconv.data.files import plain_file
+from arrayconv.data.files import check_inside, plain_file
 from arrayconv.data.hdf5 import Contents
 from arrayconv.data.rows import DataError, DataSet, Rows, needs
 
@@ -18,6 +19,7 @@ from arrayconv.data.rows import DataError, DataSet, Rows, needs
 _CLASSES = 2**16
 _LAST = 2**31 - 1
 KEYS = ("train_set_x", "train_set_y", "test_set_x", "test_set_y")
+SUFFIXES = (".h5", ".hdf5")
 
 
 class H5Rows(Rows):
@@ -50,15 +52,17 @@ class H5Rows(Rows):
         return chosen
 
 
-def open_h5(path: str | os.PathLike[str]) -> DataSet:
-    """Open a data set in an h5 file of the course's layout.
+def open_h5(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> DataSet:
+    """Open a data set in h5 files of the course's layout.
 
     Parameters
     ----------
-    path : path
+    path : path, or two of them
         A file with ``train_set_x`` and ``test_set_x`` of shape ``(N, H, W, C)``, labels
         ``train_set_y`` and ``test_set_y`` of shape ``(N,)``, ``(N, 1)`` or ``(1, N)`` and, where
-        the classes have names, ``list_classes``.
+        the classes have names, ``list_classes``. Or two files with one part each, as the course's
+        ``train_happy.h5`` and ``test_happy.h5``, in any order; or a folder with that one file, or
+        those two.
 
     Returns
     -------
@@ -69,10 +73,13 @@ def open_h5(path: str | os.PathLike[str]) -> DataSet:
     Raises
     ------
     DataError
-        If the file is missing, truncated, no h5 file, lacks a key (the message lists those it
-        has), its shapes or labels disagree, it has a single class, or, without ``list_classes``,
-        labels that leave out a number. If it points to other files (links, external storage, virtual
-        data sets), or asks for far more memory than it has bytes.
+        If a file is missing, truncated, no h5 file, a key is lacking (the message lists those
+        found) or in both files, shapes, labels or names of classes disagree, there is a single
+        class, or, without ``list_classes``, labels that leave out a number. If it points to other
+        files (links, external storage, virtual data sets), or asks for far more memory than it has
+        bytes. If a folder holds no h5 file, more than two, or a link that leads out of it.
+    ValueError
+        If there are neither one nor two paths.
 
     Examples
     --------
@@ -86,14 +93,74 @@ def open_h5(path: str | os.PathLike[str]) -> DataSet:
     >>> data = open_h5(path)
     >>> data.x_train.shape, data.x_train[:2].dtype, data.classes
     ((6, 64, 64, 3), dtype('uint8'), ('0', '1'))
+
+    The two parts in files of their own:
+
+    >>> with h5py.File(path) as whole:
+    ...     for part in ("train", "test"):
+    ...         with h5py.File(path.with_name(f"{part}_signs.h5"), "w") as file:
+    ...             for key in (f"{part}_set_x", f"{part}_set_y"):
+    ...                 file[key] = whole[key][:]
+    >>> pair = open_h5((path.with_name("train_signs.h5"), path.with_name("test_signs.h5")))
+    >>> pair.x_test.shape
+    (2, 64, 64, 3)
     """
     h5py = needs("h5py", "reading h5 files")
+    opened: list[tuple[Any, Contents]] = []
+    try:
+        for one in _paths(path):
+            file, size = _open(h5py, one)
+            opened.append((file, Contents(one, size)))
+        try:
+            return _data_set(opened)
+        except DataError:
+            raise
+        except Exception as error:
+            # h5py may raise anything on a damaged file
+            named = " and ".join(str(contents.path) for _, contents in opened)
+            raise DataError(f"{named}: the data are damaged ({_line(error)})") from error
+    except BaseException:
+        for file, _ in opened:
+            file.close()
+        raise
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The h5 files directly in a folder, in alphabetical order."""
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
+    )
+
+
+def _paths(path: Any) -> list[Path]:
+    """The one or two files that are meant."""
+    if isinstance(path, tuple | list):
+        if len(path) not in (1, 2):
+            raise ValueError(f"open_h5: path must be one path or two, got {len(path)}")
+        return [Path(one) for one in path]
     path = Path(path)
+    if not path.is_dir():
+        return [path]
+    found = files_in(path)
+    if not 1 <= len(found) <= 2:
+        names = f" ({', '.join(file.name for file in found)})" if found else ""
+        raise DataError(
+            f"{path}: this is a folder with {len(found) or 'no'} h5 files{names}; expected one, or the two "
+            "of training and test; name them"
+        )
+    for file in found:
+        check_inside(path, file)
+    return found
+
+
+def _open(h5py: Any, path: Path) -> tuple[Any, int]:
     if path.is_dir():
         raise DataError(f"{path}: this is a folder, not an h5 file")
     try:
         size = plain_file(path).stat().st_size
-        file = h5py.File(path, "r")
+        return h5py.File(path, "r"), size
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except PermissionError:
@@ -102,15 +169,6 @@ def open_h5(path: str | os.PathLike[str]) -> DataSet:
         reason = _line(error)
         kind = "is truncated" if "truncated" in reason else "cannot be read as an h5 file"
         raise DataError(f"{path}: it {kind} ({reason})") from None
-    try:
-        return _data_set(path, file, Contents(path, size))
-    except DataError:
-        file.close()
-        raise
-    except Exception as error:
-        # h5py may raise anything on a damaged file
-        file.close()
-        raise DataError(f"{path}: the data are damaged ({_line(error)})") from error
 
 
 def _line(error: BaseException) -> str:
@@ -119,49 +177,76 @@ def _line(error: BaseException) -> str:
     return text.partition("(")[2].rpartition(")")[0] or text
 
 
-def _data_set(path: Path, file: Any, contents: Contents) -> DataSet:
-    found = {key: contents.child(file, key) for key in KEYS}
-    missing = [key for key in KEYS if not isinstance(found[key], contents.h5py.Dataset)]
-    if missing:
-        raise DataError(
-            f"{path}: it has no {', '.join(missing)}; expected {', '.join(KEYS)} "
-            f"(and list_classes), found {', '.join(sorted(file)) or 'nothing'}"
-        )
-    held = contents.child(file, "list_classes")
-    names = () if held is None else tuple(contents.texts(held, _CLASSES))
+def _data_set(opened: Sequence[tuple[Any, Contents]]) -> DataSet:
+    files = " and ".join(str(contents.path) for _, contents in opened)
+    found = _found(files, opened)
+    names = _names(files, opened)
     parts = []
     for part in ("train", "test"):
-        x = H5Rows(found[f"{part}_set_x"])
+        contents, dataset = found[f"{part}_set_x"]
+        path, x = contents.path, H5Rows(dataset)
         if len(x.shape) < 2 or not x.shape[0]:
             raise DataError(
                 f"{path}: {part}_set_x must have shape (N, ...) with rows, got {x.shape}"
             )
         if x.dtype.kind not in "fiu":
             raise DataError(f"{path}: {part}_set_x must hold real numbers, got {x.dtype}")
-        contents.fits(found[f"{part}_set_x"], math.prod(x.shape[1:]), "a row")
-        parts.append((x, _labels(contents, part, found[f"{part}_set_y"], len(x))))
+        contents.fits(dataset, math.prod(x.shape[1:]), "a row")
+        parts.append((x, _labels(*found[f"{part}_set_y"], part, len(x))))
     (x_train, y_train), (x_test, y_test) = parts
     if x_train.shape[1:] != x_test.shape[1:]:
         raise DataError(
-            f"{path}: rows of train_set_x have shape {x_train.shape[1:]} and those of test_set_x "
+            f"{files}: rows of train_set_x have shape {x_train.shape[1:]} and those of test_set_x "
             f"{x_test.shape[1:]}"
         )
     labels = np.unique(np.concatenate((y_train, y_test)))
     count = int(labels[-1]) + 1
     if len(labels) < 2:
-        raise DataError(f"{path}: expected two or more classes, every label is {labels[0]}")
+        raise DataError(f"{files}: expected two or more classes, every label is {labels[0]}")
     if names and count > len(names):
-        raise DataError(f"{path}: label {count - 1} has no name, list_classes has {len(names)}")
+        raise DataError(f"{files}: label {count - 1} has no name, list_classes has {len(names)}")
     if not names and count > len(labels):
         unused = int(np.flatnonzero(labels != np.arange(len(labels)))[0])
         raise DataError(
-            f"{path}: label {count - 1} occurs and label {unused} does not: class numbers must count from 0 "
+            f"{files}: label {count - 1} occurs and label {unused} does not: class numbers must count from 0 "
             "without gaps, or list_classes name every class"
         )
     return DataSet(x_train, y_train, x_test, y_test, names or tuple(map(str, range(count))))
 
 
-def _labels(contents: Contents, part: str, dataset: Any, rows: int) -> NDArray[np.int64]:
+def _found(files: str, opened: Sequence[tuple[Any, Contents]]) -> dict[str, tuple[Contents, Any]]:
+    """Every one of `KEYS`, with the file that has it."""
+    found: dict[str, tuple[Contents, Any]] = {}
+    for file, contents in opened:
+        for key in KEYS:
+            dataset = contents.child(file, key)
+            if not isinstance(dataset, contents.h5py.Dataset):
+                continue
+            if key in found:
+                raise DataError(f"{files}: both have {key}; expected each part in one of them")
+            found[key] = contents, dataset
+    missing = [key for key in KEYS if key not in found]
+    if missing:
+        there = sorted({key for file, _ in opened for key in file})
+        one_part = len(opened) == 1 and len(missing) == 2
+        raise DataError(
+            f"{files}: there is no {', '.join(missing)}; expected {', '.join(KEYS)} (and list_classes), "
+            f"found {', '.join(there) or 'nothing'}"
+            + ("; give the file with the other part too" if one_part else "")
+        )
+    return found
+
+
+def _names(files: str, opened: Sequence[tuple[Any, Contents]]) -> tuple[str, ...]:
+    """The names of the classes, which each of two files may have."""
+    held = [(contents, contents.child(file, "list_classes")) for file, contents in opened]
+    found = {tuple(c.texts(names, _CLASSES)) for c, names in held if names is not None}
+    if len(found) > 1:
+        raise DataError(f"{files}: their list_classes differ: {' and '.join(map(str, found))}")
+    return found.pop() if found else ()
+
+
+def _labels(contents: Contents, dataset: Any, part: str, rows: int) -> NDArray[np.int64]:
     if dataset.shape not in {(rows,), (rows, 1), (1, rows)}:
         raise DataError(
             f"{contents.path}: {part}_set_y must hold one label for each of the {rows} rows of "

@@ -135,18 +135,22 @@ def check_image_name(path: str | os.PathLike[str]) -> None:
 def check_output(path: str | os.PathLike[str], suffixes: Any = None) -> None:
     """Raise `ImageError` if a file cannot be written there, before any work is done."""
     path = Path(path)
+    # through a link, as the file is written
+    folder = path.resolve().parent
     if path.is_dir():
         raise ImageError(f"{path}: this is a folder; give a file name")
     if path.exists() and not path.is_file():
         raise ImageError(f"{path}: this is not a plain file")
-    if not path.parent.is_dir():
-        raise ImageError(f"{path}: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise ImageError(f"{path}: writing in {path.parent} is not permitted")
+    if not folder.is_dir():
+        raise ImageError(f"{path}: there is no folder {folder}")
     if suffixes is not None and path.suffix.lower() not in suffixes:
         raise ImageError(
             f"{path}: the suffix {path.suffix!r} names no image format; use .png, for example"
         )
+    try:
+        files.check_writable(folder)
+    except OSError as error:
+        raise ImageError(f"{path}: nothing can be written in {folder} ({error.strerror})") from None
 
 
 @contextmanager

@@ -147,6 +147,7 @@ def plan_for(
     batch = x.shape[0]
     # under jax.export the batch may be a symbol
     known = isinstance(batch, int)
+    at = traits(xp, x)
     dtype = x.dtype if dtype is None else dtype
     wide = accumulator(xp, dtype)
     problem = Problem(
@@ -157,10 +158,10 @@ def plan_for(
         features,
         window,
         itemsize(xp, wide),
-        traits(xp, x),
+        at,
         hasattr(xp, "fft"),
         wide != dtype,
-        known,
+        known and at.pieces == 1,
     )
     return make_plan(problem, current())
 

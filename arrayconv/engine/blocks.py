@@ -11,7 +11,7 @@ from arrayconv.window import Window
 
 
 class Block(NamedTuple):
-    """A part of the work: images, the input rows it reads, the output rows it is about, and the window over it."""
+    """A part of the work: some images, some rows of the output, the rows of the input that these read, their window."""
 
     images: slice
     cells: slice
@@ -82,7 +82,7 @@ def _rows(window: Window, first: int, stop: int) -> tuple[slice, Window]:
 
 
 def fit(window: Window, batch: int, cost: Callable[[Window], int], budget: int) -> tuple[int, int]:
-    """How many images, and where not one fits how many rows of an image, go into a block of ``budget`` bytes.
+    """How many images go into a block of ``budget`` bytes and, where not even one does, how many of its rows.
 
     ``cost`` gives the bytes of one image, or of a part of its rows.
     """

@@ -83,7 +83,7 @@ def _outer(xp: Namespace, view: Array, features: int) -> Array:
 
 
 def _by_tap(xp: Namespace, w: Array, row: int) -> Iterator[Array]:
-    """For each cell ``(1, ..., row, G * O)``: weights repeated along a row keep NumPy's inner loop long."""
+    """The weights of each kernel cell as ``(1, ..., row, G * O)``, repeated along a row for long inner loops."""
     groups, features = w.shape[0], w.shape[-1]
     # (G, *kernel, 1, O) -> (K, 1, G, O) -> (K, row, G * O)
     flat = xp.permute_dims(xp.reshape(w, (groups, -1, 1, features)), (1, 2, 0, 3))

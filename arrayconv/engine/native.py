@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from arrayconv.engine import native_cudnn
 from arrayconv.engine.windows import reach
-from arrayconv.namespace import Array, Namespace, accumulator, cast, library, traits
+from arrayconv.namespace import Array, Namespace, accumulator, cast, is_lazy, library, traits
 from arrayconv.window import Window
 
 
@@ -109,6 +110,9 @@ def _torch_correlate(
 def _torch_adjoint(
     function: Callable[[Array], Array | None], shape: tuple[int, ...], dy: Array
 ) -> Array | None:
+    if is_lazy(dy):
+        # inside torch.func its result would be constant, and zero under vmap
+        return None
     torch = sys.modules["torch"]
     with torch.enable_grad():
         point = torch.zeros(shape, dtype=dy.dtype, device=dy.device, requires_grad=True)
@@ -135,6 +139,11 @@ def _torch_weight_vjp(
 
 _Kernel = Callable[[Namespace, Array, Array, Window, int], Array | None]
 _KERNELS: dict[str, tuple[_Kernel, _Kernel, _Kernel]] = {
+    "cupy": (
+        native_cudnn.correlate,
+        native_cudnn.correlate_input_vjp,
+        native_cudnn.correlate_weight_vjp,
+    ),
     "jax.numpy": (_jax_correlate, _jax_input_vjp, _jax_weight_vjp),
     "torch": (_torch_correlate, _torch_input_vjp, _torch_weight_vjp),
 }

@@ -420,7 +420,13 @@ def _budget(problem: Problem, name: str, room: int) -> int:
 def _blocks(problem: Problem, name: str, room: int) -> Blocks:
     window, batch = problem.window, problem.batch
     budget = _budget(problem, name, room)
-    images, lines = fit(window, batch, lambda part: _cost(problem, name, part), budget)
+    # of an array in pieces each device holds its share, and nothing is cut across them
+    share = 1 if problem.divisible else -(-batch // problem.traits.pieces)
+
+    def cost(part: Window) -> int:
+        return share * _cost(problem, name, part)
+
+    images, lines = fit(window, batch, cost, budget)
     if problem.kind == "weight_vjp" and not problem.traits.accelerator and name not in FAST:
         images = min(images, max(1, LONGEST_SUM // math.prod(window.output)))
     if not problem.divisible:

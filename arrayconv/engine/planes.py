@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.engine.windows import channels_as_images, gather, scatter, sum_pieces
-from arrayconv.namespace import Array, Namespace
+from arrayconv.engine.products import from_columns, from_rows
+from arrayconv.engine.windows import channels_as_images, gather, merge_axes, scatter, sum_pieces
+from arrayconv.namespace import Array, Namespace, contracted
 from arrayconv.window import Window
 
 # Windows of an image from which its weight gradient is a product of its own.
@@ -33,20 +34,25 @@ def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, C)`` and ``(G, *kernel, C, O)`` to ``(G, N, *out, O)``."""
-    groups, batch, features = x.shape[0], x.shape[1], w.shape[-1]
+    groups, features = x.shape[0], w.shape[-1]
     columns = _columns(xp, x, window, mutable)
     weights = xp.reshape(w, (groups, -1, features))
-    y = xp.matmul(xp.matrix_transpose(columns), weights)
-    return xp.reshape(y, (groups, batch, *window.output, features))
+    if mutable:
+        # (G, N * out, D) @ (G, D, O): channels come last without another copy
+        rows = xp.matrix_transpose(xp.reshape(columns, (*columns.shape[:2], -1)))
+        y = from_rows(xp, rows, weights, mutable)
+        return xp.reshape(y, (groups, x.shape[1], *window.output, features))
+    y = from_columns(xp, xp.matrix_transpose(weights), columns, mutable)
+    return xp.permute_dims(y, (0, *range(2, y.ndim), 1))  # (G, O, N, *out) -> (G, N, *out, O)
 
 
 def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *out, O)`` and ``(G, *kernel, C, O)`` to ``(G, N, *size, C)``."""
-    groups, batch, features = dy.shape[0], dy.shape[1], dy.shape[-1]
-    channels, taps = w.shape[-2], window.cells
-    rows = xp.reshape(dy, (groups, -1, features))
-    columns = xp.matmul(xp.reshape(w, (groups, -1, features)), xp.matrix_transpose(rows))
-    columns = xp.reshape(columns, (groups, taps, channels, batch, *window.output, 1))
+    groups, channels, features = w.shape[0], w.shape[-2], w.shape[-1]
+    # (G, N, *out, O) -> (G, O, N, *out)
+    gradient = xp.permute_dims(dy, (0, dy.ndim - 1, *range(1, dy.ndim - 1)))
+    columns = from_columns(xp, xp.reshape(w, (groups, -1, features)), gradient, mutable)
+    columns = xp.reshape(columns, (groups, window.cells, channels, *columns.shape[2:], 1))
     dx = scatter(xp, columns, window, lead=3, mutable=mutable, at=1)
     # (G, C, N, *size, 1) -> (G, N, *size, C)
     return xp.permute_dims(dx[..., 0], (0, *range(2, dx.ndim - 1), 1))
@@ -58,16 +64,20 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     columns = _columns(xp, x, window, mutable)
     if mutable and math.prod(window.output) >= MANY_WINDOWS:
         parts = batch * sum_pieces(window.output)
-        # (G, K * C, N * out) -> (G, parts, K * C, N * out / parts)
+        # (G, K * C, N, *out) -> (G, parts, K * C, N * out / parts)
         split = xp.reshape(columns, (groups, columns.shape[1], parts, -1))
         rows = xp.reshape(dy, (groups, parts, -1, features))
         dw = xp.sum(xp.matmul(xp.permute_dims(split, (0, 2, 1, 3)), rows), axis=1)
+    elif not mutable and groups == 1:
+        axes = tuple(range(1, columns.ndim - 1)), tuple(range(dy.ndim - 2))
+        dw = contracted(xp, columns[0, ...], dy[0, ...], axes)
     else:
-        dw = xp.matmul(columns, xp.reshape(dy, (groups, -1, features)))
+        flat = xp.reshape(columns, (*columns.shape[:2], -1))
+        dw = xp.matmul(flat, xp.reshape(dy, (groups, -1, features)))
     return xp.reshape(dw, (groups, *window.kernel, channels, features))
 
 
 def _columns(xp: Namespace, x: Array, window: Window, mutable: bool) -> Array:
-    """``(G, prod(kernel) * C, N * prod(out))``."""
+    """``(G, prod(kernel) * C, N, *out)``."""
     columns = gather(xp, channels_as_images(xp, x), window, lead=3, mutable=mutable, at=1)
-    return xp.reshape(columns, (x.shape[0], window.cells * x.shape[-1], -1))
+    return merge_axes(xp, columns[..., 0], 1)

@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+from arrayconv.engine.products import from_rows
 from arrayconv.engine.windows import (
     gather,
+    merge_axes,
     overlap_add,
     pad,
     plus,
     reach,
     scatter,
+    split_axis,
     sum_pieces,
     tap_views,
 )
@@ -63,12 +66,8 @@ def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool)
     inner, outer = _split(window)
     depth = inner.cells * channels
     weights = xp.reshape(w, (groups, outer.cells, depth, features))
-    rows = xp.reshape(dy, (groups, -1, features))
     parts = (
-        xp.reshape(
-            xp.matmul(rows, xp.permute_dims(weights[:, k, ...], (0, 2, 1))),
-            (*dy.shape[:-1], depth),
-        )
+        from_rows(xp, dy, xp.matrix_transpose(weights[:, k, ...]), mutable)
         for k in range(outer.cells)
     )
     columns = overlap_add(xp, parts, outer, lead=2, mutable=mutable)
@@ -115,6 +114,8 @@ def _columns(xp: Namespace, x: Array, window: Window, mutable: bool) -> tuple[Ar
 def _rows(xp: Namespace, view: Array, window: Window, pieces: int = 1) -> Array:
     # (G, N, *S, rows, columns, D) -> (G, N, *S, pieces, rows * columns / pieces, D), without a copy where the rows
     # follow one another; one axis is one row
-    lead = view.ndim - 1 - min(2, len(window.size))
-    windows = math.prod(view.shape[lead:-1])
-    return xp.reshape(view, (*view.shape[:lead], pieces, windows // pieces, view.shape[-1]))
+    if len(window.size) > 1:
+        view = merge_axes(xp, view, view.ndim - 3)
+    if pieces == 1:
+        return view
+    return split_axis(xp, view, view.ndim - 2, (pieces, view.shape[-2] // pieces))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 from arrayconv.engine import rows
+from arrayconv.engine.products import from_columns, from_rows
 from arrayconv.engine.rows import input_vjp, weight_vjp
 from arrayconv.engine.windows import channels_as_images, gather, reach, shifted_sum
 from arrayconv.namespace import Array, Namespace
@@ -47,7 +48,7 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
     """``(G, N, *size, C)`` and ``(G, *kernel, C, O)`` to ``(G, N, *out, O)``."""
     if x.shape[-1] <= FEW_CHANNELS:
         return _correlate_planes(xp, x, w, window, mutable)
-    groups, batch, features = x.shape[0], x.shape[1], w.shape[-1]
+    groups, features = x.shape[0], w.shape[-1]
     inner, outer = window.split(1)
     stack = outer.cells
     padded = reach(xp, x, window, lead=2, mutable=mutable)
@@ -56,14 +57,15 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
     # (G, K, depth, O) -> (G, depth, K * O)
     weights = xp.permute_dims(xp.reshape(w, (groups, stack, depth, features)), (0, 2, 1, 3))
     weights = xp.reshape(weights, (groups, depth, stack * features))
-    product = xp.matmul(xp.reshape(columns, (groups, -1, depth)), weights)
-    product = xp.reshape(product, (groups, batch, *inner.output, stack, features))
+    rows = xp.reshape(columns, (*columns.shape[:-2], depth))
+    product = from_rows(xp, rows, weights, mutable)
+    product = xp.reshape(product, (*product.shape[:-1], stack, features))
     parts = [product[..., k, :] for k in range(stack)]
     return shifted_sum(parts, outer, lead=2, mutable=mutable)
 
 
 def _correlate_planes(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
-    groups, batch, features = x.shape[0], x.shape[1], w.shape[-1]
+    groups, features = x.shape[0], w.shape[-1]
     inner, outer = window.split(1)
     stack = outer.cells
     padded = reach(xp, channels_as_images(xp, x), window, lead=3, mutable=mutable)
@@ -72,8 +74,9 @@ def _correlate_planes(xp: Namespace, x: Array, w: Array, window: Window, mutable
     # (G, K, depth, O) -> (G, K * O, depth)
     weights = xp.permute_dims(xp.reshape(w, (groups, stack, depth, features)), (0, 1, 3, 2))
     weights = xp.reshape(weights, (groups, stack * features, depth))
-    product = xp.matmul(weights, xp.reshape(columns, (groups, depth, -1)))
-    product = xp.reshape(product, (groups, stack, features, batch, *inner.output, 1))
+    columns = xp.reshape(columns, (groups, depth, *columns.shape[3:]))
+    product = from_columns(xp, weights, columns, mutable)
+    product = xp.reshape(product, (groups, stack, features, *product.shape[2:]))
     parts = [product[:, k, ...] for k in range(stack)]
     y = shifted_sum(parts, outer, lead=3, mutable=mutable)[..., 0]
     return xp.permute_dims(y, (0, *range(2, y.ndim), 1))  # (G, O, N, *out) -> (G, N, *out, O)

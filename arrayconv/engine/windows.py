@@ -56,7 +56,7 @@ def pad(
 
 
 def _kept(n: int, width: tuple[int, int]) -> tuple[slice, tuple[int, int]]:
-    """The cells of an axis of ``n`` that are left, and the cells to add around them."""
+    """The cells of an axis of ``n`` that negative widths leave, and the widths that remain to be added."""
     start, stop = -width[0], n + width[1]
     low, high = max(start, 0), min(stop, n)
     if low >= high:
@@ -79,7 +79,10 @@ def crop(x: Array, widths: Pairs, *, lead: int) -> Array:
 
 
 def tap_views(padded: Array, window: Window, *, lead: int) -> Iterator[Array]:
-    """For each cell of the window in C order, that cell of every window; views where the library has them."""
+    """For each cell ``k`` of the window in C order, ``padded[o * stride + dilation * k]`` for all windows ``o``.
+
+    These are views where the library has them.
+    """
     whole = _whole(lead)
     for cells in window.tap_slices:
         yield padded[(*whole, *cells, ...)]
@@ -101,7 +104,7 @@ def flipped(xp: Namespace, w: Array, taps: tuple[slice, ...]) -> Array:
 def gather(
     xp: Namespace, x: Array, window: Window, *, lead: int, mutable: bool, at: int = -2
 ) -> Array:
-    """Every window of ``x``, zero outside: ``(*lead, *out, C)`` with an axis for the cells of the window at ``at``."""
+    """Every window of ``x``, which is 0 outside: ``(*lead, *out, C)`` with an axis at ``at`` for its cells."""
     taps = window.cells
     shape = [*x.shape[:lead], *window.output, x.shape[-1]]
     at %= len(shape) + 1
@@ -132,7 +135,7 @@ def gather(
 
 @lru_cache(maxsize=256)
 def _flat_places(window: Window, size: tuple[int, ...]) -> array[int]:
-    """Where in the flat image of ``size`` that ``reach`` made lie the cells of every window, window by window.
+    """The places of the cells of every window, window by window, in the flattened image of ``size`` from ``reach``.
 
     As a buffer, from which libraries make an array without looking at each number.
     """
@@ -164,8 +167,8 @@ def _patches(xp: Namespace, x: Array, window: Window, lead: int, mutable: bool, 
         )
     )
     x = pad(xp, x, widths, lead=lead, mutable=mutable)
-    pairs = tuple(n for pair in zip(window.output, window.stride, strict=True) for n in pair)
-    x = xp.reshape(x, (*x.shape[:lead], *pairs, x.shape[-1]))
+    for axis in range(ndim):
+        x = split_axis(xp, x, lead + 2 * axis, (window.output[axis], window.stride[axis]))
     cells = (slice(0, e, d) for e, d in zip(window.extent, window.dilation, strict=True))
     x = x[(*_whole(lead), *(part for cut in cells for part in (slice(None), cut)), ...)]
     return xp.permute_dims(x, _patch_order(lead, ndim, at))
@@ -181,7 +184,7 @@ def _patch_order(lead: int, ndim: int, at: int) -> tuple[int, ...]:
 def scatter(
     xp: Namespace, columns: Array, window: Window, *, lead: int, mutable: bool, at: int = -2
 ) -> Array:
-    """The adjoint of ``gather``: ``(*lead, *size, C)`` from ``(*lead, *out, C)`` with the window's cells at ``at``."""
+    """The adjoint of ``gather``: ``(*lead, *size, C)`` from ``(*lead, *out, C)`` with the cells at ``at``."""
     at %= columns.ndim
     if not by_patches(window):
         whole = _whole(at)
@@ -192,20 +195,13 @@ def scatter(
     x = xp.reshape(columns, (*shape[:at], *window.kernel, *shape[at + 1 :]))
     order = _patch_order(lead, ndim, at)
     x = xp.permute_dims(x, tuple(order.index(axis) for axis in range(len(order))))
-    lead_shape, channels = x.shape[:lead], x.shape[-1]
     # the cells between those of a window, and between windows, take nothing
     for axis, (k, d, s) in enumerate(
         zip(window.kernel, window.dilation, window.stride, strict=True)
     ):
         x = _widened(xp, x, lead + 2 * axis + 1, k, d, s)
-    x = xp.reshape(
-        x,
-        (
-            *lead_shape,
-            *(o * s for o, s in zip(window.output, window.stride, strict=True)),
-            channels,
-        ),
-    )
+    for axis in range(lead, lead + ndim):
+        x = merge_axes(xp, x, axis)
     widths = tuple(
         (-before, n - o * s + before)
         for n, s, o, (before, _) in zip(
@@ -213,6 +209,17 @@ def scatter(
         )
     )
     return pad(xp, x, widths, lead=lead, mutable=mutable)
+
+
+def split_axis(xp: Namespace, x: Array, axis: int, sizes: tuple[int, int]) -> Array:
+    """One axis as two, alone in its reshape: of several at once JAX does not follow where a sharded array lies."""
+    return xp.reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+
+
+def merge_axes(xp: Namespace, x: Array, axis: int) -> Array:
+    """An axis and the next as one, alone in its reshape."""
+    merged = x.shape[axis] * x.shape[axis + 1]
+    return xp.reshape(x, (*x.shape[:axis], merged, *x.shape[axis + 2 :]))
 
 
 def _widened(xp: Namespace, x: Array, axis: int, kernel: int, dilation: int, step: int) -> Array:
@@ -239,7 +246,7 @@ def _lengthened(xp: Namespace, x: Array, axis: int, count: int) -> Array:
 
 @lru_cache(maxsize=1024)
 def sum_pieces(output: tuple[int, ...]) -> int:
-    """Into how many equal pieces, of whole rows, the windows of an image are cut to be summed over; 1 if none suit."""
+    """How many equal pieces of whole rows a sum over the windows of an image is made of; 1 if no number suits."""
     rows, columns = (math.prod(output[:-1]), output[-1]) if len(output) > 1 else (output[0], 1)
     shortest, longest = SUM_LENGTHS
     suiting = (
@@ -268,7 +275,7 @@ def reduce_windows(
 
 
 def shifted_sum(parts: Sequence[Array], window: Window, *, lead: int, mutable: bool) -> Array:
-    """The sum over the cells of the window of that cell of every window, each taken from a part of its own."""
+    """For every window ``o`` the sum over its cells ``k`` of ``parts[k][o * stride + dilation * k]``."""
     whole = _whole(lead)
     views = [
         part[(*whole, *cells, ...)] for part, cells in zip(parts, window.tap_slices, strict=True)
@@ -298,11 +305,11 @@ def overlap_add(
     into: Array | None = None,
     alone: bool = True,
 ) -> Array:
-    """The adjoint of ``tap_views``: ``parts`` (one ``(*lead, *out, C)`` per cell of the window, in C order) summed
-    where they overlap, as ``(*lead, *size, C)``.
+    """The adjoint of ``tap_views``: ``parts`` back in place, summed where windows overlap.
 
-    They are added to ``into`` if that is given, or written where windows do not overlap and nothing
-    else adds to its cells (``alone``).
+    ``parts`` has an array ``(*lead, *out, C)`` for each cell of the window, in C order; the result
+    is ``(*lead, *size, C)``. It is ``into``, added to, if that is given; where windows do not
+    overlap and nothing else adds to the cells of ``into`` (``alone``), they are written instead.
     """
     if not mutable:
         return _interleaved_sum(xp, list(parts), window, lead=lead)
@@ -349,13 +356,12 @@ def _interleaved_sum(xp: Namespace, parts: list[Array], window: Window, *, lead:
 def interleave(
     xp: Namespace, parts: dict[tuple[int, ...], Array], steps: tuple[int, ...], *, lead: int
 ) -> Array:
-    """One array whose cells ``r::steps`` are ``parts[r]``, zero where no part has a residue ``r`` along an axis."""
+    """One array whose cells ``r::steps`` are ``parts[r]``; zero along an axis where no part has that residue."""
     residues = [sorted({r[axis] for r in parts}) for axis in range(len(steps))]
     some = next(iter(parts.values()))
     if all(step == 1 for step in steps):
         return some
     ndim = len(steps)
-    shape = some.shape[lead:-1]
     counts = tuple(map(len, residues))
     stacked = xp.stack([parts[r] for r in product(*residues)], axis=0)
     stacked = xp.reshape(stacked, (*counts, *some.shape))
@@ -367,8 +373,9 @@ def interleave(
     x = xp.permute_dims(stacked, tuple(order))
     for axis, (present, step) in enumerate(zip(residues, steps, strict=True)):
         x = _spaced(xp, x, lead + 2 * axis + 1, present, step)
-    merged = tuple(n * step for n, step in zip(shape, steps, strict=True))
-    return xp.reshape(x, (*some.shape[:lead], *merged, some.shape[-1]))
+    for axis in range(lead, lead + ndim):
+        x = merge_axes(xp, x, axis)
+    return x
 
 
 def _spaced(xp: Namespace, x: Array, axis: int, places: list[int], length: int) -> Array:

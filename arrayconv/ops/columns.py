@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import known_shape
+from arrayconv.arguments import known_shape, suggesting
 from arrayconv.engine import windows
 from arrayconv.namespace import (
     Array,
@@ -20,6 +20,7 @@ from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatia
 from arrayconv.window import Ints, Padding, Window, per_axis, sliding
 
 
+@suggesting
 def im2col(
     x: Array,
     window: Ints,
@@ -31,12 +32,8 @@ def im2col(
 ) -> Array:
     """Every window of ``x`` as a row, so that ``im2col(x, k) @ reshape(w, (-1, C_out))`` is ``conv``.
 
-    The operation is linear; ``im2col_vjp(dy, x, window, ...)`` is ``col2im`` of ``dy``.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``im2col_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
         Real floating.
     window, stride, dilation : int or sequence of int
@@ -57,7 +54,11 @@ def im2col(
     TypeError
         An ``x`` that is not real floating, or geometry that is not integer.
     ValueError
-        A window larger than the padded input, an unknown name, ``dy`` of the wrong shape.
+        A window larger than the padded input, or an unknown name.
+
+    See Also
+    --------
+    im2col_vjp : Its gradient.
 
     Notes
     -----
@@ -79,6 +80,7 @@ def im2col(
     return _gathered(xp, to_last(xp, x, data_format), geometry)
 
 
+@suggesting
 def im2col_vjp(
     dy: Array,
     x: Array,
@@ -89,6 +91,45 @@ def im2col_vjp(
     dilation: Ints = 1,
     data_format: str = "channels_last",
 ) -> Array:
+    r"""The gradient of ``im2col``, which is linear: ``col2im`` of ``dy``.
+
+    .. math::
+
+        dx_{n,i,c} = \sum_{s \cdot o + d \cdot k - p = i} dy_{(n,o),\,(k,c)}
+
+    Every cell of ``x`` is in the row ``(n, o)`` of each window that reads it, in the column ``(k,
+    c)`` of its place there; ``s`` is the stride, ``d`` the dilation and ``p`` the padding before.
+
+    Parameters
+    ----------
+    dy : array, shape (N * prod(out), prod(K) * C)
+        Upstream gradient.
+    x, window, stride, padding, dilation, data_format
+        As for ``im2col``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``, accumulated in at least
+        float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``im2col``; and for a ``dy`` that has not the shape of the result.
+
+    See Also
+    --------
+    im2col : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> dy = np.asarray([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> ac.im2col_vjp(dy, np.zeros((1, 4, 1)), 2)[0, :, 0]
+    array([1., 5., 9., 6.])
+    """
     xp = array_namespace("im2col_vjp", dy=dy, x=x)
     dy, x = promoted("im2col_vjp", xp, dy=dy, x=x)
     geometry = _geometry("im2col_vjp", x.shape, window, stride, padding, dilation, data_format)
@@ -97,9 +138,7 @@ def im2col_vjp(
     return from_last(xp, _scattered(xp, dy, batch, channels, geometry), data_format)
 
 
-im2col_vjp.__doc__ = im2col.__doc__
-
-
+@suggesting
 def col2im(
     columns: Array,
     shape: tuple[int, ...],
@@ -112,13 +151,8 @@ def col2im(
 ) -> Array:
     """The adjoint of ``im2col``: every row back in its window, summed where windows overlap.
 
-    The operation is linear; ``col2im_vjp(dy, columns, shape, window, ...)`` is ``im2col`` of
-    ``dy``.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``col2im_vjp`` only).
     columns : array, shape (N * prod(out), prod(K) * C)
         Real floating, as ``im2col`` makes them.
     shape : tuple of int
@@ -138,6 +172,10 @@ def col2im(
     ValueError
         Columns that do not fit ``shape`` and the window.
 
+    See Also
+    --------
+    col2im_vjp : Its gradient.
+
     Examples
     --------
     >>> import numpy as np
@@ -152,6 +190,7 @@ def col2im(
     return from_last(xp, _scattered(xp, columns, batch, channels, geometry), data_format)
 
 
+@suggesting
 def col2im_vjp(
     dy: Array,
     columns: Array,
@@ -163,6 +202,47 @@ def col2im_vjp(
     dilation: Ints = 1,
     data_format: str = "channels_last",
 ) -> Array:
+    r"""The gradient of ``col2im``, which is linear: ``im2col`` of ``dy``.
+
+    .. math::
+
+        dcolumns_{(n,o),\,(k,c)} = dy_{n, s \cdot o + d \cdot k - p, c}
+
+    The row is the window at ``o`` of image ``n``, the column the cell ``k`` of the window and the
+    channel ``c``; ``s`` is the stride, ``d`` the dilation and ``p`` the padding before, where
+    ``dy`` is 0.
+
+    Parameters
+    ----------
+    dy : array, of shape ``shape``
+        Upstream gradient.
+    columns, shape, window, stride, padding, dilation, data_format
+        As for ``col2im``.
+
+    Returns
+    -------
+    array, shape (N * prod(out), prod(K) * C)
+        The gradient of ``columns``, in the promoted dtype of ``dy`` and ``columns``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``col2im``; and for a ``dy`` that has not the shape ``shape``.
+
+    See Also
+    --------
+    col2im : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> dy = np.asarray([1.0, 2.0, 3.0, 4.0]).reshape(1, 4, 1)
+    >>> ac.col2im_vjp(dy, np.zeros((3, 2)), (1, 4, 1), 2)
+    array([[1., 2.],
+           [2., 3.],
+           [3., 4.]])
+    """
     op = "col2im_vjp"
     xp = array_namespace(op, dy=dy, columns=columns)
     dy, columns = promoted(op, xp, dy=dy, columns=columns)
@@ -170,9 +250,6 @@ def col2im_vjp(
     _check_columns(op, columns, shape, geometry, data_format)
     check_gradient(op, dy, shape)
     return _gathered(xp, to_last(xp, dy, data_format), geometry)
-
-
-col2im_vjp.__doc__ = col2im.__doc__
 
 
 def _geometry(
@@ -216,12 +293,21 @@ def _gathered(xp: Namespace, x: Array, window: Window) -> Array:
     if window.disjoint:
         # windows that do not overlap may be a view of the caller's array
         columns = copied(xp, columns)
-    return xp.reshape(columns, _columns_shape(x.shape[0], x.shape[-1], window))
+    # (N, *out, K, C) -> (N * prod(out), K * C)
+    columns = windows.merge_axes(xp, columns, columns.ndim - 2)
+    for _ in window.output:
+        columns = windows.merge_axes(xp, columns, 0)
+    return columns
 
 
 def _scattered(xp: Namespace, columns: Array, batch: int, channels: int, window: Window) -> Array:
     wide = cast(xp, columns, accumulator(xp, columns.dtype))
-    wide = xp.reshape(wide, (batch, *window.output, window.cells, channels))
+    # (N * prod(out), K * C) -> (N, *out, K, C)
+    rest = math.prod(window.output)
+    for axis, n in enumerate((batch, *window.output[:-1])):
+        wide = windows.split_axis(xp, wide, axis, (n, rest))
+        rest //= window.output[axis]
+    wide = windows.split_axis(xp, wide, wide.ndim - 1, (window.cells, channels))
     x = cast(
         xp, windows.scatter(xp, wide, window, lead=1, mutable=not is_lazy(columns)), columns.dtype
     )

@@ -6,7 +6,7 @@ import math
 from numbers import Integral
 from typing import Any
 
-from arrayconv.arguments import choice, number
+from arrayconv.arguments import choice, number, suggesting
 from arrayconv.engine import windows
 from arrayconv.namespace import (
     Array,
@@ -26,6 +26,7 @@ from arrayconv.window import Ints, Pairs, extension, known_size, pad_pairs
 MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
+@suggesting
 def pad(
     x: Array,
     padding: Ints | tuple[tuple[int, int], ...],
@@ -36,15 +37,10 @@ def pad(
 ) -> Array:
     """Pad the spatial axes of ``x``.
 
-    ``pad_vjp(dy, x, padding, ...)`` adds up, for every cell of ``x``, the upstream gradient of all
-    its copies.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``pad_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
-        Real floating or integer (the gradient of an integer ``x`` is ``None``).
+        Real floating or integer.
     padding : int, sequence of int, or sequence of (int, int)
         Cells around every spatial axis, before and after each, or ``(before, after)`` for each.
         None is negative.
@@ -66,8 +62,12 @@ def pad(
         A boolean or complex ``x``; widths that are not integer; a ``value`` that is no real number,
         or fractional for integers.
     ValueError
-        Negative widths, an unknown mode or format, an empty axis to copy from, a ``value`` beyond
-        the range of the dtype, or ``dy`` of the wrong shape.
+        Negative widths, an unknown mode or format, an empty axis to copy from, or a ``value`` beyond
+        the range of the dtype.
+
+    See Also
+    --------
+    pad_vjp : Its gradient.
 
     Examples
     --------
@@ -78,8 +78,6 @@ def pad(
     array([0., 0., 1., 2., 3., 0., 0.])
     >>> ac.pad(x, [(2, 1)], mode="reflect")[0, :, 0]
     array([3., 2., 1., 2., 3., 2.])
-    >>> ac.pad_vjp(np.ones((1, 6, 1)), x, [(2, 1)], mode="reflect")[0, :, 0]
-    array([1., 3., 2.])
     """
     xp = array_namespace("pad", x=x)
     real("pad", xp, x=x)
@@ -102,6 +100,7 @@ def pad(
     return from_last(xp, y, data_format)
 
 
+@suggesting
 def pad_vjp(
     dy: Array,
     x: Array,
@@ -111,6 +110,48 @@ def pad_vjp(
     value: float = 0,
     data_format: str = "channels_last",
 ) -> Array | None:
+    r"""The gradient of ``pad``: for every cell of ``x``, the sum over its copies.
+
+    .. math::
+
+        dx_i = \sum_{c(j) = i} dy_j
+
+    ``c(j)`` is the cell of ``x`` that the padded cell ``j`` copies; the cells of
+    ``mode="constant"`` copy none.
+
+    Parameters
+    ----------
+    dy : array, shape (N, *out, C) or (N, C, *out)
+        Upstream gradient, of the shape of ``pad``'s result.
+    x, padding, mode, value, data_format
+        As for ``pad``.
+
+    Returns
+    -------
+    array or None
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``; ``None`` for an integer
+        ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``pad``; and for a ``dy`` that has not the shape of the result.
+
+    See Also
+    --------
+    pad : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 2.0, 3.0]).reshape(1, 3, 1)
+    >>> ac.pad(x, [(2, 1)], mode="reflect")[0, :, 0]
+    array([3., 2., 1., 2., 3., 2.])
+    >>> dy = np.asarray([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).reshape(1, 6, 1)
+    >>> ac.pad_vjp(dy, x, [(2, 1)], mode="reflect")[0, :, 0]
+    array([ 3., 12.,  6.])
+    """
     xp = array_namespace("pad_vjp", dy=dy, x=x)
     real("pad_vjp", xp, x=x)
     widths = _check("pad_vjp", x, padding, mode, data_format)
@@ -131,9 +172,6 @@ def pad_vjp(
     for axis in range(len(size), 0, -1):
         dx = _folded(xp, dx, size[axis - 1], widths[axis - 1], mode, axis)
     return from_last(xp, cast(xp, dx, dtype), data_format)
-
-
-pad_vjp.__doc__ = pad.__doc__
 
 
 def _folded(

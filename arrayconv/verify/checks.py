@@ -76,6 +76,8 @@ def check_vjp(
         If an element is off, or a shape, or a dtype.
     ImportError
         If JAX is not installed.
+    TypeError
+        If `f` runs on its own library alone, as NumPy's functions do; `check_directional` serves it.
 
     Notes
     -----

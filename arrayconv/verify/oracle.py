@@ -61,7 +61,14 @@ def jax_gradients(
         args = [jax.numpy.asarray(a) if isinstance(a, np.ndarray) else a for a in here]
         for i, a in zip(wanted, floats, strict=True):
             args[i] = a
-        return first(pair.forward(tuple(args)))
+        try:
+            return first(pair.forward(tuple(args)))
+        except Exception as error:
+            raise TypeError(
+                f"check_vjp: {pair.name} does not run on JAX's arrays ({type(error).__name__}, above), and jax.vjp "
+                "differentiates no other; write it with the operations of the array API, or use "
+                "check_directional, which runs it on the arrays it is given"
+            ) from error
 
     def backward(floats: list[Any], upstream: Any) -> Any:
         return jax.vjp(forward, *floats)[1](upstream)

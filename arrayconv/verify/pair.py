@@ -44,7 +44,11 @@ class Pair:
             for name, a in zip(self.names, args, strict=False)
         ]
         shown += [f"{k}={v!r}" for k, v in {**self.config, **self.vjp_config}.items()]
-        return f"{_name(self.f)}({', '.join(shown)})"
+        return f"{self.name}({', '.join(shown)})"
+
+    @property
+    def name(self) -> str:
+        return _name(self.f)
 
 
 def make_pair(

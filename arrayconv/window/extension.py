@@ -16,7 +16,7 @@ class Run(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def extension(n: int, before: int, after: int, mode: str) -> tuple[Run, ...]:
-    """Where the cells of an axis of ``n``, padded as ``numpy.pad`` does in ``mode``, come from, in order."""
+    """The runs, in order, that an axis of ``n`` cells consists of once it is padded in a ``mode`` of ``numpy.pad``."""
 
     def source(t: int) -> int:
         if mode == "edge":

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from arrayconv.window.arguments import Pairs
 
-# Cells along the axes of a window, and phases of its stride, up to which what is derived from them is kept with it.
+# Cells of a window and phases of its stride up to which what is derived from them is kept with it.
 SMALL = 64
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class kept_while_small(Generic[T]):  # noqa: N801 (a decorator, named as functoo
 
     def __get__(self, window: Window, owner: type | None = None) -> T:
         found = self.derive(window)
-        if sum(window.kernel) + math.prod(window.stride) <= SMALL:
+        if window.cells + math.prod(window.stride) <= SMALL:
             # in the place where Python looks before it asks a descriptor without __set__
             window.__dict__[self.name] = found
         return found
@@ -76,7 +76,7 @@ class Window:
 
     @cached_property
     def reach(self) -> Pairs:
-        """Cells to add (or, where negative, leave out) so that exactly what the windows span remains."""
+        """Cells to add at both ends (where negative, to leave out), so that the windows span exactly the rest."""
         return tuple(
             (before, (o - 1) * s + e - before - n)
             for n, s, e, (before, _), o in zip(
@@ -86,19 +86,19 @@ class Window:
 
     @cached_property
     def padded(self) -> tuple[int, ...]:
-        """What the windows span along each axis, padding included."""
+        """Cells from the first one of the first window to the last one of the last window, padding included."""
         return tuple(
             (o - 1) * s + e for o, s, e in zip(self.output, self.stride, self.extent, strict=True)
         )
 
     @cached_property
     def axes(self) -> tuple[Window, ...]:
-        """The same windows as one sliding along each axis in turn, for what can be reduced axis by axis."""
+        """A window for each axis, sliding along that alone: a maximum or a sum may be taken by one after the other."""
         return self._in_turn(range(len(self.size)))
 
     @cached_property
     def axes_last_first(self) -> tuple[Window, ...]:
-        """The same, the last axis first: the first of equal cells in C order stays the first."""
+        """The same from the last axis to the first, which keeps the first of equal cells in C order the first."""
         return self._in_turn(reversed(range(len(self.size))))
 
     def _in_turn(self, order: Iterable[int]) -> tuple[Window, ...]:
@@ -120,10 +120,10 @@ class Window:
         return tuple(parts)
 
     def split(self, axis: int, inner: int | None = None) -> tuple[Window, Window]:
-        """The windows in two steps over the padded input: along the axes from ``axis`` on, then along the others.
+        """Two windows in place of one: along the axes from ``axis`` on over the padded input, then along the others.
 
-        One spatial axis is split itself: ``inner`` neighbouring cells first, then steps over the
-        groups of them.
+        With ``inner``, the only spatial axis is split: the first window has ``inner`` neighbouring
+        cells of the kernel, and the second steps from one such group to the next.
         """
         padded = self.padded
         none = ((0, 0),) * len(padded)
@@ -167,30 +167,24 @@ class Window:
         """How many cells the window has."""
         return math.prod(self.kernel)
 
-    @property
-    def tap_slices(self) -> Iterator[tuple[slice, ...]]:
-        """For each cell of the window, where that cell of every window lies in the array that ``reach`` made."""
-        return product(*self._reads)
-
     @kept_while_small
-    def _reads(self) -> tuple[tuple[slice, ...], ...]:
-        return tuple(
-            tuple(slice(d * k, d * k + s * (o - 1) + 1, s) for k in range(cells))
+    def tap_slices(self) -> tuple[tuple[slice, ...], ...]:
+        """For each cell of the window, where that cell of every window lies in the array that ``reach`` made."""
+        axes = (
+            [slice(d * k, d * k + s * (o - 1) + 1, s) for k in range(cells)]
             for cells, s, d, o in zip(
                 self.kernel, self.stride, self.dilation, self.output, strict=True
             )
         )
-
-    @property
-    def tap_inside(self) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-        """For each cell of the window, the input cells it meets and the windows for which it lies inside."""
-        for pairs in product(*self._meets):
-            yield tuple(cells for cells, _ in pairs), tuple(windows for _, windows in pairs)
+        return tuple(product(*axes))
 
     @kept_while_small
-    def _meets(self) -> tuple[tuple[tuple[slice, slice], ...], ...]:
+    def tap_inside(self) -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]:
+        """For each cell of the window, the input cells it meets and the windows for which it lies inside."""
+        axes = [[self.inside(axis, k) for k in range(n)] for axis, n in enumerate(self.kernel)]
         return tuple(
-            tuple(self.inside(axis, k) for k in range(n)) for axis, n in enumerate(self.kernel)
+            (tuple(cells for cells, _ in pairs), tuple(windows for _, windows in pairs))
+            for pairs in product(*axes)
         )
 
     def inside(self, axis: int, k: int) -> tuple[slice, slice]:
@@ -205,9 +199,9 @@ class Window:
 
     @kept_while_small
     def segments(self) -> tuple[tuple[tuple[slice, ...], ...], ...]:
-        """For each axis, the outputs cut where the set of window cells inside the input changes.
+        """For each axis, runs of outputs that have the same cells of their window inside the input.
 
-        A segment is the input cells that its outputs read there, one slice per window cell inside.
+        A run is given by what its outputs read: a slice of the input for each of those cells.
         """
         axes = []
         for axis, (k, s, d) in enumerate(zip(self.kernel, self.stride, self.dilation, strict=True)):
@@ -224,7 +218,7 @@ class Window:
         return tuple(axes)
 
     def rows(self, first: int, stop: int) -> tuple[slice, Window]:
-        """The part of the first axis that outputs ``first:stop`` read, and their window over that part alone."""
+        """What outputs ``first:stop`` of the first axis read, a slice of the input, and their window over it."""
         n, s, (before, _), e = self.size[0], self.stride[0], self.padding[0], self.extent[0]
         start, end = first * s - before, (stop - 1) * s + e - before
         low, high = max(start, 0), min(end, n)
@@ -243,7 +237,7 @@ class Window:
 
     @cached_property
     def disjoint(self) -> bool:
-        """Whether no cell of the input lies between the first and the last cell of two windows."""
+        """Whether windows do not overlap; the gaps that a dilation leaves in a window belong to it."""
         return all(e <= s for e, s in zip(self.extent, self.stride, strict=True))
 
     @cached_property

@@ -107,7 +107,7 @@ def transposed(
     output_padding: Any,
     dilation: Any,
 ) -> Window:
-    """The window of the convolution whose adjoint maps spatial shape ``size`` to ``result.size``."""
+    """The window of the convolution that is transposed: from the result's shape, which it finds, to ``size``."""
     ndim = len(size)
     return _transposed(
         op,

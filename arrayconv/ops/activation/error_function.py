@@ -53,14 +53,14 @@ FAR = 30.0
 
 
 def erf(x: Array) -> Array:
-    """The error function, ``2 / sqrt(pi)`` times the integral of ``exp(-t^2)`` from 0 to ``x``.
+    r"""The error function, the integral of a bell curve.
 
-    ``erf_vjp`` is ``dy * 2 / sqrt(pi) * exp(-x^2)``.
+    .. math::
+
+        y = \frac{2}{\sqrt{\pi}} \int_0^x e^{-t^2} dt
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``erf_vjp`` only).
     x : array
         Of any shape; real floating.
 
@@ -73,8 +73,10 @@ def erf(x: Array) -> Array:
     ------
     TypeError
         If ``x`` is not real floating.
-    ValueError
-        If ``dy`` has another shape than ``x``.
+
+    See Also
+    --------
+    erf_vjp : Its gradient.
 
     Notes
     -----
@@ -104,6 +106,40 @@ def erf(x: Array) -> Array:
 
 
 def erf_vjp(dy: Array, x: Array) -> Array:
+    r"""The gradient of ``erf``.
+
+    .. math::
+
+        dx = \frac{2}{\sqrt{\pi}} \, e^{-x^2} \, dy
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x
+        As for ``erf``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``erf``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    erf : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.erf_vjp(np.asarray([1.0, 1.0]), np.asarray([0.0, 40.0])).round(4)
+    array([1.1284, 0.    ])
+    """
     xp = array_namespace("erf_vjp", dy=dy, x=x)
     dy, x = promoted("erf_vjp", xp, dy=dy, x=x)
     check_gradient("erf_vjp", dy, x.shape)
@@ -113,9 +149,6 @@ def erf_vjp(dy: Array, x: Array) -> Array:
         return dy * (xp.exp(-(x * x)) * (2 / math.sqrt(math.pi)))
 
     return elementwise(xp, backward, dy, x)
-
-
-erf_vjp.__doc__ = erf.__doc__
 
 
 def normal(xp: Namespace, x: Array) -> Array:

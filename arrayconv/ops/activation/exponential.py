@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arrayconv.arguments import number
+from arrayconv.arguments import number, suggesting
 from arrayconv.namespace import Array, Namespace, array_namespace, promoted
 from arrayconv.ops.activation.elementwise import elementwise, step
 from arrayconv.ops.layout import check_gradient, scalar
@@ -12,16 +12,12 @@ SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 
 
+@suggesting
 def elu(x: Array, *, alpha: float = 1.0) -> Array:
     """``x`` where it is positive, ``alpha * (exp(x) - 1)`` elsewhere.
 
-    ``elu_vjp`` is ``dy`` where ``x > 0`` and ``dy * alpha * exp(x)`` elsewhere, at 0 too, as in
-    PyTorch.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``elu_vjp`` only).
     x : array
         Of any shape; real floating.
     alpha : float
@@ -36,8 +32,10 @@ def elu(x: Array, *, alpha: float = 1.0) -> Array:
     ------
     TypeError
         If ``x`` is not real floating, or ``alpha`` is no number.
-    ValueError
-        If ``dy`` has another shape than ``x``.
+
+    See Also
+    --------
+    elu_vjp : Its gradient.
 
     Notes
     -----
@@ -56,7 +54,45 @@ def elu(x: Array, *, alpha: float = 1.0) -> Array:
     return _forward(xp, x, number("elu", "alpha", alpha), 1.0)
 
 
+@suggesting
 def elu_vjp(dy: Array, x: Array, *, alpha: float = 1.0) -> Array:
+    r"""The gradient of ``elu``.
+
+    .. math::
+
+        dx = \begin{cases} dy & x > 0 \\ \alpha \, e^x \, dy & \text{elsewhere} \end{cases}
+
+    At the kink it is ``alpha * dy``, as in PyTorch.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x, alpha
+        As for ``elu``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``elu``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    elu : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> dy, x = np.asarray([1.0, 1.0, 3.0]), np.asarray([-1.0, 0.0, 5.0])
+    >>> ac.elu_vjp(dy, x, alpha=2.0).round(4)
+    array([0.7358, 2.    , 3.    ])
+    """
     xp = array_namespace("elu_vjp", dy=dy, x=x)
     dy, x = promoted("elu_vjp", xp, dy=dy, x=x)
     alpha = number("elu_vjp", "alpha", alpha)
@@ -64,18 +100,11 @@ def elu_vjp(dy: Array, x: Array, *, alpha: float = 1.0) -> Array:
     return _backward(xp, dy, x, alpha, 1.0)
 
 
-elu_vjp.__doc__ = elu.__doc__
-
-
 def selu(x: Array) -> Array:
     """``scale * elu(x, alpha=alpha)`` with the two constants that keep mean 0 and variance 1.
 
-    ``selu_vjp`` is ``scale * elu_vjp(dy, x, alpha=alpha)``.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``selu_vjp`` only).
     x : array
         Of any shape; real floating.
 
@@ -88,8 +117,10 @@ def selu(x: Array) -> Array:
     ------
     TypeError
         If ``x`` is not real floating.
-    ValueError
-        If ``dy`` has another shape than ``x``.
+
+    See Also
+    --------
+    selu_vjp : Its gradient.
 
     Notes
     -----
@@ -108,13 +139,46 @@ def selu(x: Array) -> Array:
 
 
 def selu_vjp(dy: Array, x: Array) -> Array:
+    r"""The gradient of ``selu``.
+
+    .. math::
+
+        dx = \begin{cases} \lambda \, dy & x > 0 \\ \lambda \alpha \, e^x \, dy & \text{elsewhere} \end{cases}
+
+    The two constants are the scale, ``lambda = 1.0507...``, and ``alpha = 1.6732...``.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x
+        As for ``selu``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``selu``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    selu : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.selu_vjp(np.asarray([1.0, 1.0, 1.0]), np.asarray([-1.0, 0.0, 5.0])).round(4)
+    array([0.6468, 1.7581, 1.0507])
+    """
     xp = array_namespace("selu_vjp", dy=dy, x=x)
     dy, x = promoted("selu_vjp", xp, dy=dy, x=x)
     check_gradient("selu_vjp", dy, x.shape)
     return _backward(xp, dy, x, SELU_ALPHA, SELU_SCALE)
-
-
-selu_vjp.__doc__ = selu.__doc__
 
 
 def _forward(xp: Namespace, x: Array, alpha: float, scale: float) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.namespace import Array, array_namespace, promoted
 from arrayconv.ops.activation.elementwise import clipped, elementwise
 from arrayconv.ops.activation.error_function import normal
@@ -21,12 +21,8 @@ CUBIC = 0.044715
 def silu(x: Array) -> Array:
     """``x * sigmoid(x)``, also called swish.
 
-    ``silu_vjp`` is ``dy * (s + x * s * (1 - s))`` with ``s = sigmoid(x)``.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``silu_vjp`` only).
     x : array
         Of any shape; real floating.
 
@@ -39,8 +35,10 @@ def silu(x: Array) -> Array:
     ------
     TypeError
         If ``x`` is not real floating.
-    ValueError
-        If ``dy`` has another shape than ``x``.
+
+    See Also
+    --------
+    silu_vjp : Its gradient.
 
     Notes
     -----
@@ -65,6 +63,40 @@ def silu(x: Array) -> Array:
 
 
 def silu_vjp(dy: Array, x: Array) -> Array:
+    r"""The gradient of ``silu``.
+
+    .. math::
+
+        dx = s \, (1 + x (1 - s)) \, dy, \quad s = \frac{1}{1 + e^{-x}}
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x
+        As for ``silu``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``silu``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    silu : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.silu_vjp(np.asarray([2.0, 3.0]), np.asarray([0.0, 1e4]))
+    array([1., 3.])
+    """
     xp = array_namespace("silu_vjp", dy=dy, x=x)
     dy, x = promoted("silu_vjp", xp, dy=dy, x=x)
     check_gradient("silu_vjp", dy, x.shape)
@@ -77,19 +109,12 @@ def silu_vjp(dy: Array, x: Array) -> Array:
     return elementwise(xp, backward, dy, x)
 
 
-silu_vjp.__doc__ = silu.__doc__
-
-
+@suggesting
 def gelu(x: Array, *, approximate: bool = False) -> Array:
     """``x * Phi(x)`` with the normal distribution function ``Phi(x) = (1 + erf(x / sqrt(2))) / 2``.
 
-    ``gelu_vjp`` is ``dy * (Phi(x) + x * phi(x))`` with the normal density ``phi``, and for the
-    approximation its own derivative.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``gelu_vjp`` only).
     x : array
         Of any shape; real floating.
     approximate : bool
@@ -105,8 +130,10 @@ def gelu(x: Array, *, approximate: bool = False) -> Array:
     ------
     TypeError
         If ``x`` is not real floating, or ``approximate`` is no bool.
-    ValueError
-        If ``dy`` has another shape than ``x``.
+
+    See Also
+    --------
+    gelu_vjp : Its gradient.
 
     Notes
     -----
@@ -133,7 +160,44 @@ def gelu(x: Array, *, approximate: bool = False) -> Array:
     return elementwise(xp, forward, x)
 
 
+@suggesting
 def gelu_vjp(dy: Array, x: Array, *, approximate: bool = False) -> Array:
+    r"""The gradient of ``gelu``.
+
+    .. math::
+
+        dx = (\Phi(x) + x \, \varphi(x)) \, dy, \quad \varphi(x) = \frac{e^{-x^2 / 2}}{\sqrt{2 \pi}}
+
+    With ``approximate`` it is the exact derivative of the approximation.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x, approximate
+        As for ``gelu``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``gelu``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    gelu : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.gelu_vjp(np.asarray([2.0, 3.0]), np.asarray([0.0, 1e4]))
+    array([1., 3.])
+    """
     xp = array_namespace("gelu_vjp", dy=dy, x=x)
     dy, x = promoted("gelu_vjp", xp, dy=dy, x=x)
     flag("gelu_vjp", "approximate", approximate)
@@ -151,9 +215,6 @@ def gelu_vjp(dy: Array, x: Array, *, approximate: bool = False) -> Array:
         return dy * (s * (x * inner * (1 - s) + 1))
 
     return elementwise(xp, approximated if approximate else exact, dy, x)
-
-
-gelu_vjp.__doc__ = gelu.__doc__
 
 
 def _doubled(x: Array) -> Array:

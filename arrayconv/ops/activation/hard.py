@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from arrayconv.arguments import number
+from arrayconv.arguments import number, suggesting
 from arrayconv.namespace import Array, array_namespace, promoted
 from arrayconv.ops.activation.elementwise import clipped, elementwise, kept, step
 from arrayconv.ops.layout import check_gradient, scalar
 
 
+@suggesting
 def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Array:
     """``slope * x + offset``, cut off at 0 and 1.
 
-    ``hard_sigmoid_vjp`` is ``slope * dy`` strictly between the corners and 0 elsewhere, as in
-    PyTorch.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``hard_sigmoid_vjp`` only).
     x : array
         Of any shape; real floating.
     slope, offset : float
@@ -32,8 +28,10 @@ def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Arra
     ------
     TypeError
         If ``x`` is not real floating, or ``slope`` or ``offset`` is no number.
-    ValueError
-        If ``dy`` has another shape than ``x``.
+
+    See Also
+    --------
+    hard_sigmoid_vjp : Its gradient.
 
     Notes
     -----
@@ -54,7 +52,45 @@ def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Arra
     return elementwise(xp, lambda x: clipped(xp, x * slope + offset, 0, 1), x)
 
 
+@suggesting
 def hard_sigmoid_vjp(dy: Array, x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Array:
+    r"""The gradient of ``hard_sigmoid``.
+
+    .. math::
+
+        dx = \begin{cases} slope \cdot dy & 0 < slope \cdot x + offset < 1 \\ 0 & \text{elsewhere} \end{cases}
+
+    At the corners it is 0, as in PyTorch.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x, slope, offset
+        As for ``hard_sigmoid``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``hard_sigmoid``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    hard_sigmoid : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> dy, x = np.asarray([4.0, 4.0, 4.0]), np.asarray([-2.0, 0.0, 1.5])
+    >>> ac.hard_sigmoid_vjp(dy, x, slope=0.25)
+    array([0., 1., 1.])
+    """
     xp = array_namespace("hard_sigmoid_vjp", dy=dy, x=x)
     dy, x = promoted("hard_sigmoid_vjp", xp, dy=dy, x=x)
     slope = number("hard_sigmoid_vjp", "slope", slope)
@@ -68,19 +104,11 @@ def hard_sigmoid_vjp(dy: Array, x: Array, *, slope: float = 1 / 6, offset: float
     return elementwise(xp, backward, dy, x)
 
 
-hard_sigmoid_vjp.__doc__ = hard_sigmoid.__doc__
-
-
 def hard_swish(x: Array) -> Array:
     """``x * hard_sigmoid(x)``.
 
-    ``hard_swish_vjp`` is 0 where ``x <= -3``, ``dy`` where ``x >= 3``, and ``dy * (x / 3 + 0.5)``
-    between, as in PyTorch.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``hard_swish_vjp`` only).
     x : array
         Of any shape; real floating.
 
@@ -93,8 +121,10 @@ def hard_swish(x: Array) -> Array:
     ------
     TypeError
         If ``x`` is not real floating.
-    ValueError
-        If ``dy`` has another shape than ``x``.
+
+    See Also
+    --------
+    hard_swish_vjp : Its gradient.
 
     Notes
     -----
@@ -119,6 +149,42 @@ def hard_swish(x: Array) -> Array:
 
 
 def hard_swish_vjp(dy: Array, x: Array) -> Array:
+    r"""The gradient of ``hard_swish``.
+
+    .. math::
+
+        dx = \begin{cases} 0 & x \le -3 \\ (x / 3 + 1 / 2) \, dy & -3 < x < 3 \\ dy & x \ge 3 \end{cases}
+
+    At the corners it is 0 and ``dy``, as in PyTorch.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x
+        As for ``hard_swish``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``hard_swish``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    hard_swish : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.hard_swish_vjp(np.asarray([2.0, 2.0, 2.0]), np.asarray([-4.0, 0.0, 6.0]))
+    array([0., 1., 2.])
+    """
     xp = array_namespace("hard_swish_vjp", dy=dy, x=x)
     dy, x = promoted("hard_swish_vjp", xp, dy=dy, x=x)
     check_gradient("hard_swish_vjp", dy, x.shape)
@@ -129,6 +195,3 @@ def hard_swish_vjp(dy: Array, x: Array) -> Array:
         return kept(xp, ~(x <= -3), dy) * (line * between + step(xp, x >= 3, x))
 
     return elementwise(xp, backward, dy, x)
-
-
-hard_swish_vjp.__doc__ = hard_swish.__doc__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import integer
+from arrayconv.arguments import integer, suggesting
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -17,21 +17,16 @@ from arrayconv.namespace import (
 from arrayconv.ops.layout import check_gradient, scalar
 
 
+@suggesting
 def softmax(x: Array, *, axis: int = -1) -> Array:
     """``exp(x)`` divided by its sum along ``axis``.
 
-    ``softmax_vjp`` is ``y * (dy - sum(dy * y))``, the sum taken along ``axis``.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``softmax_vjp`` only).
     x : array
         Of any shape with one axis or more; real floating.
     axis : int
         The axis of the classes.
-    y : array, optional
-        The result of ``softmax``, if it is at hand (``softmax_vjp`` only).
 
     Returns
     -------
@@ -44,7 +39,11 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
     TypeError
         If ``x`` is not real floating, or ``axis`` is not an int.
     ValueError
-        If ``x`` has no such axis, or ``dy`` or ``y`` another shape than ``x``.
+        If ``x`` has no such axis.
+
+    See Also
+    --------
+    softmax_vjp : Its gradient.
 
     Notes
     -----
@@ -63,12 +62,54 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
     return cast(xp, _softmax(xp, cast(xp, x, accumulator(xp, x.dtype)), axis), x.dtype)
 
 
+@suggesting
 def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) -> Array:
+    r"""The gradient of ``softmax``.
+
+    .. math::
+
+        dx = y \, (dy - \sum y \, dy)
+
+    The sum is taken along ``axis``.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x, axis
+        As for ``softmax``.
+    y : array, optional
+        The result of ``softmax``, if it is at hand: it saves computing that.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``softmax``; and for a ``dy`` or ``y`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    softmax : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.log(np.asarray([1.0, 1.0, 2.0]))
+    >>> ac.softmax_vjp(np.asarray([16.0, 0.0, 0.0]), x).round(4)
+    array([ 3., -1., -2.])
+    """
     op = "softmax_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
     dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
     axis = _check_axis(op, x, axis)
     check_gradient(op, dy, x.shape)
+    if 0 in x.shape:
+        return copied(xp, dy)
     dtype = x.dtype
     wide = accumulator(xp, dtype)
     if y is None:
@@ -80,24 +121,16 @@ def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) 
     return cast(xp, (dy - xp.sum(dy * y, axis=axis, keepdims=True)) * y, dtype)
 
 
-softmax_vjp.__doc__ = softmax.__doc__
-
-
+@suggesting
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
     """The logarithm of `softmax`: ``x - log(sum(exp(x)))``, the sum taken along ``axis``.
 
-    ``log_softmax_vjp`` is ``dy - softmax(x) * sum(dy)``.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``log_softmax_vjp`` only).
     x : array
         Of any shape with one axis or more; real floating.
     axis : int
         The axis of the classes.
-    y : array, optional
-        The result of ``log_softmax``, if it is at hand (``log_softmax_vjp`` only).
 
     Returns
     -------
@@ -110,7 +143,11 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     TypeError
         If ``x`` is not real floating, or ``axis`` is not an int.
     ValueError
-        If ``x`` has no such axis, or ``dy`` or ``y`` another shape than ``x``.
+        If ``x`` has no such axis.
+
+    See Also
+    --------
+    log_softmax_vjp : Its gradient.
 
     Notes
     -----
@@ -127,19 +164,61 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     xp = array_namespace("log_softmax", x=x)
     (x,) = promoted("log_softmax", xp, x=x)
     axis = _check_axis("log_softmax", x, axis)
-    if x.shape[axis] == 0:
+    if 0 in x.shape:
         return copied(xp, x)
     wide = _shifted(xp, cast(xp, x, accumulator(xp, x.dtype)), axis)
     total = xp.sum(xp.exp(wide), axis=axis, keepdims=True)
     return cast(xp, wide - xp.log(total), x.dtype)
 
 
+@suggesting
 def log_softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) -> Array:
+    r"""The gradient of ``log_softmax``.
+
+    .. math::
+
+        dx = dy - e^y \sum dy
+
+    The sum is taken along ``axis``; ``exp(y)`` is the softmax of ``x``.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x, axis
+        As for ``log_softmax``.
+    y : array, optional
+        The result of ``log_softmax``, if it is at hand: it saves computing that.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``log_softmax``; and for a ``dy`` or ``y`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    log_softmax : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.log(np.asarray([1.0, 1.0, 2.0]))
+    >>> ac.log_softmax_vjp(np.asarray([4.0, 0.0, 0.0]), x).round(4)
+    array([ 3., -1., -2.])
+    """
     op = "log_softmax_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
     dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
     axis = _check_axis(op, x, axis)
     check_gradient(op, dy, x.shape)
+    if 0 in x.shape:
+        return copied(xp, dy)
     dtype = x.dtype
     wide = accumulator(xp, dtype)
     if y is None:
@@ -151,11 +230,9 @@ def log_softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = No
     return cast(xp, dy - probabilities * xp.sum(dy, axis=axis, keepdims=True), dtype)
 
 
-log_softmax_vjp.__doc__ = log_softmax.__doc__
-
-
 def _softmax(xp: Namespace, x: Array, axis: int) -> Array:
-    if x.shape[axis] == 0:
+    # Dask gives sums and maxima of nothing another shape
+    if 0 in x.shape:
         return copied(xp, x)
     y = xp.exp(_shifted(xp, x, axis))
     return y / xp.sum(y, axis=axis, keepdims=True)

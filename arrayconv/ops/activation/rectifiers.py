@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from arrayconv.arguments import known_shape, number
+from arrayconv.arguments import known_shape, number, suggesting
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -29,14 +29,10 @@ class PReluGradients(NamedTuple):
 def relu(x: Array) -> Array:
     """The larger of ``x`` and 0, element by element.
 
-    ``relu_vjp(dy, x)`` is 0 where ``x <= 0``, at 0 too, and ``dy`` elsewhere, as in PyTorch.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``relu_vjp`` only).
     x : array
-        Of any shape; real floating or integer (the gradient of an integer ``x`` is ``None``).
+        Of any shape; real floating or integer.
 
     Returns
     -------
@@ -47,8 +43,10 @@ def relu(x: Array) -> Array:
     ------
     TypeError
         If ``x`` is boolean or complex.
-    ValueError
-        If ``dy`` has another shape than ``x``.
+
+    See Also
+    --------
+    relu_vjp : Its gradient.
 
     Notes
     -----
@@ -61,8 +59,6 @@ def relu(x: Array) -> Array:
     >>> import arrayconv as ac
     >>> ac.relu(np.asarray([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
-    >>> ac.relu_vjp(np.ones(3), np.asarray([-1.0, 0.0, 2.0]))
-    array([0., 0., 1.])
     """
     xp = array_namespace("relu", x=x)
     real("relu", xp, x=x)
@@ -70,6 +66,43 @@ def relu(x: Array) -> Array:
 
 
 def relu_vjp(dy: Array, x: Array) -> Array | None:
+    r"""The gradient of ``relu``.
+
+    .. math::
+
+        dx = \begin{cases} 0 & x \le 0 \\ dy & \text{elsewhere} \end{cases}
+
+    At the kink it is 0, as in PyTorch.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x
+        As for ``relu``.
+
+    Returns
+    -------
+    array or None
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``; ``None`` for an integer
+        ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``relu``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    relu : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.relu_vjp(np.asarray([1.0, 2.0, 3.0]), np.asarray([-1.0, 0.0, 5.0]))
+    array([0., 0., 3.])
+    """
     xp = array_namespace("relu_vjp", dy=dy, x=x)
     if not is_floating(xp, x.dtype):
         real("relu_vjp", xp, x=x)
@@ -79,19 +112,12 @@ def relu_vjp(dy: Array, x: Array) -> Array | None:
     return elementwise(xp, lambda dy, x: kept(xp, ~(x <= 0), dy), dy, x)
 
 
-relu_vjp.__doc__ = relu.__doc__
-
-
+@suggesting
 def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     """``x`` where it is positive, ``negative_slope * x`` elsewhere.
 
-    ``leaky_relu_vjp`` is ``dy`` where ``x > 0`` and ``negative_slope * dy`` elsewhere, at 0 too, as
-    in PyTorch.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``leaky_relu_vjp`` only).
     x : array
         Of any shape; real floating.
     negative_slope : float
@@ -106,8 +132,10 @@ def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     ------
     TypeError
         If ``x`` is not real floating, or ``negative_slope`` is no number.
-    ValueError
-        If ``dy`` has another shape than ``x``.
+
+    See Also
+    --------
+    leaky_relu_vjp : Its gradient.
 
     Notes
     -----
@@ -135,7 +163,46 @@ def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     return elementwise(xp, forward, x)
 
 
+@suggesting
 def leaky_relu_vjp(dy: Array, x: Array, *, negative_slope: float = 0.01) -> Array:
+    r"""The gradient of ``leaky_relu``.
+
+    .. math::
+
+        dx = \begin{cases} dy & x > 0 \\ \alpha \, dy & \text{elsewhere} \end{cases}
+
+    ``alpha`` stands for ``negative_slope``, which the gradient takes at the kink too, as in
+    PyTorch.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x, negative_slope
+        As for ``leaky_relu``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``leaky_relu``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    leaky_relu : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> dy, x = np.asarray([1.0, 2.0, 3.0]), np.asarray([-1.0, 0.0, 5.0])
+    >>> ac.leaky_relu_vjp(dy, x, negative_slope=0.5)
+    array([0.5, 1. , 3. ])
+    """
     xp = array_namespace("leaky_relu_vjp", dy=dy, x=x)
     dy, x = promoted("leaky_relu_vjp", xp, dy=dy, x=x)
     slope = number("leaky_relu_vjp", "negative_slope", negative_slope)
@@ -148,19 +215,11 @@ def leaky_relu_vjp(dy: Array, x: Array, *, negative_slope: float = 0.01) -> Arra
     return elementwise(xp, backward, dy, x)
 
 
-leaky_relu_vjp.__doc__ = leaky_relu.__doc__
-
-
 def prelu(x: Array, alpha: Array) -> Array:
     """``x`` where it is positive, ``alpha * x`` elsewhere, ``alpha`` being learned.
 
-    ``prelu_vjp`` returns ``dx``, which is ``dy`` where ``x > 0`` and ``alpha * dy`` elsewhere, and
-    ``dalpha``, the sum of ``dy * x`` over the cells that share an ``alpha`` and where ``x <= 0``.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``prelu_vjp`` only).
     x : array
         Of any shape; real floating.
     alpha : array
@@ -170,15 +229,18 @@ def prelu(x: Array, alpha: Array) -> Array:
     Returns
     -------
     array
-        Of the shape of ``x``, in the promoted dtype. ``prelu_vjp`` returns
-        ``PReluGradients(dx, dalpha)``.
+        Of the shape of ``x``, in the promoted dtype.
 
     Raises
     ------
     TypeError
         If ``x`` or ``alpha`` is not a real floating array.
     ValueError
-        If ``alpha`` does not broadcast to the shape of ``x``, or ``dy`` has another shape.
+        If ``alpha`` does not broadcast to the shape of ``x``.
+
+    See Also
+    --------
+    prelu_vjp : Its gradients.
 
     Notes
     -----
@@ -192,8 +254,6 @@ def prelu(x: Array, alpha: Array) -> Array:
     >>> ac.prelu(x, alpha)
     array([[-0.5, -0.1],
            [ 2. , -0.3]])
-    >>> ac.prelu_vjp(np.ones((2, 2)), x, alpha).dalpha
-    array([-1., -4.])
     """
     xp = array_namespace("prelu", x=x, alpha=alpha)
     x, alpha = promoted("prelu", xp, x=x, alpha=alpha)
@@ -203,6 +263,50 @@ def prelu(x: Array, alpha: Array) -> Array:
 
 
 def prelu_vjp(dy: Array, x: Array, alpha: Array) -> PReluGradients:
+    r"""The gradients of ``prelu`` with respect to ``x`` and ``alpha``.
+
+    .. math::
+
+        dx &= \begin{cases} dy & x > 0 \\ \alpha \, dy & \text{elsewhere} \end{cases}
+
+        d\alpha &= \sum_{x \le 0} x \, dy
+
+    The sum runs over the cells that share an ``alpha``.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x, alpha
+        As for ``prelu``.
+
+    Returns
+    -------
+    PReluGradients
+        The named tuple ``(dx, dalpha)``, each gradient of the shape of its argument and in the
+        promoted dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``prelu``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    prelu : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x, alpha = np.asarray([[-1.0, -1.0], [2.0, -3.0]]), np.asarray([0.5, 0.1])
+    >>> dx, dalpha = ac.prelu_vjp(np.ones((2, 2)), x, alpha)
+    >>> dx
+    array([[0.5, 0.1],
+           [1. , 0.1]])
+    >>> dalpha
+    array([-1., -4.])
+    """
     xp = array_namespace("prelu_vjp", dy=dy, x=x, alpha=alpha)
     dy, x, alpha = promoted("prelu_vjp", xp, dy=dy, x=x, alpha=alpha)
     slopes = _slopes("prelu_vjp", xp, x, alpha)
@@ -216,9 +320,6 @@ def prelu_vjp(dy: Array, x: Array, alpha: Array) -> PReluGradients:
     # axes are kept: of arrays without any, NumPy makes scalars
     total = xp.sum(part, axis=shared, keepdims=True) if shared else part
     return PReluGradients(dx, cast(xp, xp.reshape(total, alpha.shape), x.dtype))
-
-
-prelu_vjp.__doc__ = prelu.__doc__
 
 
 def _slopes(op: str, xp: Namespace, x: Array, alpha: Array) -> Array:

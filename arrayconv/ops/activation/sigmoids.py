@@ -10,16 +10,10 @@ from arrayconv.ops.layout import check_gradient, scalar
 def sigmoid(x: Array) -> Array:
     """``1 / (1 + exp(-x))``.
 
-    ``sigmoid_vjp`` is ``dy * y * (1 - y)``.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``sigmoid_vjp`` only).
     x : array
         Of any shape; real floating.
-    y : array, optional
-        The result of ``sigmoid``, if it is at hand (``sigmoid_vjp`` only): it saves an exponential.
 
     Returns
     -------
@@ -30,8 +24,10 @@ def sigmoid(x: Array) -> Array:
     ------
     TypeError
         If ``x`` is not real floating.
-    ValueError
-        If ``dy`` or ``y`` has another shape than ``x``.
+
+    See Also
+    --------
+    sigmoid_vjp : Its gradient.
 
     Notes
     -----
@@ -51,6 +47,42 @@ def sigmoid(x: Array) -> Array:
 
 
 def sigmoid_vjp(dy: Array, x: Array, *, y: Array | None = None) -> Array:
+    r"""The gradient of ``sigmoid``.
+
+    .. math::
+
+        dx = y \, (1 - y) \, dy
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x
+        As for ``sigmoid``.
+    y : array, optional
+        The result of ``sigmoid``, if it is at hand: it saves an exponential.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``sigmoid``; and for a ``dy`` or ``y`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    sigmoid : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.sigmoid_vjp(np.asarray([1.0, 4.0, 1.0]), np.asarray([-1e4, 0.0, 1e4]))
+    array([0., 1., 0.])
+    """
     op = "sigmoid_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
     dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
@@ -65,9 +97,6 @@ def sigmoid_vjp(dy: Array, x: Array, *, y: Array | None = None) -> Array:
         return dy * (z / ((z + 1) * (z + 1)))
 
     return elementwise(xp, backward, dy, x)
-
-
-sigmoid_vjp.__doc__ = sigmoid.__doc__
 
 
 def logistic(xp: Namespace, x: Array) -> Array:
@@ -86,16 +115,10 @@ def negated_size(xp: Namespace, x: Array) -> Array:
 def tanh(x: Array) -> Array:
     """The hyperbolic tangent.
 
-    ``tanh_vjp`` is ``dy * (1 - y * y)``.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``tanh_vjp`` only).
     x : array
         Of any shape; real floating.
-    y : array, optional
-        The result of ``tanh``, if it is at hand (``tanh_vjp`` only): it saves an exponential.
 
     Returns
     -------
@@ -106,8 +129,10 @@ def tanh(x: Array) -> Array:
     ------
     TypeError
         If ``x`` is not real floating.
-    ValueError
-        If ``dy`` or ``y`` has another shape than ``x``.
+
+    See Also
+    --------
+    tanh_vjp : Its gradient.
 
     Examples
     --------
@@ -122,6 +147,42 @@ def tanh(x: Array) -> Array:
 
 
 def tanh_vjp(dy: Array, x: Array, *, y: Array | None = None) -> Array:
+    r"""The gradient of ``tanh``.
+
+    .. math::
+
+        dx = (1 - y^2) \, dy
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x
+        As for ``tanh``.
+    y : array, optional
+        The result of ``tanh``, if it is at hand: it saves an exponential.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``tanh``; and for a ``dy`` or ``y`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    tanh : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.tanh_vjp(np.asarray([1.0, 4.0, 1.0]), np.asarray([-1e4, 0.0, 1e4]))
+    array([0., 4., 0.])
+    """
     op = "tanh_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
     dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
@@ -139,18 +200,11 @@ def tanh_vjp(dy: Array, x: Array, *, y: Array | None = None) -> Array:
     return elementwise(xp, backward, dy, x)
 
 
-tanh_vjp.__doc__ = tanh.__doc__
-
-
 def softplus(x: Array) -> Array:
     """``log(1 + exp(x))``, a smooth `relu`.
 
-    ``softplus_vjp`` is ``dy * sigmoid(x)``.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``softplus_vjp`` only).
     x : array
         Of any shape; real floating.
 
@@ -164,8 +218,10 @@ def softplus(x: Array) -> Array:
     ------
     TypeError
         If ``x`` is not real floating.
-    ValueError
-        If ``dy`` has another shape than ``x``.
+
+    See Also
+    --------
+    softplus_vjp : Its gradient.
 
     Notes
     -----
@@ -193,10 +249,41 @@ def softplus(x: Array) -> Array:
 
 
 def softplus_vjp(dy: Array, x: Array) -> Array:
+    r"""The gradient of ``softplus``.
+
+    .. math::
+
+        dx = \frac{dy}{1 + e^{-x}}
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x
+        As for ``softplus``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``softplus``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    softplus : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.softplus_vjp(np.asarray([1.0, 4.0, 1.0]), np.asarray([-1e4, 0.0, 1e4]))
+    array([0., 2., 1.])
+    """
     xp = array_namespace("softplus_vjp", dy=dy, x=x)
     dy, x = promoted("softplus_vjp", xp, dy=dy, x=x)
     check_gradient("softplus_vjp", dy, x.shape)
     return elementwise(xp, lambda dy, x: dy * logistic(xp, x), dy, x)
-
-
-softplus_vjp.__doc__ = softplus.__doc__

@@ -41,12 +41,13 @@ def check_conv(
     if channels % groups or w.shape[-1] % groups:
         raise ValueError(
             f"{op}: groups must divide the channels of x and the output channels of w, got groups={groups} with "
-            f"{channels} and {w.shape[-1]}"
+            f"{channels} and {w.shape[-1]}" + _pytorch_hint(w.shape, 1, channels // groups)
         )
     if w.shape[-2] != channels // groups:
         raise ValueError(
             f"{op}: w expects {w.shape[-2]} input channels per group, x has {channels // groups} "
             f"(x: {tuple(x.shape)}, w: {tuple(w.shape)}, groups={groups})"
+            + _pytorch_hint(w.shape, 1, channels // groups)
         )
     _check_bias(op, b, w.shape[-1])
     size = spatial(x.shape, data_format)
@@ -79,6 +80,7 @@ def check_transpose(
         raise ValueError(
             f"{op}: w expects {w.shape[-1]} input channels, x has {channels} "
             f"(x: {tuple(x.shape)}, w: {tuple(w.shape)}, the kernel of the convolution that is transposed)"
+            + _pytorch_hint(w.shape, 0, channels)
         )
     _check_bias(op, b, w.shape[-2] * groups)
     size = spatial(x.shape, data_format)
@@ -95,6 +97,17 @@ def _check_weights(op: str, x: Array, w: Array, groups: Any, data_format: str) -
     integer(op, "groups", groups, least=1)
     if 0 in w.shape:
         raise ValueError(f"{op}: w must not be empty, got shape {tuple(w.shape)}")
+
+
+def _pytorch_hint(shape: tuple[int, ...], axis: int, channels: int) -> str:
+    """What to do with weights whose input channels are on ``axis``, where PyTorch has them."""
+    if shape[axis] != channels:
+        return ""
+    theirs, ours = ("in, out", "out, in") if axis == 0 else ("out, in", "in, out")
+    order = (*range(2, len(shape)), 1, 0)
+    return (
+        f"; w looks like ({theirs}, *K): permute to (*K, {ours}), as permute_dims(w, {order}) does"
+    )
 
 
 def _check_bias(op: str, b: Array | None, features: int) -> None:

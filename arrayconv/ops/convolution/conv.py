@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from arrayconv import engine
+from arrayconv.arguments import suggesting
 from arrayconv.namespace import Array, array_namespace, promoted
 from arrayconv.ops.convolution.arguments import (
     ARGUMENTS,
@@ -17,6 +18,7 @@ from arrayconv.ops.layout import check_gradient, check_wrt, from_last, to_last
 from arrayconv.window import Ints, Padding
 
 
+@suggesting
 def conv(
     x: Array,
     w: Array,
@@ -29,26 +31,26 @@ def conv(
     flip_kernel: bool = False,
     data_format: str = "channels_last",
 ) -> Array:
-    """Convolve ``x`` with ``w`` over any number of spatial axes, and add ``b``.
+    r"""Convolve ``x`` with ``w`` over any number of spatial axes, and add ``b``.
 
-    This is what deep learning calls convolution, the cross-correlation::
+    This is what deep learning calls convolution, the cross-correlation:
 
-        y[n, o, f] = b[f] + sum over k, c of x[n, o * stride + k * dilation - before, c] * w[k, c, f]
+    .. math::
 
-    ``conv_vjp`` gives the gradients with respect to ``x``, ``w`` and ``b`` for an upstream gradient
-    ``dy`` of ``y``: ``db`` sums ``dy`` over images and positions, ``dw`` correlates ``x`` with
-    ``dy``, and ``dx`` is the transposed convolution of ``dy``.
+        y_{n,o,f} = b_f + \sum_{k,c} x_{n, s \cdot o + d \cdot k - p, c} \; w_{k,c,f}
+
+    for image ``n``, output cell ``o`` and output channel ``f``. The sum runs over the cells ``k`` of
+    the kernel and the input channels ``c``; ``s`` is the stride, ``d`` the dilation and ``p`` the
+    padding before the first cell, and ``x`` is 0 outside.
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``conv_vjp`` only).
     x : array, shape (N, *S, C_in), or (N, C_in, *S) for ``"channels_first"``
         Real floating. The number of spatial axes is ``x.ndim - 2``.
     w : array, shape (*K, C_in / groups, C_out)
         The kernel, in this layout for both data formats.
     b : array, optional
-        Anything that reshapes to ``(C_out,)``; its gradient has its shape.
+        Anything that reshapes to ``(C_out,)``.
     stride : int or sequence of int
         Step between windows, one or one per spatial axis, at least 1.
     padding : int, sequence of int, sequence of (int, int), or str
@@ -65,14 +67,12 @@ def conv(
         Run the kernel backwards: the convolution of mathematics.
     data_format : {"channels_last", "channels_first"}
         Layout of ``x`` and of the result.
-    wrt : collection of {"x", "w", "b"}
-        The gradients wanted (``conv_vjp`` only); the others are ``None`` and cost nothing.
 
     Returns
     -------
     array, shape (N, *out, C_out) or (N, C_out, *out)
         ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis, in
-        the promoted dtype of the arguments. ``conv_vjp`` returns ``ConvGradients(dx, dw, db)``.
+        the promoted dtype of the arguments.
 
     Raises
     ------
@@ -82,6 +82,10 @@ def conv(
     ValueError
         A window larger than the padded input, negative padding, a stride or dilation below 1,
         channels or groups that do not fit, a bias of another length, an unknown name.
+
+    See Also
+    --------
+    conv_vjp : Its gradients.
 
     Notes
     -----
@@ -97,10 +101,6 @@ def conv(
     >>> ac.conv(x, w, stride=2)[0, :, :, 0]
     array([[10., 18.],
            [42., 50.]])
-    >>> dx, dw, db = ac.conv_vjp(np.ones((1, 2, 2, 1)), x, w, stride=2)
-    >>> dw[:, :, 0, 0]
-    array([[20., 24.],
-           [36., 40.]])
     """
     xp = array_namespace("conv", x=x, w=w, b=b)
     x, w, b = promoted("conv", xp, x=x, w=w, b=b)
@@ -113,6 +113,7 @@ def conv(
     return from_last(xp, y, data_format)
 
 
+@suggesting
 def conv_vjp(
     dy: Array,
     x: Array,
@@ -127,6 +128,61 @@ def conv_vjp(
     data_format: str = "channels_last",
     wrt: Collection[str] = ARGUMENTS,
 ) -> ConvGradients:
+    r"""The gradients of ``conv`` with respect to ``x``, ``w`` and ``b``.
+
+    .. math::
+
+        dx_{n,i,c} &= \sum_{s \cdot o + d \cdot k - p = i} \, \sum_f \, dy_{n,o,f} \; w_{k,c,f}
+
+        dw_{k,c,f} &= \sum_{n,o} x_{n, s \cdot o + d \cdot k - p, c} \; dy_{n,o,f}
+
+        db_f &= \sum_{n,o} dy_{n,o,f}
+
+    The letters are those of ``conv``. The first sum runs over all pairs of an output cell ``o`` and
+    a kernel cell ``k`` that read the input cell ``i``: ``dx`` is the transposed convolution of
+    ``dy``, and ``dw`` correlates ``x`` with ``dy``.
+
+    Parameters
+    ----------
+    dy : array, shape (N, *out, C_out) or (N, C_out, *out)
+        Upstream gradient, of the shape of ``conv``'s result.
+    x, w, b, stride, padding, dilation, groups, flip_kernel, data_format
+        As for ``conv``.
+    wrt : collection of {"x", "w", "b"}
+        The gradients wanted; the others are ``None`` and cost nothing.
+
+    Returns
+    -------
+    ConvGradients
+        The named tuple ``(dx, dw, db)``, each gradient of the shape of its argument and in the
+        promoted dtype. ``None`` for what ``wrt`` leaves out, and for ``db`` where ``b`` is
+        ``None``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``conv``; and for a ``dy`` that has not the shape of the result, or a ``wrt`` that is no
+        collection of these names.
+
+    See Also
+    --------
+    conv : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 2.0, 3.0]).reshape(1, 3, 1)
+    >>> w = np.asarray([10.0, 1.0]).reshape(2, 1, 1)
+    >>> dy = np.asarray([1.0, 100.0]).reshape(1, 2, 1)
+    >>> dx, dw, db = ac.conv_vjp(dy, x, w, np.zeros(1))
+    >>> dx[0, :, 0]
+    array([  10., 1001.,  100.])
+    >>> dw[:, 0, 0]
+    array([201., 302.])
+    >>> db
+    array([101.])
+    """
     xp = array_namespace("conv_vjp", dy=dy, x=x, w=w, b=b)
     dy, x, w, b = promoted("conv_vjp", xp, dy=dy, x=x, w=w, b=b)
     check_wrt("conv_vjp", wrt, ARGUMENTS)
@@ -146,6 +202,3 @@ def conv_vjp(
         dw = flipped(xp, dw, flip_kernel)
     db = bias_gradient(xp, dy, b) if b is not None and "b" in wrt else None
     return ConvGradients(dx, dw, db)
-
-
-conv_vjp.__doc__ = conv.__doc__

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from arrayconv import engine
+from arrayconv.arguments import suggesting
 from arrayconv.namespace import Array, array_namespace, promoted
 from arrayconv.ops.convolution.arguments import (
     ARGUMENTS,
@@ -17,6 +18,7 @@ from arrayconv.ops.layout import check_gradient, check_wrt, from_last, to_last
 from arrayconv.window import Ints, Padding
 
 
+@suggesting
 def conv_transpose(
     x: Array,
     w: Array,
@@ -30,19 +32,19 @@ def conv_transpose(
     flip_kernel: bool = False,
     data_format: str = "channels_last",
 ) -> Array:
-    """The adjoint of ``conv`` with the same ``w`` and configuration, plus ``b``.
+    r"""The adjoint of ``conv`` with the same ``w`` and configuration, plus ``b``.
 
-    Every input cell adds its multiple of the kernel to the output::
+    Every input cell ``i`` adds its multiple of the kernel to the output cells ``j`` around it:
 
-        y[n, i * stride + k * dilation - before, f] += x[n, i, c] * w[k, f, c]
+    .. math::
 
-    so that ``sum(conv(u, w) * x) == sum(u * conv_transpose(x, w))``. ``conv_transpose_vjp`` gives
-    the gradients: ``dx`` is ``conv`` of ``dy``, and ``dw`` correlates ``dy`` with ``x``.
+        y_{n,j,f} = b_f + \sum_{s \cdot i + d \cdot k - p = j} \, \sum_c \, x_{n,i,c} \; w_{k,f,c}
+
+    with the stride ``s``, the dilation ``d`` and ``p`` cells cut off before the first. It is the
+    adjoint because ``sum(conv(u, w) * x) == sum(u * conv_transpose(x, w))`` for every ``u``.
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``conv_transpose_vjp`` only).
     x : array, shape (N, *S, C_in), or (N, C_in, *S) for ``"channels_first"``
         Real floating.
     w : array, shape (*K, C_out / groups, C_in)
@@ -63,20 +65,21 @@ def conv_transpose(
         Run the kernel backwards.
     data_format : {"channels_last", "channels_first"}
         Layout of ``x`` and of the result.
-    wrt : collection of {"x", "w", "b"}
-        The gradients wanted (``conv_transpose_vjp`` only).
 
     Returns
     -------
     array, shape (N, *out, C_out) or (N, C_out, *out)
         ``out = (n - 1) * stride - before - after + dilation * (k - 1) + output_padding + 1`` along
-        each axis, and ``n * stride`` for ``"same"`` and ``"same_lower"``. ``conv_transpose_vjp``
-        returns ``ConvGradients(dx, dw, db)``.
+        each axis, and ``n * stride`` for ``"same"`` and ``"same_lower"``.
 
     Raises
     ------
     TypeError, ValueError
         As ``conv``; and for an ``output_padding`` that is too large or comes with ``"same"``.
+
+    See Also
+    --------
+    conv_transpose_vjp : Its gradients.
 
     Notes
     -----
@@ -112,6 +115,7 @@ def conv_transpose(
     return from_last(xp, y, data_format)
 
 
+@suggesting
 def conv_transpose_vjp(
     dy: Array,
     x: Array,
@@ -127,6 +131,58 @@ def conv_transpose_vjp(
     data_format: str = "channels_last",
     wrt: Collection[str] = ARGUMENTS,
 ) -> ConvGradients:
+    r"""The gradients of ``conv_transpose`` with respect to ``x``, ``w`` and ``b``.
+
+    .. math::
+
+        dx_{n,i,c} &= \sum_{k,f} dy_{n, s \cdot i + d \cdot k - p, f} \; w_{k,f,c}
+
+        dw_{k,f,c} &= \sum_{n,i} dy_{n, s \cdot i + d \cdot k - p, f} \; x_{n,i,c}
+
+        db_f &= \sum_{n,j} dy_{n,j,f}
+
+    The letters are those of ``conv_transpose``. ``dx`` is ``conv`` of ``dy`` with the same kernel,
+    and ``dw`` correlates ``dy`` with ``x``.
+
+    Parameters
+    ----------
+    dy : array, shape (N, *out, C_out) or (N, C_out, *out)
+        Upstream gradient, of the shape of ``conv_transpose``'s result.
+    x, w, b, stride, padding, output_padding, dilation, groups, flip_kernel, data_format
+        As for ``conv_transpose``.
+    wrt : collection of {"x", "w", "b"}
+        The gradients wanted; the others are ``None`` and cost nothing.
+
+    Returns
+    -------
+    ConvGradients
+        The named tuple ``(dx, dw, db)``, each gradient of the shape of its argument and in the
+        promoted dtype. ``None`` for what ``wrt`` leaves out, and for ``db`` where ``b`` is
+        ``None``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``conv_transpose``; and for a ``dy`` that has not the shape of the result, or a ``wrt``
+        that is no collection of these names.
+
+    See Also
+    --------
+    conv_transpose : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 2.0]).reshape(1, 2, 1)
+    >>> w = np.asarray([1.0, 10.0, 100.0]).reshape(3, 1, 1)
+    >>> dy = np.asarray([1.0, 2.0, 3.0, 4.0, 5.0]).reshape(1, 5, 1)
+    >>> dx, dw, db = ac.conv_transpose_vjp(dy, x, w, stride=2)
+    >>> dx[0, :, 0]
+    array([321., 543.])
+    >>> dw[:, 0, 0]
+    array([ 7., 10., 13.])
+    """
     op = "conv_transpose_vjp"
     xp = array_namespace(op, dy=dy, x=x, w=w, b=b)
     dy, x, w, b = promoted(op, xp, dy=dy, x=x, w=w, b=b)
@@ -145,6 +201,3 @@ def conv_transpose_vjp(
         dw = flipped(xp, dw, flip_kernel)
     db = bias_gradient(xp, dy, b) if b is not None and "b" in wrt else None
     return ConvGradients(dx, dw, db)
-
-
-conv_transpose_vjp.__doc__ = conv_transpose.__doc__

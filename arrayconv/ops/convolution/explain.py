@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from arrayconv import engine
+from arrayconv.arguments import check_keywords
 from arrayconv.engine.plan import Plan
 from arrayconv.engine.settings import current
 from arrayconv.namespace import Array, array_namespace, stand_in
@@ -69,7 +70,9 @@ def explain(f: Callable[..., Any], *arrays: Any, **config: Any) -> Explanation:
             "conv_transpose or their vjps, with engine='portable'"
         )
     standing = [stand_in(tuple(a)) if isinstance(a, tuple | list) else a for a in arrays]
-    call = inspect.signature(f).bind(*standing, **config)
+    signature = inspect.signature(f)
+    check_keywords(f.__name__, signature.parameters, config)
+    call = signature.bind(*standing, **config)
     call.apply_defaults()
     return Explanation(_plans(f.__name__, plans, **call.arguments))
 

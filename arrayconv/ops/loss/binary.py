@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.namespace import Array
 from arrayconv.ops.activation import sigmoid
 from arrayconv.ops.activation.sigmoids import negated_size
@@ -18,24 +18,25 @@ from arrayconv.ops.loss.reduction import (
 )
 
 
+@suggesting
 def binary_cross_entropy(
     y_pred: Array, y_true: Array, *, reduction: str = "mean", from_logits: bool = False
 ) -> Array:
-    """The mean of ``-t * log(p) - (1 - t) * log(1 - p)`` over each sample, then over the batch.
+    r"""The binary cross-entropy of each sample, then its mean over the batch.
 
-    ``p`` is ``y_pred``, or ``sigmoid(y_pred)`` with ``from_logits``, and ``t`` is ``y_true``.
-    ``binary_cross_entropy_vjp`` returns ``(p - t) / (p * (1 - p))``, or ``p - t`` with
-    ``from_logits``, times each element's share of ``dy``; and for a floating ``y_true``
-    ``log(1 - p) - log(p)``, which is ``-y_pred`` with ``from_logits``.
+    .. math::
+
+        \ell_n = -\frac{1}{M} \sum_m \bigl( t_{n,m} \log p_{n,m} + (1 - t_{n,m}) \log(1 - p_{n,m}) \bigr)
+
+    for sample ``n`` of ``M`` elements, where ``t`` is ``y_true`` and ``p`` is ``y_pred``, or
+    ``sigmoid(y_pred)`` with ``from_logits``.
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``binary_cross_entropy_vjp`` only).
     y_pred : array, shape (N, ...)
         Real floating: probabilities, or logits.
     y_true : array, of the shape of ``y_pred``
-        Real floating between 0 and 1, or integer or boolean labels (which have no gradient).
+        Real floating between 0 and 1, or integer or boolean labels.
     reduction : {"mean", "sum", "none"}
         The mean or the sum of the samples' values, or one value per sample. ``"mean"`` is
         PyTorch's; its ``"sum"`` adds up elements, and this one samples, as Keras does.
@@ -45,8 +46,7 @@ def binary_cross_entropy(
     Returns
     -------
     array, shape () or (N,)
-        In the promoted floating dtype, computed in at least float32. ``binary_cross_entropy_vjp``
-        returns ``LossGradients(dy_pred, dy_true)``.
+        In the promoted floating dtype, computed in at least float32.
 
     Raises
     ------
@@ -54,14 +54,17 @@ def binary_cross_entropy(
         A ``y_pred`` that is not real floating, a complex ``y_true``, arrays of two libraries, a
         ``from_logits`` that is no bool.
     ValueError
-        Two shapes that differ, an empty ``y_pred``, ``dy`` of the wrong shape, an unknown reduction.
+        Two shapes that differ, an empty ``y_pred``, an unknown reduction.
+
+    See Also
+    --------
+    binary_cross_entropy_vjp : Its gradients.
 
     Notes
     -----
-    Probabilities of exactly 0 and 1 count as in PyTorch: no logarithm is less than -100, and the
-    gradient divides by at least 1e-12 (Keras clips the probability to 1e-7 from either end). A
-    probability below 0 or above 1 gives NaN. The logits' form is
-    ``(1 - t) * z + max(-z, 0) + log1p(exp(-abs(z)))``.
+    Probabilities of exactly 0 and 1 count as in PyTorch: no logarithm is less than -100 (Keras clips
+    the probability to 1e-7 from either end). A probability below 0 or above 1 gives NaN. The
+    logits' form is ``(1 - t) * z + max(-z, 0) + log1p(exp(-abs(z)))``.
 
     Examples
     --------
@@ -72,8 +75,6 @@ def binary_cross_entropy(
     >>> logits, labels = np.asarray([-1e4, 0.0, 1e4]), np.asarray([0, 1, 1])
     >>> ac.binary_cross_entropy(logits, labels, reduction="none", from_logits=True)
     array([0. , 0.69314718, 0. ])
-    >>> ac.binary_cross_entropy_vjp(np.ones(()), logits, labels, from_logits=True).dy_pred
-    array([ 0. , -0.16666667, 0. ])
     """
     flag("binary_cross_entropy", "from_logits", from_logits)
     a = arguments("binary_cross_entropy", y_pred, y_true, reduction, "labels")
@@ -88,6 +89,7 @@ def binary_cross_entropy(
     return reduced(a, loss, reduction)
 
 
+@suggesting
 def binary_cross_entropy_vjp(
     dy: Array,
     y_pred: Array,
@@ -96,6 +98,51 @@ def binary_cross_entropy_vjp(
     reduction: str = "mean",
     from_logits: bool = False,
 ) -> LossGradients:
+    r"""The gradients of ``binary_cross_entropy`` with respect to ``y_pred`` and ``y_true``.
+
+    .. math::
+
+        dp = a \, \frac{p - t}{p \, (1 - p)}, \quad dt = a \log \frac{1 - p}{p}
+
+    With ``from_logits`` the gradients are those of the logits: ``a * (p - t)`` and ``-a * y_pred``.
+    ``t`` stands for ``y_true`` and ``p`` for the probability; ``a`` is the part of ``dy`` that
+    falls to an element, with ``N`` samples of ``M`` elements: ``dy / (N * M)`` under ``"mean"``,
+    ``dy / M`` under ``"sum"`` and ``dy[n] / M`` under ``"none"``. The divisor is at least 1e-12,
+    and no logarithm is less than -100.
+
+    Parameters
+    ----------
+    dy : array, shape () or (N,)
+        Upstream gradient.
+    y_pred, y_true, reduction, from_logits
+        As for ``binary_cross_entropy``.
+
+    Returns
+    -------
+    LossGradients
+        The named tuple ``(dy_pred, dy_true)``, that is ``(dp, dt)``, of the shapes of ``y_pred``
+        and ``y_true`` and in the promoted dtype. ``dy_true`` is ``None`` where the labels are
+        integer or boolean.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``binary_cross_entropy``; and for a ``dy`` that has not the shape of the result.
+
+    See Also
+    --------
+    binary_cross_entropy : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> p, t = np.asarray([0.5, 0.5]), np.asarray([1, 0])
+    >>> ac.binary_cross_entropy_vjp(np.asarray(1.0), p, t).dy_pred
+    array([-1.,  1.])
+    >>> ac.binary_cross_entropy_vjp(np.asarray(1.0), np.zeros(2), t, from_logits=True).dy_pred
+    array([-0.25,  0.25])
+    """
     flag("binary_cross_entropy_vjp", "from_logits", from_logits)
     a = arguments("binary_cross_entropy_vjp", y_pred, y_true, reduction, "labels", dy)
     xp, p, t = a.xp, a.pred, a.true
@@ -103,6 +150,3 @@ def binary_cross_entropy_vjp(
         return gradients(a, y_true, sigmoid(p) - t, -p)
     slope = (p - t) / divisor(xp, p * (1.0 - p))
     return gradients(a, y_true, slope, complement_logarithm(xp, p) - logarithm(xp, p))
-
-
-binary_cross_entropy_vjp.__doc__ = binary_cross_entropy.__doc__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.namespace import Array
 from arrayconv.ops.activation import log_softmax
 from arrayconv.ops.layout import scalar
@@ -18,24 +18,25 @@ from arrayconv.ops.loss.reduction import (
 )
 
 
+@suggesting
 def categorical_cross_entropy(
     y_pred: Array, y_true: Array, *, reduction: str = "mean", from_logits: bool = False
 ) -> Array:
-    """The mean of ``-sum(t * log(p))`` over the positions of each sample, then over the batch.
+    r"""The cross-entropy of each sample's classes, then its mean over the batch.
 
-    ``p`` is ``y_pred``, or ``softmax(y_pred)`` with ``from_logits``; ``t`` is ``y_true``; the sum
-    runs over the classes, on the last axis. ``categorical_cross_entropy_vjp`` returns ``-t / p``,
-    or ``p * sum(t) - t`` with ``from_logits``, times each position's share of ``dy``, and
-    ``-log(p)`` for a floating ``y_true``.
+    .. math::
+
+        \ell_n = -\frac{1}{M} \sum_{m,k} t_{n,m,k} \log p_{n,m,k}
+
+    for sample ``n`` of ``M`` positions, with the classes ``k`` on the last axis, where ``t`` is
+    ``y_true`` and ``p`` is ``y_pred``, or ``softmax(y_pred)`` with ``from_logits``.
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``categorical_cross_entropy_vjp`` only).
     y_pred : array, shape (N, ..., K)
         Real floating: probabilities, or logits.
     y_true : array, of the shape of ``y_pred``
-        Real floating, or integer or boolean one-hot rows (which have no gradient).
+        Real floating, or integer or boolean one-hot rows.
     reduction : {"mean", "sum", "none"}
         The mean or the sum of the samples' values, or one value per sample. ``"mean"`` is
         PyTorch's; its ``"sum"`` adds up positions, and this one samples.
@@ -46,7 +47,6 @@ def categorical_cross_entropy(
     -------
     array, shape () or (N,)
         In the promoted floating dtype, computed in at least float32.
-        ``categorical_cross_entropy_vjp`` returns ``LossGradients(dy_pred, dy_true)``.
 
     Raises
     ------
@@ -54,15 +54,19 @@ def categorical_cross_entropy(
         A ``y_pred`` that is not real floating, a complex ``y_true``, arrays of two libraries, a
         ``from_logits`` that is no bool.
     ValueError
-        Two shapes that differ, a ``y_pred`` that is empty or has no class axis, ``dy`` of the wrong
-        shape, an unknown reduction.
+        Two shapes that differ, a ``y_pred`` that is empty or has no class axis, an unknown
+        reduction.
+
+    See Also
+    --------
+    categorical_cross_entropy_vjp : Its gradients.
 
     Notes
     -----
     Probabilities are taken as they are (Keras divides them by their sum first). Exactly 0, they
-    count as in PyTorch's binary cross-entropy: no logarithm is less than -100, and the gradient
-    divides by at least 1e-12 (Keras clips them to 1e-7 from either end). A logit of minus infinity
-    leaves its class out: it costs nothing where ``t`` is 0 (PyTorch gives NaN).
+    count as in PyTorch's binary cross-entropy: no logarithm is less than -100 (Keras clips
+    them to 1e-7 from either end). A logit of minus infinity leaves its class out: it costs nothing
+    where ``t`` is 0 (PyTorch gives NaN).
 
     Examples
     --------
@@ -72,9 +76,8 @@ def categorical_cross_entropy(
     >>> ac.categorical_cross_entropy(y_pred, y_true, reduction="none")
     array([0.69314718, 0. ])
     >>> logits = np.asarray([[0.0, 0.0], [-1e4, 1e4]])
-    >>> ac.categorical_cross_entropy_vjp(np.ones(()), logits, y_true, from_logits=True).dy_pred
-    array([[-0.25, 0.25],
-           [ 0. , 0. ]])
+    >>> ac.categorical_cross_entropy(logits, y_true, reduction="none", from_logits=True)
+    array([0.69314718, 0. ])
     """
     flag("categorical_cross_entropy", "from_logits", from_logits)
     a = arguments("categorical_cross_entropy", y_pred, y_true, reduction, "rows")
@@ -86,6 +89,7 @@ def categorical_cross_entropy(
     return reduced(a, -a.xp.sum(a.true * logs, axis=-1), reduction)
 
 
+@suggesting
 def categorical_cross_entropy_vjp(
     dy: Array,
     y_pred: Array,
@@ -94,6 +98,54 @@ def categorical_cross_entropy_vjp(
     reduction: str = "mean",
     from_logits: bool = False,
 ) -> LossGradients:
+    r"""The gradients of ``categorical_cross_entropy`` with respect to ``y_pred`` and ``y_true``.
+
+    .. math::
+
+        dp = -a \, \frac{t}{p}, \quad dt = -a \log p
+
+    With ``from_logits`` the first is that of the logits: ``a * (p * sum(t) - t)``, the sum over the
+    classes. ``t`` stands for ``y_true`` and ``p`` for the probabilities; ``a`` is the part of
+    ``dy`` that falls to a position, with ``N`` samples of ``M`` positions: ``dy / (N * M)`` under
+    ``"mean"``, ``dy / M`` under ``"sum"`` and ``dy[n] / M`` under ``"none"``. The divisor is at
+    least 1e-12, and no logarithm of a given probability is less than -100.
+
+    Parameters
+    ----------
+    dy : array, shape () or (N,)
+        Upstream gradient.
+    y_pred, y_true, reduction, from_logits
+        As for ``categorical_cross_entropy``.
+
+    Returns
+    -------
+    LossGradients
+        The named tuple ``(dy_pred, dy_true)``, that is ``(dp, dt)``, of the shapes of ``y_pred``
+        and ``y_true`` and in the promoted dtype. ``dy_true`` is ``None`` where the labels are
+        integer or boolean.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``categorical_cross_entropy``; and for a ``dy`` that has not the shape of the result.
+
+    See Also
+    --------
+    categorical_cross_entropy : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> p, t = np.asarray([[0.5, 0.5], [0.75, 0.25]]), np.asarray([[1.0, 0.0], [0.0, 1.0]])
+    >>> ac.categorical_cross_entropy_vjp(np.asarray(1.0), p, t).dy_pred
+    array([[-1., -0.],
+           [-0., -2.]])
+    >>> logits = np.zeros((2, 2))
+    >>> ac.categorical_cross_entropy_vjp(np.asarray(1.0), logits, t, from_logits=True).dy_pred
+    array([[-0.25,  0.25],
+           [ 0.25, -0.25]])
+    """
     flag("categorical_cross_entropy_vjp", "from_logits", from_logits)
     a = arguments("categorical_cross_entropy_vjp", y_pred, y_true, reduction, "rows", dy)
     if from_logits:
@@ -102,6 +154,3 @@ def categorical_cross_entropy_vjp(
         return gradients(a, y_true, slope, -logs)
     slope = -a.true / divisor(a.xp, a.pred)
     return gradients(a, y_true, slope, -logarithm(a.xp, a.pred))
-
-
-categorical_cross_entropy_vjp.__doc__ = categorical_cross_entropy.__doc__

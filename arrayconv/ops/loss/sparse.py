@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.namespace import Array, cast, placement
 from arrayconv.ops.activation import log_softmax, softmax
 from arrayconv.ops.layout import scalar
@@ -19,27 +19,27 @@ from arrayconv.ops.loss.reduction import (
 )
 
 
+@suggesting
 def sparse_categorical_cross_entropy(
     y_pred: Array, y_true: Array, *, reduction: str = "mean", from_logits: bool = False
 ) -> Array:
-    """The mean of ``-log(p[label])`` over the positions of each sample, then over the batch.
+    r"""The cross-entropy of each sample's classes, given by number, then its mean over the batch.
 
-    ``p`` is ``y_pred``, or ``softmax(y_pred)`` with ``from_logits``, with the classes on the last
-    axis, and the labels are ``y_true``: ``categorical_cross_entropy`` without its one-hot rows.
-    With 1 for the label's class and 0 for the others as ``hit``,
-    ``sparse_categorical_cross_entropy_vjp`` returns ``-hit / p``, or ``p - hit`` with
-    ``from_logits``, times each position's share of ``dy``.
+    .. math::
+
+        \ell_n = -\frac{1}{M} \sum_m \log p_{n,m,t_{n,m}}
+
+    for sample ``n`` of ``M`` positions, where the labels ``t`` are ``y_true`` and ``p`` is
+    ``y_pred``, or ``softmax(y_pred)`` with ``from_logits``, with the classes on the last axis. It is
+    ``categorical_cross_entropy`` without its one-hot rows.
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``sparse_categorical_cross_entropy_vjp``
-        only).
     y_pred : array, shape (N, ..., K)
         Real floating: probabilities, or logits.
     y_true : array, shape (N, ...)
-        Integer class numbers from 0 to ``K - 1``; they have no gradient. Their values are not
-        looked at: another number gives NaN, in the loss and in that position's gradient.
+        Integer class numbers from 0 to ``K - 1``. Their values are not looked at: another number
+        gives NaN.
     reduction : {"mean", "sum", "none"}
         The mean or the sum of the samples' values, or one value per sample. ``"mean"`` is
         PyTorch's; its ``"sum"`` adds up positions, and this one samples.
@@ -50,7 +50,6 @@ def sparse_categorical_cross_entropy(
     -------
     array, shape () or (N,)
         In the dtype of ``y_pred``, computed in at least float32.
-        ``sparse_categorical_cross_entropy_vjp`` returns ``LossGradients(dy_pred, None)``.
 
     Raises
     ------
@@ -58,14 +57,18 @@ def sparse_categorical_cross_entropy(
         A ``y_pred`` that is not real floating, labels that are not integer, arrays of two libraries, a
         ``from_logits`` that is no bool.
     ValueError
-        Labels of another shape than ``y_pred``'s without its last axis, an empty ``y_pred``, ``dy``
-        of the wrong shape, an unknown reduction.
+        Labels of another shape than ``y_pred``'s without its last axis, an empty ``y_pred``, an
+        unknown reduction.
+
+    See Also
+    --------
+    sparse_categorical_cross_entropy_vjp : Its gradients.
 
     Notes
     -----
     Probabilities are taken as they are (Keras divides them by their sum first). Exactly 0, they
-    count as in PyTorch's binary cross-entropy: no logarithm is less than -100, and the gradient
-    divides by at least 1e-12 (Keras clips them to 1e-7 from either end).
+    count as in PyTorch's binary cross-entropy: no logarithm is less than -100 (Keras clips
+    them to 1e-7 from either end).
 
     Examples
     --------
@@ -77,11 +80,6 @@ def sparse_categorical_cross_entropy(
     >>> logits = np.asarray([[0.0, 0.0], [1e4, -1e4]])
     >>> ac.sparse_categorical_cross_entropy(logits, labels, reduction="none", from_logits=True)
     array([6.93147181e-01, 2.00000000e+04])
-    >>> ac.sparse_categorical_cross_entropy_vjp(
-    ...     np.ones(()), logits, labels, from_logits=True
-    ... ).dy_pred
-    array([[-0.25, 0.25],
-           [ 0.5 , -0.5 ]])
     """
     flag("sparse_categorical_cross_entropy", "from_logits", from_logits)
     a = arguments("sparse_categorical_cross_entropy", y_pred, y_true, reduction, "classes")
@@ -92,6 +90,7 @@ def sparse_categorical_cross_entropy(
     return reduced(a, xp.where(valid[..., 0], values, scalar(xp, math.nan, logs)), reduction)
 
 
+@suggesting
 def sparse_categorical_cross_entropy_vjp(
     dy: Array,
     y_pred: Array,
@@ -100,6 +99,54 @@ def sparse_categorical_cross_entropy_vjp(
     reduction: str = "mean",
     from_logits: bool = False,
 ) -> LossGradients:
+    r"""The gradient of ``sparse_categorical_cross_entropy`` with respect to ``y_pred``.
+
+    .. math::
+
+        dp_k = \begin{cases} -a / p_k & k \text{ is the label} \\ 0 & \text{elsewhere} \end{cases}
+
+    With ``from_logits`` it is that of the logits: ``a * (p - 1)`` for the label's class and ``a *
+    p`` for the others. ``p`` stands for the probabilities; ``a`` is the part of ``dy`` that falls
+    to a position, with ``N`` samples of ``M`` positions: ``dy / (N * M)`` under ``"mean"``, ``dy /
+    M`` under ``"sum"`` and ``dy[n] / M`` under ``"none"``. The divisor is at least 1e-12. A label
+    that is no class gives NaN at its position.
+
+    Parameters
+    ----------
+    dy : array, shape () or (N,)
+        Upstream gradient.
+    y_pred, y_true, reduction, from_logits
+        As for ``sparse_categorical_cross_entropy``.
+
+    Returns
+    -------
+    LossGradients
+        The named tuple ``(dy_pred, dy_true)``: the gradient of ``y_pred``, of its shape, in the
+        promoted dtype of ``dy`` and ``y_pred``, and ``None`` for the labels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``sparse_categorical_cross_entropy``; and for a ``dy`` that has not the shape of the
+        result.
+
+    See Also
+    --------
+    sparse_categorical_cross_entropy : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> p, labels = np.asarray([[0.5, 0.5], [0.75, 0.25]]), np.asarray([0, 1])
+    >>> ac.sparse_categorical_cross_entropy_vjp(np.asarray(1.0), p, labels).dy_pred
+    array([[-1.,  0.],
+           [ 0., -2.]])
+    >>> logits, dy = np.zeros((2, 2)), np.asarray(1.0)
+    >>> ac.sparse_categorical_cross_entropy_vjp(dy, logits, labels, from_logits=True).dy_pred
+    array([[-0.25,  0.25],
+           [ 0.25, -0.25]])
+    """
     op = "sparse_categorical_cross_entropy_vjp"
     flag(op, "from_logits", from_logits)
     a = arguments(op, y_pred, y_true, reduction, "classes", dy)
@@ -110,9 +157,6 @@ def sparse_categorical_cross_entropy_vjp(
     else:
         slope = xp.where(hit, -1.0 / divisor(xp, a.pred), scalar(xp, 0, a.pred))
     return gradients(a, y_true, xp.where(valid, slope, scalar(xp, math.nan, slope)), None)
-
-
-sparse_categorical_cross_entropy_vjp.__doc__ = sparse_categorical_cross_entropy.__doc__
 
 
 def _hits(a: Arguments) -> tuple[Array, Array]:

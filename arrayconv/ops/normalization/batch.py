@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from arrayconv.arguments import suggesting
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, promoted
 from arrayconv.ops.layout import check_gradient
 from arrayconv.ops.normalization.statistics import (
@@ -16,7 +17,9 @@ from arrayconv.ops.normalization.statistics import (
     moments,
     moments_vjp,
     parameter,
+    plus,
     shaped,
+    times,
     total,
 )
 
@@ -39,6 +42,7 @@ class InferenceGradients(NamedTuple):
     dvar: Array
 
 
+@suggesting
 def batch_norm(
     x: Array,
     gamma: Array | None = None,
@@ -47,18 +51,16 @@ def batch_norm(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> BatchNorm:
-    """Every channel at mean 0 and variance 1 over the batch, then scaled and shifted.
+    r"""Every channel at mean 0 and variance 1 over the batch, then scaled and shifted.
 
-    ``y = gamma * (x - mean) / sqrt(var + eps) + beta``, with the mean and the biased variance of
-    each channel over the images and positions. ``batch_norm_vjp(dy, x, gamma, beta, ...)``
-    differentiates ``y`` through ``mean`` and ``var``, which are not themselves differentiated:
-    with ``xhat = (x - mean) / sqrt(var + eps)``, ``dbeta = sum(dy)``, ``dgamma = sum(dy * xhat)``
-    and ``dx = gamma / sqrt(var + eps) * (dy - mean(dy) - xhat * mean(dy * xhat))``.
+    .. math::
+
+        y = \gamma \, \hat x + \beta, \quad \hat x = \frac{x - mean}{\sqrt{var + \epsilon}}
+
+    with the mean and the biased variance of each channel over the images and positions.
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``y`` (``batch_norm_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
         Real floating. There may be no spatial axes.
     gamma, beta : array, shape (C,), optional
@@ -74,16 +76,19 @@ def batch_norm(
         ``y``, of the shape of ``x``; ``mean`` and ``var``, of shape (C,). All in the promoted dtype
         of the arguments, computed in at least float32 (in float16 a variance above 65504 is
         infinite). PyTorch keeps the unbiased variance in its running average: that is
-        ``var * m / (m - 1)`` for ``m`` values of a channel. ``batch_norm_vjp`` returns
-        ``NormGradients(dx, dgamma, dbeta)``.
+        ``var * m / (m - 1)`` for ``m`` values of a channel.
 
     Raises
     ------
     TypeError
         An array that is not real floating, arrays of two libraries, an ``eps`` that is no number.
     ValueError
-        A channel without values, ``gamma`` or ``beta`` of another length, ``dy`` of the wrong
-        shape, a negative ``eps``, an unknown format.
+        A channel without values, ``gamma`` or ``beta`` of another length, a negative ``eps``, an
+        unknown format.
+
+    See Also
+    --------
+    batch_norm_vjp : Its gradients.
 
     Notes
     -----
@@ -102,9 +107,6 @@ def batch_norm(
            [ 1.,  4.]])
     >>> mean, var
     (array([3.]), array([3.5]))
-    >>> ac.batch_norm_vjp(np.ones((2, 2, 1)), x).dx[:, :, 0]
-    array([[0., 0.],
-           [0., 0.]])
     """
     op = "batch_norm"
     xp = array_namespace(op, x=x, gamma=gamma, beta=beta)
@@ -117,11 +119,12 @@ def batch_norm(
     inverse = inverse_deviation(xp, var, eps)
     y = centred * (inverse if scale is None else inverse * scale)
     if shift is not None:
-        y += shift
+        y = plus(y, shift)
     mean, var = (cast(xp, xp.reshape(part, (-1,)), x.dtype) for part in (mean, var))
     return BatchNorm(cast(xp, y, x.dtype), mean, var)
 
 
+@suggesting
 def batch_norm_vjp(
     dy: Array,
     x: Array,
@@ -131,6 +134,54 @@ def batch_norm_vjp(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> NormGradients:
+    r"""The gradients of ``batch_norm`` with respect to ``x``, ``gamma`` and ``beta``.
+
+    .. math::
+
+        dx &= \frac{\gamma}{\sqrt{var + \epsilon}} \, (dy - \overline{dy} - \hat x \; \overline{dy \, \hat x})
+
+        d\gamma &= \sum dy \, \hat x
+
+        d\beta &= \sum dy
+
+    The sums and the means, overlined, run over the images and positions of a channel. ``y`` is
+    differentiated through its ``mean`` and ``var``; these serve running averages, and have no
+    upstream gradients of their own.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient, that of ``y`` alone.
+    x, gamma, beta, eps, data_format
+        As for ``batch_norm``.
+
+    Returns
+    -------
+    NormGradients
+        The named tuple ``(dx, dgamma, dbeta)``, each gradient of the shape of its argument and in
+        the promoted dtype; ``None`` for a ``gamma`` or ``beta`` that is ``None``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``batch_norm``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    batch_norm : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x, dy = np.asarray([[1.0], [3.0]]), np.asarray([[16.0], [0.0]])
+    >>> dx, dgamma, dbeta = ac.batch_norm_vjp(dy, x, np.ones(1), np.zeros(1), eps=3.0)
+    >>> dx
+    array([[ 3.],
+           [-3.]])
+    >>> dgamma, dbeta
+    (array([-8.]), array([16.]))
+    """
     op = "batch_norm_vjp"
     xp = array_namespace(op, dy=dy, x=x, gamma=gamma, beta=beta)
     dy, x, gamma, beta = promoted(op, xp, dy=dy, x=x, gamma=gamma, beta=beta)
@@ -144,14 +195,12 @@ def batch_norm_vjp(
     inverse = inverse_deviation(xp, var, eps)
     dx, sum_g, sum_gx = moments_vjp(xp, cast(xp, dy, wide), centred, inverse, axes)
     # gamma is one number per channel, so it may wait until after the means
-    dx *= inverse if scale is None else inverse * scale
+    dx = times(dx, inverse if scale is None else inverse * scale)
     dgamma, dbeta = shaped(xp, sum_gx, gamma), shaped(xp, sum_g, beta)
     return NormGradients(cast(xp, dx, x.dtype), dgamma, dbeta)
 
 
-batch_norm_vjp.__doc__ = batch_norm.__doc__
-
-
+@suggesting
 def batch_norm_inference(
     x: Array,
     gamma: Array | None,
@@ -162,18 +211,14 @@ def batch_norm_inference(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> Array:
-    """Every channel normalized by a given mean and variance, then scaled and shifted.
+    r"""Every channel normalized by a given mean and variance, then scaled and shifted.
 
-    ``y = gamma * (x - mean) / sqrt(var + eps) + beta``. ``batch_norm_inference_vjp`` differentiates
-    it in all five arrays, ``mean`` and ``var`` being constants of the batch: with
-    ``s = 1 / sqrt(var + eps)``, ``dx = dy * gamma * s``, ``dgamma = sum(dy * (x - mean)) * s``,
-    ``dbeta = sum(dy)``, ``dmean = -gamma * s * sum(dy)`` and
-    ``dvar = -gamma * s**3 * sum(dy * (x - mean)) / 2``.
+    .. math::
+
+        y = \gamma \, \frac{x - mean}{\sqrt{var + \epsilon}} + \beta
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``batch_norm_inference_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
         Real floating. There may be no spatial axes.
     gamma, beta : array, shape (C,), or None
@@ -189,7 +234,6 @@ def batch_norm_inference(
     -------
     array
         Of the shape of ``x``, in the promoted dtype of the arguments, computed in at least float32.
-        ``batch_norm_inference_vjp`` returns ``InferenceGradients(dx, dgamma, dbeta, dmean, dvar)``.
 
     Raises
     ------
@@ -197,8 +241,11 @@ def batch_norm_inference(
         An array that is not real floating, a statistic that is ``None``, arrays of two libraries,
         an ``eps`` that is no number.
     ValueError
-        A parameter of another length, ``dy`` of the wrong shape, a negative ``eps``, an unknown
-        format.
+        A parameter of another length, a negative ``eps``, an unknown format.
+
+    See Also
+    --------
+    batch_norm_inference_vjp : Its gradients.
 
     Notes
     -----
@@ -214,8 +261,6 @@ def batch_norm_inference(
     >>> mean, var = np.asarray([1.0]), np.asarray([3.5])
     >>> ac.batch_norm_inference(x, None, None, mean, var, eps=0.5)[0, :, 0]
     array([0. , 0.5, 1. ])
-    >>> ac.batch_norm_inference_vjp(np.ones((1, 3, 1)), x, None, None, mean, var, eps=0.5).dmean
-    array([-1.5])
     """
     op = "batch_norm_inference"
     xp = array_namespace(op, x=x, gamma=gamma, beta=beta, mean=mean, var=var)
@@ -224,13 +269,13 @@ def batch_norm_inference(
     _, full = _channels(op, x, data_format)
     gamma, beta, mean, var = _given(op, xp, full, gamma=gamma, beta=beta, mean=mean, var=var)
     inverse = inverse_deviation(xp, var, eps)
-    y = cast(xp, x, mean.dtype) - mean
-    y *= inverse if gamma is None else inverse * gamma
+    y = times(cast(xp, x, mean.dtype) - mean, inverse if gamma is None else inverse * gamma)
     if beta is not None:
-        y += beta
+        y = plus(y, beta)
     return cast(xp, y, x.dtype)
 
 
+@suggesting
 def batch_norm_inference_vjp(
     dy: Array,
     x: Array,
@@ -242,6 +287,57 @@ def batch_norm_inference_vjp(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> InferenceGradients:
+    r"""The gradients of ``batch_norm_inference`` with respect to its five arrays.
+
+    .. math::
+
+        dx &= \gamma s \, dy, \quad s = \frac{1}{\sqrt{var + \epsilon}}
+
+        d\gamma &= s \sum dy \, (x - mean)
+
+        d\beta &= \sum dy
+
+        dmean &= -\gamma s \sum dy
+
+        dvar &= -\frac{\gamma s^3}{2} \sum dy \, (x - mean)
+
+    The sums run over the images and positions of a channel. Unlike in ``batch_norm``, ``mean`` and
+    ``var`` do not depend on ``x``.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x, gamma, beta, mean, var, eps, data_format
+        As for ``batch_norm_inference``.
+
+    Returns
+    -------
+    InferenceGradients
+        The named tuple ``(dx, dgamma, dbeta, dmean, dvar)``, each gradient of the shape of its
+        argument and in the promoted dtype; ``None`` for a ``gamma`` or ``beta`` that is ``None``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``batch_norm_inference``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    batch_norm_inference : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x, dy = np.asarray([[1.0], [2.0], [3.0]]), np.asarray([[1.0], [10.0], [100.0]])
+    >>> mean, var = np.asarray([1.0]), np.asarray([3.5])
+    >>> g = ac.batch_norm_inference_vjp(dy, x, None, None, mean, var, eps=0.5)
+    >>> g.dx[:, 0]
+    array([ 0.5,  5. , 50. ])
+    >>> g.dmean, g.dvar
+    (array([-55.5]), array([-13.125]))
+    """
     op = "batch_norm_inference_vjp"
     arrays = {"dy": dy, "x": x, "gamma": gamma, "beta": beta, "mean": mean, "var": var}
     xp = array_namespace(op, **arrays)
@@ -261,9 +357,6 @@ def batch_norm_inference_vjp(
     return InferenceGradients(
         dx, *(shaped(xp, slope, p) for slope, p in zip(slopes, parameters, strict=True))
     )
-
-
-batch_norm_inference_vjp.__doc__ = batch_norm_inference.__doc__
 
 
 def _channels(op: str, x: Array, data_format: str) -> tuple[tuple[int, ...], tuple[int, ...]]:

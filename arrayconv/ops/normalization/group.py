@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from arrayconv.arguments import integer
+from arrayconv.arguments import integer, suggesting
 from arrayconv.namespace import Array
 from arrayconv.ops.layout import check_layout
 from arrayconv.ops.normalization.samples import Sets, sample_norm, sample_norm_vjp
 from arrayconv.ops.normalization.statistics import NormGradients, channel_axis, check_axes
 
 
+@suggesting
 def group_norm(
     x: Array,
     gamma: Array | None = None,
@@ -21,17 +22,17 @@ def group_norm(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> Array:
-    """Mean 0 and variance 1 over each group of channels of each image, then scaled and shifted.
+    r"""Mean 0 and variance 1 over each group of channels of each image, then scaled and shifted.
 
-    ``y = gamma * xhat + beta``, ``xhat = (x - mean) / sqrt(var + eps)``, with the mean and the
-    biased variance over the positions and the ``C / groups`` channels of a group. The gradients are
-    those of ``layer_norm``: ``dbeta`` and ``dgamma`` sum ``dy`` and ``dy * xhat`` over images and
-    positions, ``dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps)``, ``g = dy * gamma``.
+    .. math::
+
+        y = \gamma \, \hat x + \beta, \quad \hat x = \frac{x - mean}{\sqrt{var + \epsilon}}
+
+    with the mean and the biased variance over the positions and the ``C / groups`` channels of a
+    group.
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``group_norm_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
         Real floating. There may be no spatial axes.
     gamma, beta : array, shape (C,), optional
@@ -47,7 +48,6 @@ def group_norm(
     -------
     array
         Of the shape of ``x``, in the promoted dtype of the arguments, computed in at least float32.
-        ``group_norm_vjp`` returns ``NormGradients(dx, dgamma, dbeta)``.
 
     Raises
     ------
@@ -56,7 +56,11 @@ def group_norm(
         an ``eps`` that is no number.
     ValueError
         Channels that ``groups`` does not divide, groups without values, ``gamma`` or ``beta`` of
-        another length, ``dy`` of the wrong shape, a negative ``eps``, an unknown format.
+        another length, a negative ``eps``, an unknown format.
+
+    See Also
+    --------
+    group_norm_vjp : Its gradients.
 
     Notes
     -----
@@ -69,13 +73,12 @@ def group_norm(
     >>> x = np.asarray([1.0, 3.0, 0.0, 8.0]).reshape(1, 1, 4)
     >>> ac.group_norm(x, groups=2, eps=0.0)[0, 0, :]
     array([-1.,  1., -1.,  1.])
-    >>> ac.group_norm_vjp(np.ones((1, 1, 4)), x, groups=2).dx[0, 0, :]
-    array([0., 0., 0., 0.])
     """
     sets = partial(_groups, groups=groups, data_format=data_format)
     return sample_norm("group_norm", x, gamma, beta, eps, sets)
 
 
+@suggesting
 def group_norm_vjp(
     dy: Array,
     x: Array,
@@ -86,13 +89,57 @@ def group_norm_vjp(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> NormGradients:
+    r"""The gradients of ``group_norm`` with respect to ``x``, ``gamma`` and ``beta``.
+
+    .. math::
+
+        dx &= \frac{g - \overline{g} - \hat x \; \overline{g \, \hat x}}{\sqrt{var + \epsilon}}, \quad g = \gamma \, dy
+
+        d\gamma &= \sum dy \, \hat x
+
+        d\beta &= \sum dy
+
+    The means, overlined, run over the positions and channels of a group; the sums over the images
+    and positions of a channel.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x, gamma, beta, groups, eps, data_format
+        As for ``group_norm``.
+
+    Returns
+    -------
+    NormGradients
+        The named tuple ``(dx, dgamma, dbeta)``, each gradient of the shape of its argument and in
+        the promoted dtype; ``None`` for a ``gamma`` or ``beta`` that is ``None``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``group_norm``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    group_norm : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x, dy = np.asarray([[1.0, 3.0, 2.0, 4.0]]), np.asarray([[16.0, 0.0, 0.0, 0.0]])
+    >>> dx, dgamma, dbeta = ac.group_norm_vjp(dy, x, np.ones(4), groups=2, eps=3.0)
+    >>> dx
+    array([[ 3., -3.,  0.,  0.]])
+    >>> dgamma
+    array([-8.,  0.,  0.,  0.])
+    """
     sets = partial(_groups, groups=groups, data_format=data_format)
     return sample_norm_vjp("group_norm_vjp", dy, x, gamma, beta, eps, sets)
 
 
-group_norm_vjp.__doc__ = group_norm.__doc__
-
-
+@suggesting
 def instance_norm(
     x: Array,
     gamma: Array | None = None,
@@ -101,16 +148,17 @@ def instance_norm(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> Array:
-    """Mean 0 and variance 1 over each channel of each image, then scaled and shifted.
+    r"""Mean 0 and variance 1 over each channel of each image, then scaled and shifted.
 
-    ``group_norm`` with a group for every channel: ``y = gamma * xhat + beta``,
-    ``xhat = (x - mean) / sqrt(var + eps)``, with the mean and the biased variance over the
-    positions. ``instance_norm_vjp`` differentiates through both, as ``group_norm_vjp`` does.
+    .. math::
+
+        y = \gamma \, \hat x + \beta, \quad \hat x = \frac{x - mean}{\sqrt{var + \epsilon}}
+
+    with the mean and the biased variance over the positions: ``group_norm`` with a group for every
+    channel.
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``instance_norm_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
         Real floating.
     gamma, beta : array, shape (C,), optional
@@ -124,15 +172,18 @@ def instance_norm(
     -------
     array
         Of the shape of ``x``, in the promoted dtype of the arguments, computed in at least float32.
-        ``instance_norm_vjp`` returns ``NormGradients(dx, dgamma, dbeta)``.
 
     Raises
     ------
     TypeError
         An array that is not real floating, arrays of two libraries, an ``eps`` that is no number.
     ValueError
-        No spatial axes, or an empty one, ``gamma`` or ``beta`` of another length, ``dy`` of the
-        wrong shape, a negative ``eps``, an unknown format.
+        No spatial axes, or an empty one, ``gamma`` or ``beta`` of another length, a negative
+        ``eps``, an unknown format.
+
+    See Also
+    --------
+    instance_norm_vjp : Its gradients.
 
     Notes
     -----
@@ -147,13 +198,12 @@ def instance_norm(
     >>> ac.instance_norm(x, np.asarray([1.0, 10.0]), eps=0.0)[0]
     array([[ -1., -10.],
            [  1.,  10.]])
-    >>> ac.instance_norm_vjp(np.ones((1, 2, 2)), x, beta=np.zeros(2)).dbeta
-    array([2., 2.])
     """
     sets = partial(_instances, data_format=data_format)
     return sample_norm("instance_norm", x, gamma, beta, eps, sets)
 
 
+@suggesting
 def instance_norm_vjp(
     dy: Array,
     x: Array,
@@ -163,11 +213,56 @@ def instance_norm_vjp(
     eps: float = 1e-5,
     data_format: str = "channels_last",
 ) -> NormGradients:
+    r"""The gradients of ``instance_norm`` with respect to ``x``, ``gamma`` and ``beta``.
+
+    .. math::
+
+        dx &= \frac{g - \overline{g} - \hat x \; \overline{g \, \hat x}}{\sqrt{var + \epsilon}}, \quad g = \gamma \, dy
+
+        d\gamma &= \sum dy \, \hat x
+
+        d\beta &= \sum dy
+
+    The means, overlined, run over the positions of a channel of an image; the sums over the images
+    and positions of a channel.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x, gamma, beta, eps, data_format
+        As for ``instance_norm``.
+
+    Returns
+    -------
+    NormGradients
+        The named tuple ``(dx, dgamma, dbeta)``, each gradient of the shape of its argument and in
+        the promoted dtype; ``None`` for a ``gamma`` or ``beta`` that is ``None``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``instance_norm``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    instance_norm : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([[[1.0, 2.0], [3.0, 4.0]]])
+    >>> dy = np.asarray([[[16.0, 0.0], [0.0, 0.0]]])
+    >>> dx, dgamma, dbeta = ac.instance_norm_vjp(dy, x, np.ones(2), eps=3.0)
+    >>> dx
+    array([[[ 3.,  0.],
+            [-3.,  0.]]])
+    >>> dgamma
+    array([-8.,  0.])
+    """
     sets = partial(_instances, data_format=data_format)
     return sample_norm_vjp("instance_norm_vjp", dy, x, gamma, beta, eps, sets)
-
-
-instance_norm_vjp.__doc__ = instance_norm.__doc__
 
 
 def _groups(op: str, x: Array, *, groups: Any, data_format: str) -> Sets:

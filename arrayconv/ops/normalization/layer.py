@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from arrayconv.arguments import integer, known_shape
+from arrayconv.arguments import integer, known_shape, suggesting
 from arrayconv.namespace import Array
 from arrayconv.ops.normalization.samples import Sets, sample_norm, sample_norm_vjp
 from arrayconv.ops.normalization.statistics import NormGradients, check_axes
 
 
+@suggesting
 def layer_norm(
     x: Array,
     gamma: Array | None = None,
@@ -20,17 +21,16 @@ def layer_norm(
     axes: int | Sequence[int] = -1,
     eps: float = 1e-5,
 ) -> Array:
-    """Mean 0 and variance 1 over some axes of each sample, then scaled and shifted.
+    r"""Mean 0 and variance 1 over some axes of each sample, then scaled and shifted.
 
-    ``y = gamma * xhat + beta``, ``xhat = (x - mean) / sqrt(var + eps)``, with the mean and the
-    biased variance over ``axes``. ``layer_norm_vjp(dy, x, gamma, beta, ...)`` differentiates
-    through both: ``dbeta`` and ``dgamma`` sum ``dy`` and ``dy * xhat`` over the other axes, and
-    with ``g = dy * gamma``, ``dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps)``.
+    .. math::
+
+        y = \gamma \, \hat x + \beta, \quad \hat x = \frac{x - mean}{\sqrt{var + \epsilon}}
+
+    with the mean and the biased variance over ``axes``.
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of ``x`` (``layer_norm_vjp`` only).
     x : array
         Real floating.
     gamma, beta : array, optional
@@ -45,7 +45,6 @@ def layer_norm(
     -------
     array
         Of the shape of ``x``, in the promoted dtype of the arguments, computed in at least float32.
-        ``layer_norm_vjp`` returns ``NormGradients(dx, dgamma, dbeta)``.
 
     Raises
     ------
@@ -54,7 +53,11 @@ def layer_norm(
         ``eps`` that is no number.
     ValueError
         An axis that ``x`` has not or that comes twice, axes without values, ``gamma`` or ``beta`` of
-        another shape, ``dy`` of the wrong shape, a negative ``eps``.
+        another shape, a negative ``eps``.
+
+    See Also
+    --------
+    layer_norm_vjp : Its gradients.
 
     Notes
     -----
@@ -68,12 +71,11 @@ def layer_norm(
     >>> ac.layer_norm(x, np.asarray([1.0, 10.0]), eps=0.0)
     array([[-1., 10.],
            [-1., 10.]])
-    >>> ac.layer_norm_vjp(np.ones((2, 2)), x, beta=np.zeros(2)).dbeta
-    array([2., 2.])
     """
     return sample_norm("layer_norm", x, gamma, beta, eps, partial(_features, axes=axes))
 
 
+@suggesting
 def layer_norm_vjp(
     dy: Array,
     x: Array,
@@ -83,10 +85,53 @@ def layer_norm_vjp(
     axes: int | Sequence[int] = -1,
     eps: float = 1e-5,
 ) -> NormGradients:
+    r"""The gradients of ``layer_norm`` with respect to ``x``, ``gamma`` and ``beta``.
+
+    .. math::
+
+        dx &= \frac{g - \overline{g} - \hat x \; \overline{g \, \hat x}}{\sqrt{var + \epsilon}}, \quad g = \gamma \, dy
+
+        d\gamma &= \sum dy \, \hat x
+
+        d\beta &= \sum dy
+
+    The means, overlined, run over ``axes``; the sums over the other axes, which share a ``gamma``
+    and a ``beta``.
+
+    Parameters
+    ----------
+    dy : array, of the shape of ``x``
+        Upstream gradient.
+    x, gamma, beta, axes, eps
+        As for ``layer_norm``.
+
+    Returns
+    -------
+    NormGradients
+        The named tuple ``(dx, dgamma, dbeta)``, each gradient of the shape of its argument and in
+        the promoted dtype; ``None`` for a ``gamma`` or ``beta`` that is ``None``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``layer_norm``; and for a ``dy`` that has not the shape of ``x``.
+
+    See Also
+    --------
+    layer_norm : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x, dy = np.asarray([[1.0, 3.0]]), np.asarray([[16.0, 0.0]])
+    >>> dx, dgamma, dbeta = ac.layer_norm_vjp(dy, x, np.ones(2), np.zeros(2), eps=3.0)
+    >>> dx
+    array([[ 3., -3.]])
+    >>> dgamma, dbeta
+    (array([-8.,  0.]), array([16.,  0.]))
+    """
     return sample_norm_vjp("layer_norm_vjp", dy, x, gamma, beta, eps, partial(_features, axes=axes))
-
-
-layer_norm_vjp.__doc__ = layer_norm.__doc__
 
 
 def _features(op: str, x: Array, *, axes: Any) -> Sets:

@@ -14,7 +14,9 @@ from arrayconv.ops.normalization.statistics import (
     moments,
     moments_vjp,
     parameter,
+    plus,
     shaped,
+    times,
     total,
 )
 
@@ -51,7 +53,7 @@ def sample_norm(
     if scale is not None:
         y = y * scale
     if shift is not None:
-        y += shift
+        y = plus(y, shift)
     return cast(xp, y, x.dtype)
 
 
@@ -83,6 +85,5 @@ def sample_norm_vjp(
     if beta is not None:
         dbeta = shaped(xp, total(xp, dy, shared), beta)
     g = xp.reshape(dy if scale is None else dy * scale, split)
-    dx = moments_vjp(xp, g, centred, inverse, axes).dx
-    dx *= inverse
+    dx = times(moments_vjp(xp, g, centred, inverse, axes).dx, inverse)
     return NormGradients(cast(xp, xp.reshape(dx, x.shape), x.dtype), dgamma, dbeta)

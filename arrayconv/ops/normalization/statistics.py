@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from arrayconv.arguments import known_shape, number
-from arrayconv.namespace import Array, Namespace, accumulator, cast, copied
+from arrayconv.namespace import Array, Namespace, accumulator, cast, copied, is_lazy
 from arrayconv.ops.layout import check_data_format, summed
 
 
@@ -35,7 +35,8 @@ def total(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
     """
     if not axes:
         return copied(xp, x)
-    for axis in sorted(axes):
+    # the batch last where arrays may lie in pieces along it: then all that moves is one number for each channel
+    for axis in sorted(axes, reverse=is_lazy(x)):
         x = summed(xp, x, axis)
     return x
 
@@ -67,9 +68,24 @@ def moments_vjp(
     cells = math.prod(centred.shape[axis] for axis in axes)
     sum_g = total(xp, g, axes)
     sum_gx = total(xp, g * centred, axes) * inverse
-    dx = g - sum_g / cells
-    dx -= centred * (sum_gx * (inverse / cells))
+    dx = plus(g - sum_g / cells, centred * (sum_gx * (-inverse / cells)))
     return Backward(dx, sum_g, sum_gx)
+
+
+def plus(y: Array, part: Array) -> Array:
+    """``y + part``, written into ``y``, an array of the caller's own, where that can be."""
+    if is_lazy(y):
+        return y + part
+    y += part
+    return y
+
+
+def times(y: Array, factor: Array) -> Array:
+    """``y * factor``, written into ``y``, an array of the caller's own, where that can be."""
+    if is_lazy(y):
+        return y * factor
+    y *= factor
+    return y
 
 
 def inverse_deviation(xp: Namespace, var: Array, eps: float) -> Array:

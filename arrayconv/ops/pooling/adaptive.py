@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
+from arrayconv.arguments import suggesting
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -25,27 +26,19 @@ from arrayconv.window import Ints, Window, bins, known_size, per_axis
 Ranges = tuple[tuple[int, int], ...]
 
 
+@suggesting
 def adaptive_max_pool(x: Array, output_size: Ints, *, data_format: str = "channels_last") -> Array:
     """The largest cell of each of ``output_size`` bins along every spatial axis.
 
-    ``adaptive_max_pool_vjp`` gives the upstream gradient of a bin to the cell that won it, ``ties``
-    saying which.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``adaptive_max_pool_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
-        Real floating or integer (the gradient of an integer ``x`` is ``None``).
+        Real floating or integer.
     output_size : int or sequence of int
         Bins per spatial axis, at least 1. Bin ``i`` of ``o`` over ``n`` cells is ``[floor(i * n /
         o), ceil((i + 1) * n / o))``, as in PyTorch.
     data_format : {"channels_last", "channels_first"}
         Layout of ``x`` and of the result.
-    ties : {"first", "split", "all"}
-        As for ``max_pool_vjp`` (``adaptive_max_pool_vjp`` only).
-    y : array, optional
-        The result of ``adaptive_max_pool``, if it is at hand (``adaptive_max_pool_vjp`` only).
 
     Returns
     -------
@@ -57,7 +50,11 @@ def adaptive_max_pool(x: Array, output_size: Ints, *, data_format: str = "channe
     TypeError
         A boolean or complex ``x``, or a size that is not integer.
     ValueError
-        An empty spatial axis, an unknown format or tie rule, ``dy`` or ``y`` of the wrong shape.
+        An empty spatial axis, or an unknown format.
+
+    See Also
+    --------
+    adaptive_max_pool_vjp : Its gradient.
 
     Examples
     --------
@@ -79,6 +76,7 @@ def adaptive_max_pool(x: Array, output_size: Ints, *, data_format: str = "channe
     return from_last(xp, y, data_format)
 
 
+@suggesting
 def adaptive_max_pool_vjp(
     dy: Array,
     x: Array,
@@ -88,6 +86,52 @@ def adaptive_max_pool_vjp(
     ties: str = "first",
     y: Array | None = None,
 ) -> Array | None:
+    r"""The gradient of ``adaptive_max_pool``: that of a bin goes to the cell that won it.
+
+    .. math::
+
+        dx_i = \sum_{o:\; i \text{ wins } o} dy_o
+
+    The sum runs over the bins ``o`` whose maximum is the cell ``i``; ``ties`` says which cell that
+    is where several are equal. A NaN wins, and takes the gradient.
+
+    Parameters
+    ----------
+    dy : array, shape (N, *output_size, C) or (N, C, *output_size)
+        Upstream gradient.
+    x, output_size, data_format
+        As for ``adaptive_max_pool``.
+    ties : {"first", "split", "all"}
+        The gradient goes to the first of equal maxima in C order, is shared equally among them, or
+        goes to each in full (as in the course).
+    y : array, optional
+        The result of ``adaptive_max_pool``, if it is at hand.
+
+    Returns
+    -------
+    array or None
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``; ``None`` for an integer
+        ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``adaptive_max_pool``; and for an unknown tie rule, and a ``dy`` or ``y`` that has not
+        the shape of the result.
+
+    See Also
+    --------
+    adaptive_max_pool : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 5.0, 4.0, 2.0, 3.0]).reshape(1, 5, 1)
+    >>> dy = np.asarray([10.0, 20.0]).reshape(1, 2, 1)
+    >>> ac.adaptive_max_pool_vjp(dy, x, 2)[0, :, 0]
+    array([ 0., 10., 20.,  0.,  0.])
+    """
     op = "adaptive_max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
     check_ties(op, ties)
@@ -133,19 +177,12 @@ def adaptive_max_pool_vjp(
     return from_last(xp, cast(xp, dx, dy.dtype), data_format)
 
 
-adaptive_max_pool_vjp.__doc__ = adaptive_max_pool.__doc__
-
-
+@suggesting
 def adaptive_avg_pool(x: Array, output_size: Ints, *, data_format: str = "channels_last") -> Array:
     """The mean of each of ``output_size`` bins along every spatial axis.
 
-    ``adaptive_avg_pool_vjp(dy, x, output_size, ...)`` gives every cell its share of the bins it is
-    in.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``adaptive_avg_pool_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
         Real floating.
     output_size : int or sequence of int
@@ -163,7 +200,11 @@ def adaptive_avg_pool(x: Array, output_size: Ints, *, data_format: str = "channe
     TypeError
         An ``x`` that is not real floating, or a size that is not integer.
     ValueError
-        An empty spatial axis, an unknown format, or ``dy`` of the wrong shape.
+        An empty spatial axis, or an unknown format.
+
+    See Also
+    --------
+    adaptive_avg_pool_vjp : Its gradient.
 
     Examples
     --------
@@ -184,9 +225,49 @@ def adaptive_avg_pool(x: Array, output_size: Ints, *, data_format: str = "channe
     return from_last(xp, cast(xp, y, x.dtype), data_format)
 
 
+@suggesting
 def adaptive_avg_pool_vjp(
     dy: Array, x: Array, output_size: Ints, *, data_format: str = "channels_last"
 ) -> Array:
+    r"""The gradient of ``adaptive_avg_pool``: every cell takes its share of the bins it is in.
+
+    .. math::
+
+        dx_i = \sum_{o \ni i} \frac{dy_o}{m_o}
+
+    The sum runs over the bins ``o`` that contain the cell ``i``, and ``m`` is the number of cells
+    of a bin.
+
+    Parameters
+    ----------
+    dy : array, shape (N, *output_size, C) or (N, C, *output_size)
+        Upstream gradient.
+    x, output_size, data_format
+        As for ``adaptive_avg_pool``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``, accumulated in at least
+        float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``adaptive_avg_pool``; and for a ``dy`` that has not the shape of the result.
+
+    See Also
+    --------
+    adaptive_avg_pool : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> dy = np.asarray([3.0, 6.0]).reshape(1, 2, 1)
+    >>> ac.adaptive_avg_pool_vjp(dy, np.zeros((1, 5, 1)), 2)[0, :, 0]
+    array([1., 1., 3., 2., 2.])
+    """
     op = "adaptive_avg_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x)
     dy, x = promoted(op, xp, dy=dy, x=x)
@@ -200,9 +281,6 @@ def adaptive_avg_pool_vjp(
         g = g / _along(xp, [float(stop - start) for start, stop in ranges], axis, g, g.dtype)
         g = _gather_sum(xp, g, _transposed(tuple(tuple(range(*r)) for r in ranges), n), axis)
     return from_last(xp, cast(xp, g, dy.dtype), data_format)
-
-
-adaptive_avg_pool_vjp.__doc__ = adaptive_avg_pool.__doc__
 
 
 def _check(op: str, x: Array, output_size: Ints, data_format: str) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.engine import windows
 from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
@@ -25,6 +25,7 @@ from arrayconv.ops.pooling.maximum import check_pool
 from arrayconv.window import Ints, Padding, Window, counts
 
 
+@suggesting
 def avg_pool(
     x: Array,
     window: Ints,
@@ -38,13 +39,8 @@ def avg_pool(
 ) -> Array:
     """The mean of every window, channel by channel.
 
-    ``avg_pool_vjp(dy, x, window, ...)`` gives every cell its share of the upstream gradient of each
-    window it is in.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``avg_pool_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
         Real floating.
     window : int or sequence of int
@@ -74,8 +70,11 @@ def avg_pool(
     TypeError
         An ``x`` that is not real floating, or geometry that is not integer.
     ValueError
-        A window larger than the padded input, padding as wide as the window, an unknown format,
-        ``dy`` of the wrong shape.
+        A window larger than the padded input, padding as wide as the window, or an unknown format.
+
+    See Also
+    --------
+    avg_pool_vjp : Its gradient.
 
     Examples
     --------
@@ -86,8 +85,6 @@ def avg_pool(
     array([2., 3.])
     >>> ac.avg_pool(x, 2, padding=1, count_include_pad=True)[0, :, 0]
     array([0.5, 2.5, 2. ])
-    >>> ac.avg_pool_vjp(np.ones((1, 2, 1)), x, 2)[0, :, 0]
-    array([0.5, 0.5, 0.5, 0.5])
     """
     xp = array_namespace("avg_pool", x=x)
     (x,) = promoted("avg_pool", xp, x=x)
@@ -106,6 +103,7 @@ def avg_pool(
     return from_last(xp, pooled(xp, last, geometry, mean), data_format)
 
 
+@suggesting
 def avg_pool_vjp(
     dy: Array,
     x: Array,
@@ -118,6 +116,45 @@ def avg_pool_vjp(
     count_include_pad: bool = False,
     data_format: str = "channels_last",
 ) -> Array:
+    r"""The gradient of ``avg_pool``: every cell takes its share of the windows it is in.
+
+    .. math::
+
+        dx_i = \sum_{o \ni i} \frac{dy_o}{m_o}
+
+    The sum runs over the windows ``o`` that contain the cell ``i``, and ``m`` is the number of
+    cells that the mean of a window was taken over.
+
+    Parameters
+    ----------
+    dy : array, shape (N, *out, C) or (N, C, *out)
+        Upstream gradient, of the shape of ``avg_pool``'s result.
+    x, window, stride, padding, dilation, ceil_mode, count_include_pad, data_format
+        As for ``avg_pool``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``, accumulated in at least
+        float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``avg_pool``; and for a ``dy`` that has not the shape of the result.
+
+    See Also
+    --------
+    avg_pool : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> dy = np.asarray([10.0, 20.0]).reshape(1, 2, 1)
+    >>> ac.avg_pool_vjp(dy, np.zeros((1, 4, 1)), 2)[0, :, 0]
+    array([ 5.,  5., 10., 10.])
+    """
     op = "avg_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x)
     dy, x = promoted(op, xp, dy=dy, x=x)
@@ -146,9 +183,6 @@ def avg_pool_vjp(
         return part
 
     return from_last(xp, cast(xp, unpooled(xp, g, geometry, spread), dy.dtype), data_format)
-
-
-avg_pool_vjp.__doc__ = avg_pool.__doc__
 
 
 def _divisor(

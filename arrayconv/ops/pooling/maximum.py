@@ -7,7 +7,7 @@ import operator
 from collections.abc import Iterator
 from functools import reduce
 
-from arrayconv.arguments import choice, flag
+from arrayconv.arguments import choice, flag, suggesting
 from arrayconv.engine import windows
 from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
@@ -33,6 +33,7 @@ TIES = ("first", "split", "all")
 MORE, MORE_TRACED = 1.0, 1.4
 
 
+@suggesting
 def max_pool(
     x: Array,
     window: Ints,
@@ -45,15 +46,10 @@ def max_pool(
 ) -> Array:
     """The largest cell of every window, channel by channel.
 
-    ``max_pool_vjp`` gives the upstream gradient of a window to the cell that won it, ``ties``
-    saying which one that is.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``max_pool_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
-        Real floating or integer (the gradient of an integer ``x`` is ``None``).
+        Real floating or integer.
     window : int or sequence of int
         Cells per spatial axis.
     stride : int or sequence of int, optional
@@ -66,25 +62,23 @@ def max_pool(
         Keep a last window that hangs over the end, unless it would start in the padding there.
     data_format : {"channels_last", "channels_first"}
         Layout of ``x`` and of the result.
-    ties : {"first", "split", "all"}
-        ``max_pool_vjp`` only. The gradient goes to the first of equal maxima in C order, is shared
-        equally among them, or goes to each in full (as in the course).
-    y : array, optional
-        The result of ``max_pool``, if it is at hand (``max_pool_vjp`` only).
 
     Returns
     -------
     array, shape (N, *out, C) or (N, C, *out)
         ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis,
-        rounded up in ``ceil_mode``; the dtype of ``x``. NaN wins, and takes the gradient.
+        rounded up in ``ceil_mode``; the dtype of ``x``. NaN wins.
 
     Raises
     ------
     TypeError
         A boolean or complex ``x``, or geometry that is not integer.
     ValueError
-        A window larger than the padded input, padding as wide as the window, an unknown tie rule or
-        format, ``dy`` or ``y`` of the wrong shape.
+        A window larger than the padded input, padding as wide as the window, or an unknown format.
+
+    See Also
+    --------
+    max_pool_vjp : Its gradient.
 
     Notes
     -----
@@ -97,8 +91,6 @@ def max_pool(
     >>> x = np.asarray([1.0, 3.0, 2.0, 2.0]).reshape(1, 4, 1)
     >>> ac.max_pool(x, 2)[0, :, 0]
     array([3., 2.])
-    >>> ac.max_pool_vjp(np.ones((1, 2, 1)), x, 2)[0, :, 0]
-    array([0., 1., 1., 0.])
     """
     xp = array_namespace("max_pool", x=x)
     real("max_pool", xp, x=x)
@@ -107,6 +99,7 @@ def max_pool(
     return from_last(xp, y, data_format)
 
 
+@suggesting
 def max_pool_vjp(
     dy: Array,
     x: Array,
@@ -120,6 +113,54 @@ def max_pool_vjp(
     ties: str = "first",
     y: Array | None = None,
 ) -> Array | None:
+    r"""The gradient of ``max_pool``: that of a window goes to the cell that won it.
+
+    .. math::
+
+        dx_i = \sum_{o:\; i \text{ wins } o} dy_o
+
+    The sum runs over the windows ``o`` whose maximum is the cell ``i``; ``ties`` says which cell
+    that is where several are equal. A NaN wins, and takes the gradient.
+
+    Parameters
+    ----------
+    dy : array, shape (N, *out, C) or (N, C, *out)
+        Upstream gradient, of the shape of ``max_pool``'s result.
+    x, window, stride, padding, dilation, ceil_mode, data_format
+        As for ``max_pool``.
+    ties : {"first", "split", "all"}
+        The gradient goes to the first of equal maxima in C order, is shared equally among them, or
+        goes to each in full (as in the course).
+    y : array, optional
+        The result of ``max_pool``, if it is at hand.
+
+    Returns
+    -------
+    array or None
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``; ``None`` for an integer
+        ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``max_pool``; and for an unknown tie rule, and a ``dy`` or ``y`` that has not the shape
+        of the result.
+
+    See Also
+    --------
+    max_pool : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([1.0, 3.0, 2.0, 2.0]).reshape(1, 4, 1)
+    >>> dy = np.asarray([10.0, 20.0]).reshape(1, 2, 1)
+    >>> ac.max_pool_vjp(dy, x, 2)[0, :, 0]
+    array([ 0., 10., 20.,  0.])
+    >>> ac.max_pool_vjp(dy, x, 2, ties="split")[0, :, 0]
+    array([ 0., 10., 10., 10.])
+    """
     op = "max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
     check_ties(op, ties)
@@ -137,9 +178,6 @@ def max_pool_vjp(
         y = to_last(xp, y, data_format)
         check_gradient(op, y, shape, name="y")
     return from_last(xp, window_maximum_vjp(xp, dy, x, y, geometry, ties), data_format)
-
-
-max_pool_vjp.__doc__ = max_pool.__doc__
 
 
 def check_ties(op: str, ties: str) -> None:

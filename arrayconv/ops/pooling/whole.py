@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag
+from arrayconv.arguments import flag, suggesting
 from arrayconv.namespace import (
     Array,
     accumulator,
@@ -20,28 +20,20 @@ from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatia
 from arrayconv.ops.pooling.maximum import check_ties
 
 
+@suggesting
 def global_max_pool(
     x: Array, *, keepdims: bool = False, data_format: str = "channels_last"
 ) -> Array:
     """The largest cell of every channel of every image.
 
-    ``global_max_pool_vjp`` gives the upstream gradient to the cell that won, ``ties`` saying which
-    one that is.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``global_max_pool_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
-        Real floating or integer (the gradient of an integer ``x`` is ``None``).
+        Real floating or integer.
     keepdims : bool
         Keep the spatial axes, with length 1.
     data_format : {"channels_last", "channels_first"}
         Layout of ``x``.
-    ties : {"first", "split", "all"}
-        As for ``max_pool_vjp`` (``global_max_pool_vjp`` only).
-    y : array, optional
-        The result of ``global_max_pool``, if it is at hand (``global_max_pool_vjp`` only).
 
     Returns
     -------
@@ -53,7 +45,11 @@ def global_max_pool(
     TypeError
         A boolean or complex ``x``.
     ValueError
-        An empty spatial axis, an unknown format or tie rule, ``dy`` or ``y`` of the wrong shape.
+        An empty spatial axis, or an unknown format.
+
+    See Also
+    --------
+    global_max_pool_vjp : Its gradient.
 
     Examples
     --------
@@ -62,16 +58,18 @@ def global_max_pool(
     >>> x = np.asarray([[1.0, 5.0], [4.0, 2.0]]).reshape(1, 2, 2, 1)
     >>> ac.global_max_pool(x)
     array([[5.]])
-    >>> ac.global_max_pool_vjp(np.ones((1, 1)), x)[0, :, :, 0]
-    array([[0., 1.],
-           [0., 0.]])
     """
     xp = array_namespace("global_max_pool", x=x)
     real("global_max_pool", xp, x=x)
     _check("global_max_pool", x, keepdims, data_format)
+    if 0 in x.shape:
+        # Dask gives maxima of nothing another shape
+        shape = _result_shape(x, keepdims, data_format)
+        return xp.zeros(shape, dtype=x.dtype, **placement(x))
     return xp.max(x, axis=_spatial_axes(x, data_format), keepdims=keepdims)
 
 
+@suggesting
 def global_max_pool_vjp(
     dy: Array,
     x: Array,
@@ -81,6 +79,52 @@ def global_max_pool_vjp(
     ties: str = "first",
     y: Array | None = None,
 ) -> Array | None:
+    r"""The gradient of ``global_max_pool``: it goes to the cell that won.
+
+    .. math::
+
+        dx_i = \begin{cases} dy & \text{if } i \text{ wins} \\ 0 & \text{elsewhere} \end{cases}
+
+    This holds for every channel of every image; ``ties`` says which cell wins where several are
+    equal. A NaN wins, and takes the gradient.
+
+    Parameters
+    ----------
+    dy : array, shape (N, C)
+        Upstream gradient, of the rank of ``x`` with ``keepdims``.
+    x, keepdims, data_format
+        As for ``global_max_pool``.
+    ties : {"first", "split", "all"}
+        The gradient goes to the first of equal maxima in C order, is shared equally among them, or
+        goes to each in full (as in the course).
+    y : array, optional
+        The result of ``global_max_pool``, if it is at hand.
+
+    Returns
+    -------
+    array or None
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``; ``None`` for an integer
+        ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``global_max_pool``; and for an unknown tie rule, and a ``dy`` or ``y`` that has not the
+        shape of the result.
+
+    See Also
+    --------
+    global_max_pool : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x = np.asarray([[1.0, 5.0], [4.0, 2.0]]).reshape(1, 2, 2, 1)
+    >>> ac.global_max_pool_vjp(np.asarray([[10.0]]), x)[0, :, :, 0]
+    array([[ 0., 10.],
+           [ 0.,  0.]])
+    """
     op = "global_max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
     check_ties(op, ties)
@@ -93,6 +137,8 @@ def global_max_pool_vjp(
     check_gradient(op, dy, expected)
     if y is not None:
         check_gradient(op, y, expected, name="y")
+    if 0 in x.shape:
+        return xp.zeros(x.shape, dtype=x.dtype, **placement(x))
     rows = to_last(xp, x, data_format)
     batch, *size, channels = rows.shape
     cells = math.prod(size)
@@ -110,20 +156,14 @@ def global_max_pool_vjp(
     return from_last(xp, xp.reshape(cast(xp, dx, x.dtype), (batch, *size, channels)), data_format)
 
 
-global_max_pool_vjp.__doc__ = global_max_pool.__doc__
-
-
+@suggesting
 def global_avg_pool(
     x: Array, *, keepdims: bool = False, data_format: str = "channels_last"
 ) -> Array:
     """The mean of every channel of every image.
 
-    ``global_avg_pool_vjp`` shares the upstream gradient equally among the cells.
-
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``global_avg_pool_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
         Real floating.
     keepdims : bool
@@ -141,7 +181,11 @@ def global_avg_pool(
     TypeError
         An ``x`` that is not real floating.
     ValueError
-        An empty spatial axis, an unknown format, or ``dy`` of the wrong shape.
+        An empty spatial axis, or an unknown format.
+
+    See Also
+    --------
+    global_avg_pool_vjp : Its gradient.
 
     Examples
     --------
@@ -159,9 +203,47 @@ def global_avg_pool(
     return cast(xp, y, x.dtype)
 
 
+@suggesting
 def global_avg_pool_vjp(
     dy: Array, x: Array, *, keepdims: bool = False, data_format: str = "channels_last"
 ) -> Array:
+    r"""The gradient of ``global_avg_pool``: the cells share it equally.
+
+    .. math::
+
+        dx_i = \frac{dy}{m}
+
+    This holds for every channel of every image, each of ``m`` cells.
+
+    Parameters
+    ----------
+    dy : array, shape (N, C)
+        Upstream gradient, of the rank of ``x`` with ``keepdims``.
+    x, keepdims, data_format
+        As for ``global_avg_pool``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``global_avg_pool``; and for a ``dy`` that has not the shape of the result.
+
+    See Also
+    --------
+    global_avg_pool : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> ac.global_avg_pool_vjp(np.asarray([[8.0]]), np.zeros((1, 2, 2, 1)))[0, :, :, 0]
+    array([[2., 2.],
+           [2., 2.]])
+    """
     op = "global_avg_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x)
     dy, x = promoted(op, xp, dy=dy, x=x)
@@ -170,9 +252,6 @@ def global_avg_pool_vjp(
     dy = xp.reshape(dy, _result_shape(x, True, data_format))
     share = dy / math.prod(spatial(x.shape, data_format))
     return copied(xp, xp.broadcast_to(share, x.shape))
-
-
-global_avg_pool_vjp.__doc__ = global_avg_pool.__doc__
 
 
 def _check(op: str, x: Array, keepdims: bool, data_format: str) -> None:

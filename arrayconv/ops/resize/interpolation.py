@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from arrayconv.arguments import choice, number
+from arrayconv.arguments import choice, number, suggesting
+from arrayconv.engine.windows import merge_axes, split_axis
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -17,6 +18,7 @@ from arrayconv.namespace import (
     copied,
     placement,
     promoted,
+    traits,
 )
 from arrayconv.ops.layout import check_gradient, check_layout, spatial
 from arrayconv.ops.resize.sources import Axis, Tap, plan_axis
@@ -27,6 +29,7 @@ COORDINATES = ("half_pixel", "align_corners", "asymmetric")
 ROUNDINGS = ("half_up", "half_down")
 
 
+@suggesting
 def resize(
     x: Array,
     *,
@@ -42,13 +45,10 @@ def resize(
     Output cell ``i`` of an axis reads the input at ``(i + 1/2) / s - 1/2`` (``"half_pixel"``),
     ``i / s`` (``"asymmetric"``) or ``i * (n - 1) / (m - 1)`` (``"align_corners"``), which is kept
     inside the input; ``s`` is ``m / n`` for a given ``size`` and the number given for ``scale``.
-    Nothing is averaged before an image is made smaller. ``resize_vjp`` gives every input cell the
-    sum of the upstream gradients of the cells that read it, times their weights.
+    Nothing is averaged before an image is made smaller.
 
     Parameters
     ----------
-    dy : array
-        Upstream gradient, of the shape of the result (``resize_vjp`` only).
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
         Real floating.
     size : int or sequence of int, optional
@@ -78,7 +78,11 @@ def resize(
         number.
     ValueError
         Both or neither of ``size`` and ``scale``, one that is not positive or gives no cell, an
-        empty spatial axis, an unknown name, ``dy`` of the wrong shape.
+        empty spatial axis, an unknown name.
+
+    See Also
+    --------
+    resize_vjp : Its gradient.
 
     Notes
     -----
@@ -96,8 +100,6 @@ def resize(
     array([1., 1., 3., 3.])
     >>> ac.resize(x, size=4, method="linear")[0, :, 0]
     array([1. , 1.5, 2.5, 3. ])
-    >>> ac.resize_vjp(np.ones((1, 4, 1)), x, scale=2)[0, :, 0]
-    array([2., 2.])
     """
     xp = array_namespace("resize", x=x)
     (x,) = promoted("resize", xp, x=x)
@@ -112,6 +114,7 @@ def resize(
     return cast(xp, y, x.dtype)
 
 
+@suggesting
 def resize_vjp(
     dy: Array,
     x: Array,
@@ -123,6 +126,47 @@ def resize_vjp(
     rounding: str = "half_up",
     data_format: str = "channels_last",
 ) -> Array:
+    r"""The gradient of ``resize``, which is linear: its adjoint.
+
+    .. math::
+
+        dx_i = \sum_j a_{j,i} \, dy_j
+
+    The sum runs over the output cells ``j`` that read the input cell ``i``, and ``a[j, i]`` is the
+    weight with which they do: 1 for the nearest cell, and what linear interpolation gives it.
+
+    Parameters
+    ----------
+    dy : array, shape (N, *out, C) or (N, C, *out)
+        Upstream gradient, of the shape of ``resize``'s result.
+    x, size, scale, method, coordinates, rounding, data_format
+        As for ``resize``.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``, in the promoted dtype of ``dy`` and ``x``, accumulated in at least
+        float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``resize``; and for a ``dy`` that has not the shape of the result.
+
+    See Also
+    --------
+    resize : What this differentiates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayconv as ac
+    >>> x, dy = np.zeros((1, 2, 1)), np.asarray([1.0, 2.0, 3.0, 4.0]).reshape(1, 4, 1)
+    >>> ac.resize_vjp(dy, x, scale=2)[0, :, 0]
+    array([3., 7.])
+    >>> ac.resize_vjp(dy, x, scale=2, method="linear")[0, :, 0]
+    array([3.25, 6.75])
+    """
     op = "resize_vjp"
     xp = array_namespace(op, dy=dy, x=x)
     dy, x = promoted(op, xp, dy=dy, x=x)
@@ -135,9 +179,6 @@ def resize_vjp(
         if axes[at].copies is None:
             g = _sum_of_taps(xp, g, first + at, axes[at].back)
     return cast(xp, g, x.dtype)
-
-
-resize_vjp.__doc__ = resize.__doc__
 
 
 def _plan(
@@ -215,28 +256,29 @@ def _sum_of_taps(xp: Namespace, x: Array, axis: int, taps: Sequence[Tap]) -> Arr
 
 
 def _copied(xp: Namespace, x: Array, first: int, axes: Sequence[Axis]) -> Array:
-    """Every cell as often as the axes' copies say, written once."""
+    """``x`` with each cell repeated along each axis as often as that axis has ``copies``, in one copy."""
     if all(axis.copies in (None, 1) for axis in axes):
         # an axis without copies was summed, into a new array
         return x if any(axis.copies is None for axis in axes) else copied(xp, x)
-    inner, wide = list(x.shape[:first]), list(x.shape[:first])
+    wide = list(x.shape[:first])
     for axis in axes:
-        inner += [axis.m, 1] if axis.copies is None else [axis.n, 1]
         wide += [axis.m, 1] if axis.copies is None else [axis.n, axis.copies]
-    rest = list(x.shape[first + len(axes) :])
-    shape = (*x.shape[:first], *(axis.m for axis in axes), *rest)
-    y = xp.reshape(xp.broadcast_to(xp.reshape(x, (*inner, *rest)), (*wide, *rest)), shape)
-    # such a reshape copies, unless what is repeated are axes of one cell
-    written = 0 not in shape and any(axis.copies not in (None, 1) and axis.n > 1 for axis in axes)
-    return y if written else copied(xp, y)
+    wide += x.shape[first + len(axes) :]
+    for i in range(len(axes)):
+        x = xp.expand_dims(x, axis=first + 2 * i + 1)
+    if traits(xp, x).mutable:
+        # a reshape of what is broadcast may be a view of the caller's array
+        y = xp.empty(tuple(wide), dtype=x.dtype, **placement(x))
+        y[...] = x
+    else:
+        y = xp.broadcast_to(x, tuple(wide))
+    for i in range(len(axes)):
+        y = merge_axes(xp, y, first + i)
+    return y
 
 
 def _copied_vjp(xp: Namespace, g: Array, first: int, axes: Sequence[Axis]) -> Array:
-    wide, shape = list(g.shape[:first]), list(g.shape[:first])
-    for axis in axes:
+    for i, axis in enumerate(axes):
         copies = axis.copies or 1
-        wide += [axis.m // copies, copies]
-        shape.append(axis.m // copies)
-    rest = list(g.shape[first + len(axes) :])
-    along = tuple(first + 2 * i + 1 for i in range(len(axes)))
-    return xp.reshape(xp.sum(xp.reshape(g, (*wide, *rest)), axis=along), (*shape, *rest))
+        g = split_axis(xp, g, first + 2 * i, (axis.m // copies, copies))
+    return xp.sum(g, axis=tuple(first + 2 * i + 1 for i in range(len(axes))))

@@ -1,0 +1,45 @@
+"""JAX arrays sharded along their batch: nothing moves but the sums that the devices owe each other."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("sharded_calls.py")
+
+
+def names():
+    """Return the names of the calls, read and not imported: importing would make eight devices here."""
+    tree = ast.parse(SCRIPT.read_text(encoding="utf-8"))
+    (table,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "CALLS"
+    )
+    return [key.value for key in table.keys]
+
+
+@cache
+def report(mesh):
+    command = [sys.executable, str(SCRIPT), mesh]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.backends("jax")
+@pytest.mark.parametrize("mesh", ["Auto", "Explicit"])
+@pytest.mark.parametrize("name", names())
+def test_nothing_moves_but_sums(xp, name, mesh):
+    found = report(mesh)[name]
+    sums = found["moved"].pop("all-reduce", 0)
+    assert not found["moved"]
+    assert sums == found["wanted"]
+    assert found["kept"]
+    assert found["error"] < 1e-4
