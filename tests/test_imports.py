@@ -24,7 +24,7 @@ ROOMS = [
     {"course", "filters", "cases"},
     {"verify", "autodiff"},
     {"data"},
-    {"models", "models_old"},
+    {"models"},
     {"backends"},
     {"demo"},
     {"cli"},

@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from arrayconv.models import checks
 from arrayconv.models.config import Described
 from arrayconv.models.files.keras_arrays import load_keras_weights, save_keras
 from arrayconv.models.files.matching import assign
@@ -19,7 +20,6 @@ from arrayconv.models.graph import Graph
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.namespace import to_numpy
 
-_SUFFIX = ".safetensors"
 # What the names of the optimizer's arrays begin with: ``optimizer:momentum:dense/kernel``.
 _SLOT = "optimizer:"
 KERAS = (".h5", ".hdf5", ".keras")
@@ -65,7 +65,7 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
     >>> bool(np.all(models.load(path)(x) == model(x)))
     True
     """
-    check_path("save", path)
+    checks.model_path("save", path)
     if Path(path).suffix == ".keras":
         save_keras(model, path)
         return
@@ -80,12 +80,6 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
             for (layer, name), value in values.items():
                 tensors[f"{_SLOT}{slot}:{layer}/{name}"] = to_numpy(value)
     write_tensors(path, tensors, metadata)
-
-
-def check_path(op: str, path: str | os.PathLike[str]) -> None:
-    """Raise ``ValueError`` unless the name is one that `save` writes to."""
-    if Path(path).suffix not in (_SUFFIX, ".keras"):
-        raise ValueError(f"{op}: path must end in {_SUFFIX} or .keras, got {os.fspath(path)}")
 
 
 def load_weights(model: Described, path: str | os.PathLike[str]) -> None:
