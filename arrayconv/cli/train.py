@@ -45,7 +45,8 @@ EXAMPLES = """\
 examples:
   arrayconv train --data digits
   arrayconv train --data mnist5k --backend jax --epochs 8 --out mnist
-  arrayconv train --data photos/ --model signs --dtype float64"""
+  arrayconv train --data photos/ --model signs --dtype float64
+  arrayconv train --data mnist5k --resume mnist"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch-size", type=_positive, default=32, metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="FOLDER",
+        help="finish the interrupted training that wrote FOLDER, with its model and seed; it writes there again",
     )
     parser.add_argument(
         "--out",
@@ -105,6 +111,8 @@ def train(args: argparse.Namespace) -> int:
     """Train, print a line per epoch, and write weights, history and plots."""
     needs("matplotlib", "drawing the history")
     needs("safetensors", "writing weights")
+    if args.resume is not None:
+        _take_over(args)
     if args.seed < 0:
         raise ValueError(f"--seed: expected at least 0, got {args.seed}")
     # of a library's devices, the last is the accelerator
@@ -113,15 +121,16 @@ def train(args: argparse.Namespace) -> int:
     _check_images(args.data, found.x_train)
     folder = _folder(args.out)
     models.set_seed(args.seed)
-    model = _network(args.model, found)
-    epochs = args.epochs or EPOCHS.get(args.data, OTHER_EPOCHS)
+    model, before = _started(args, found, folder)
+    epochs = args.epochs = args.epochs or EPOCHS.get(args.data, OTHER_EPOCHS)
     steps = epochs * -(-found.x_train.shape[0] // args.batch_size)
-    binary = model.outputs[0].shape == (1,)
-    model.compile(
-        models.Adam(models.CosineDecay(LEARNING_RATE, steps)),
-        "binary_crossentropy" if binary else "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    if before is None:
+        binary = model.outputs[0].shape == (1,)
+        model.compile(
+            models.Adam(models.CosineDecay(LEARNING_RATE, steps)),
+            "binary_crossentropy" if binary else "sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
     model.summary()
     print(
         f"\n{found.x_train.shape[0]} images to train on and {found.x_test.shape[0]} to test, "
@@ -140,6 +149,7 @@ def train(args: argparse.Namespace) -> int:
             model.fit(
                 batches,
                 epochs=epochs,
+                initial_epoch=0 if before is None else len(before["loss"]),
                 validation_data=held,
                 verbose=0,
                 callbacks=[_Table(len(batches))],
@@ -147,8 +157,56 @@ def train(args: argparse.Namespace) -> int:
         finally:
             # an interrupted training leaves what it has
             if model.history is not None and model.history.epoch:
+                model.history = _joined(before, model.history)
                 _finish(args, backend, found, model, folder, time.perf_counter() - start)
     return 0
+
+
+def _report(folder: str) -> dict[str, Any]:
+    """What `_finish` wrote of the training in a folder."""
+    path = Path(folder) / "history.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        least = {"seed": 0, "batch_size": 1, "epochs": 1}
+        fine = all(type(found[name]) is int and found[name] >= n for name, n in least.items())
+        fine = fine and found["dtype"] in ("float32", "float64") and isinstance(found["model"], str)
+        lengths = {len(values) for values in found["history"].values()}
+        if not fine or len(lengths) != 1:
+            raise ValueError("its numbers do not fit")
+    except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"--resume {folder}: {path} tells of no training ({error})") from None
+    return dict(found)
+
+
+def _take_over(args: argparse.Namespace) -> None:
+    """Put the arguments of the training that goes on in the place of those given."""
+    report = _report(args.resume)
+    for name in ("seed", "batch_size", "epochs", "dtype", "model"):
+        setattr(args, name, report[name])
+    args.out = args.resume
+
+
+def _started(
+    args: argparse.Namespace, found: data.DataSet, folder: Path
+) -> tuple[models.Model, dict[str, list[float]] | None]:
+    """The model, and the numbers of the epochs that it has behind it."""
+    if args.resume is None:
+        return _network(args.model, found), None
+    before: dict[str, list[float]] = _report(args.resume)["history"]
+    if len(before["loss"]) >= args.epochs:
+        raise ValueError(f"--resume {args.resume}: all its {args.epochs} epochs are done")
+    return models.load(folder / "weights.safetensors"), before
+
+
+def _joined(before: dict[str, list[float]] | None, after: models.History) -> models.History:
+    """The epochs of the training that goes on, and those after them."""
+    if before is None:
+        return after
+    whole = models.History()
+    for values in (before, after.history):
+        for numbers in zip(*values.values(), strict=True):
+            whole.add(len(whole.epoch), dict(zip(values, numbers, strict=True)))
+    return whole
 
 
 def _check_images(name: str, x: Any) -> None:
@@ -251,6 +309,7 @@ def _finish(
         "dtype": args.dtype,
         "seed": args.seed,
         "batch_size": args.batch_size,
+        "epochs": args.epochs,
         "classes": found.classes,
         "parameters": model.count_params(),
         "seconds": round(seconds, 2),
