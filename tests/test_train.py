@@ -224,20 +224,35 @@ def test_every_library_trains_alike(capsys, tmp_path, course_file, backend):
 
 
 def test_ctrl_c_leaves_the_epochs_done(capsys, tmp_path, course_file, monkeypatch):
-    real = models.callbacks.Callback.on_epoch_begin
+    table = sys.modules["arrayconv.cli.train"]._Table
+    real = table.on_epoch_begin
 
     def stop(self, epoch, logs):
         if epoch == 2:
             raise KeyboardInterrupt
         return real(self, epoch, logs)
 
-    monkeypatch.setattr(sys.modules["arrayconv.cli.train"]._Table, "on_epoch_begin", stop)
+    monkeypatch.setattr(table, "on_epoch_begin", stop)
     argv = ("--data", course_file, "--model", "signs", "--epochs", 9, "--out", tmp_path / "out")
     assert train(*argv) == 130
     captured = capsys.readouterr()
     assert captured.err == "arrayconv: interrupted\n"
     assert "after 2 epochs" in captured.out
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == FILES
+    # what is left of it equals a training without a stop to the last digit
+    monkeypatch.setattr(table, "on_epoch_begin", real)
+    resume = ("--data", course_file, "--resume", tmp_path / "out")
+    assert train(*resume) == 0
+    assert train(*argv[:-1], tmp_path / "whole") == 0
+    for name in ("history.csv", "weights.safetensors"):
+        ours, whole = ((tmp_path / folder / name).read_bytes() for folder in ("out", "whole"))
+        assert ours == whole
+    capsys.readouterr()
+    assert train(*resume) == 2
+    assert "all its 9 epochs are done" in capsys.readouterr().err
+    (tmp_path / "out" / "history.json").write_text("{}")
+    assert train(*resume) == 2
+    assert "history.json tells of no training" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ WEIGHTS, TABLE, REPORT, CURVES, GRAPH = (
     "history.png",
     "model.png",
 )
+_NUMBERS = ("loss", "accuracy", "val_loss", "val_accuracy")
 # Okabe and Ito's blue and vermilion, which colour-blind readers tell apart
 _CURVES = (("training", "", "#0072B2", "o-"), ("test", "val_", "#D55E00", "s--"))
 
@@ -126,3 +127,46 @@ def read(path: str) -> tuple[models.Model, tuple[str, ...]]:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{report}: this is no report of a training ({error})") from None
     return model, tuple(classes)
+
+
+def read_report(path: str) -> dict[str, Any]:
+    """Read what `write` wrote of the training in a folder, as far as another one goes on from it.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it is damaged.
+    """
+    file = Path(path) / REPORT
+    try:
+        content = read_whole(file)
+        if len(content) > text_limit(0):
+            raise ValueError(f"it has {len(content)} bytes")
+        report = json.loads(content)
+        for name, least in (("seed", 0), ("batch_size", 1), ("epochs", 1)):
+            if type(report[name]) is not int or report[name] < least:
+                raise ValueError(f"{name} is {report[name]!r}")
+        if report["dtype"] not in ("float32", "float64"):
+            raise ValueError(f"dtype is {report['dtype']!r}")
+        history = {name: list(map(float, report["history"][name])) for name in _NUMBERS}
+        if len({len(values) for values in history.values()}) != 1:
+            raise ValueError("its epochs differ in their numbers")
+        return {
+            **{name: report[name] for name in ("seed", "batch_size", "epochs", "dtype")},
+            "model": str(report["model"]),
+            "learning_rate": float(report["learning_rate"]),
+            "history": history,
+        }
+    except (OSError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"--resume {path}: {file} tells of no training ({error})") from None
+
+
+def joined(before: dict[str, list[float]] | None, after: models.History) -> models.History:
+    """The epochs of the training that goes on, and those after them."""
+    if before is None:
+        return after
+    whole = models.History()
+    for values in (before, after.history):
+        for numbers in zip(*values.values(), strict=True):
+            whole.add(len(whole.epoch), dict(zip(values, numbers, strict=True)))
+    return whole

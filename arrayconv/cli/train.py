@@ -48,7 +48,8 @@ examples:
   arrayconv train --data digits
   arrayconv train --data mnist5k --backend jax --epochs 8 --out mnist
   arrayconv train --data train_happy.h5 test_happy.h5 --model happy
-  arrayconv train --data photos/ --size 96,128 --lr 0.001"""
+  arrayconv train --data photos/ --size 96,128 --lr 0.001
+  arrayconv train --data mnist5k --resume mnist"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +93,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=LEARNING_RATE,
         metavar="RATE",
         help="learning rate of Adam, which falls to 0 by a cosine (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="FOLDER",
+        help="finish the interrupted training that wrote FOLDER, with its model, seed and learning rate; "
+        "it writes there again",
     )
     parser.add_argument(
         "--out",
@@ -138,6 +145,7 @@ def train(args: argparse.Namespace) -> int:
     """Train, print a line per epoch, and write weights, history and plots."""
     needs("matplotlib", "drawing the history")
     needs("safetensors", "writing weights")
+    before = None if args.resume is None else _take_over(args)
     if args.seed < 0:
         raise ValueError(f"--seed: expected at least 0, got {args.seed}")
     folder = results.check_folder(args.out, args.force)
@@ -149,15 +157,8 @@ def train(args: argparse.Namespace) -> int:
         _check_images(name, part)
     _check_readable(found)
     models.set_seed(args.seed)
-    model = _network(args.model, found)
-    epochs = args.epochs or EPOCHS.get(name, OTHER_EPOCHS)
-    steps = epochs * -(-found.x_train.shape[0] // args.batch_size)
-    binary = model.outputs[0].shape == (1,)
-    model.compile(
-        models.Adam(models.CosineDecay(args.lr, steps)),
-        "binary_crossentropy" if binary else "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    epochs = args.epochs = args.epochs or EPOCHS.get(name, OTHER_EPOCHS)
+    model = models.load(folder / results.WEIGHTS) if before else _compiled(args, found, epochs)
     model.summary()
     if isinstance(found.x_train, ImageRows):
         height, width = found.x_train.shape[1:3]
@@ -179,6 +180,7 @@ def train(args: argparse.Namespace) -> int:
             model.fit(
                 batches,
                 epochs=epochs,
+                initial_epoch=len(before["loss"]) if before else 0,
                 validation_data=held,
                 verbose=0,
                 callbacks=[_Table(len(batches))],
@@ -186,8 +188,34 @@ def train(args: argparse.Namespace) -> int:
         finally:
             # an interrupted training leaves what it has
             if model.history is not None and model.history.epoch:
+                model.history = results.joined(before, model.history)
                 _finish(args, backend, found, model, folder, time.perf_counter() - start)
     return 0
+
+
+def _take_over(args: argparse.Namespace) -> dict[str, list[float]]:
+    """Put the arguments of the training that goes on in the place of those given, and return its epochs."""
+    report = results.read_report(args.resume)
+    before: dict[str, list[float]] = report["history"]
+    if len(before["loss"]) >= report["epochs"]:
+        raise ValueError(f"--resume {args.resume}: all its {report['epochs']} epochs are done")
+    for name in ("seed", "batch_size", "epochs", "dtype", "model"):
+        setattr(args, name, report[name])
+    # what is there is overwritten by what begins with it
+    args.out, args.force, args.lr = args.resume, True, report["learning_rate"]
+    return before
+
+
+def _compiled(args: argparse.Namespace, found: data.DataSet, epochs: int) -> models.Model:
+    model = _network(args.model, found)
+    steps = epochs * -(-found.x_train.shape[0] // args.batch_size)
+    binary = model.outputs[0].shape == (1,)
+    model.compile(
+        models.Adam(models.CosineDecay(args.lr, steps)),
+        "binary_crossentropy" if binary else "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
 
 
 def _check_images(name: str, x: Any) -> None:
@@ -313,6 +341,7 @@ def _finish(
         "seed": args.seed,
         "batch_size": args.batch_size,
         "learning_rate": args.lr,
+        "epochs": args.epochs,
         "classes": found.classes,
         "parameters": model.count_params(),
         "seconds": round(seconds, 2),

@@ -317,18 +317,9 @@ class Model(Predictor):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step of training on one batch.
+        """One step of training on one batch of arrays; the loss and the metrics before it, as `evaluate` returns them.
 
-        Parameters
-        ----------
-        x, y, sample_weight, class_weight, return_dict
-            As in `fit` and `evaluate`; arrays.
-
-        Returns
-        -------
-        float, list of float or dict
-            The loss and the metrics before the step, as `evaluate` returns them. After an error, as those of
-            `fit`, the model is unchanged.
+        After an error, as those of `fit`, the model is unchanged.
         """
         data = self._one("train_on_batch", x, y, sample_weight, class_weight)
         trainer = self._compiled("train_on_batch")

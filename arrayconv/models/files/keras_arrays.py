@@ -291,5 +291,4 @@ def save_keras(model: Described, path: str | os.PathLike[str]) -> None:
     }
     with writing(path) as draft, zipfile.ZipFile(draft, "w") as archive:
         for name, content in members.items():
-            # without the time, so that equal models give equal files
-            archive.writestr(zipfile.ZipInfo(name), content)
+            archive.writestr(name, content)
