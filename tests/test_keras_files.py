@@ -229,3 +229,31 @@ def test_models_that_call_models_end(tmp_path):
         else:
             with pytest.raises(ValueError, match="it has more than 10000 nodes"):
                 models.load(path)
+
+
+APPLICATIONS = ("DenseNet121", "MobileNetV2")
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_the_applications_of_keras(name, tmp_path):
+    jax = pytest.importorskip("jax")
+    with keras_in("float32") as keras, jax.numpy_rank_promotion("allow"):
+        make = getattr(keras.applications, name)
+        theirs = make(weights=None, input_shape=(32, 32, 3), classes=5)
+        # spread so that the outputs of a hundred layers differ and do not blow up
+        for w in theirs.weights:
+            fan = 9 if "depthwise" in w.path else np.prod(w.shape[:-1])
+            if "variance" in w.path:
+                w.assign(rng.uniform(0.5, 1.5, w.shape))
+            elif len(w.shape) > 1:
+                w.assign(rng.standard_normal(w.shape) * np.sqrt(2 / fan))
+            elif "seed" not in w.path:
+                w.assign(np.asarray(w) + rng.uniform(-0.2, 0.2, w.shape))
+        theirs.save(path := tmp_path / "app.keras")
+        x = rng.uniform(0, 255 if "Efficient" in name else 1, (3, 32, 32, 3)).astype("float32")
+        want = theirs.predict(x, verbose=0)
+        assert np.ptp(want) > 0.01
+        ours = models.load(path)
+        assert ours.count_params() == theirs.count_params()
+        for library in (np, jax.numpy):
+            np.testing.assert_allclose(ours.predict(library.asarray(x)), want, atol=1e-5)

@@ -2,7 +2,9 @@
 
 import io
 import json
+import tempfile
 import zipfile
+from pathlib import Path
 
 import drawn_files as drawn
 import drawn_pictures
@@ -17,6 +19,13 @@ def ours():
     """Return a file of ours with the network of `hostile_reader`."""
     model = hostile_reader.network(models)
     return drawn.packed(weights(), {"format": "arrayconv", "model": json.dumps(model.config())})
+
+
+def ours_for_keras():
+    """Return the same network in a ``.keras`` file of ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        hostile_reader.network(models).save(path := Path(folder) / "k.keras")
+        return drawn.Content(path.read_bytes())
 
 
 def weights():
@@ -95,6 +104,7 @@ def course_h5(**changes):
 def whole_files():
     return [
         ("load", "m.safetensors", ours()),
+        ("load", "k.keras", ours_for_keras()),
         ("load_weights", "m.safetensors", ours()),
         ("load_weights", "t.safetensors", torch_file()),
         ("load_weights", "m.weights.h5", keras_h5()),
