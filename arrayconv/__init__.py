@@ -211,6 +211,7 @@ _SUBMODULES = (
     "demo",
     "filters",
     "models",
+    "onnx",
     "verify",
 )
 
