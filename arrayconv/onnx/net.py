@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace as replaced
 from typing import Any
 
@@ -14,6 +15,7 @@ from arrayconv.backends import find_backend
 from arrayconv.namespace import Array, array_namespace, is_floating, is_lazy, placement
 from arrayconv.onnx import operators as _operators  # noqa: F401  (fills the table)
 from arrayconv.onnx.building import build
+from arrayconv.onnx.operators.shared import dtype_of
 from arrayconv.onnx.graph import Graph, Size, Spec, live
 from arrayconv.onnx.reading import read
 from arrayconv.onnx.running import Floats, Place, backward, deaths, forward
@@ -426,11 +428,12 @@ def _check(title: str, spec: Spec, x: Array, alone: bool) -> None:
 
 def _floats(declared: np.dtype[Any], x: Array) -> Floats:
     """What stands for the file's float type, where the input has another one."""
+    if isinstance(x, np.ndarray):
+        return {} if x.dtype == declared else {declared: x.dtype}
     xp = array_namespace("net", x=x)
-    for dtype in map(np.dtype, (np.float16, np.float32, np.float64)):
-        if getattr(xp, dtype.name, None) is not None and x.dtype == getattr(xp, dtype.name):
-            return {} if dtype == declared else {declared: dtype}
-    # a half type that NumPy lacks: the weights' own library has to know it
+    for dtype in map(np.dtype, (np.float32, np.float64, np.float16)):
+        with suppress(TypeError):
+            # array-api-strict has no half type to compare with
+            if dtype_of(xp, x, dtype) == x.dtype:
+                return {} if dtype == declared else {declared: dtype}
     raise TypeError(f"inputs of dtype {x.dtype} are not computed here; cast them to float32")
-
-

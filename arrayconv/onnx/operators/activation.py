@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import arrayconv as ac
-from arrayconv.namespace import Array, cast
+from arrayconv.namespace import Array, cast, placement
 from arrayconv.onnx.operators.shared import (
     Attributes,
     elementwise,
@@ -161,7 +161,7 @@ def hardmax(x: Array, *, axis: int = -1) -> Array:
     """1 at the first maximum along ``axis``, else 0."""
     xp = namespace(x)
     first = xp.expand_dims(xp.argmax(x, axis=axis), axis=axis)
-    cells = xp.arange(x.shape[axis], dtype=first.dtype)
+    cells = xp.arange(x.shape[axis], dtype=first.dtype, **placement(first))
     shape = tuple(n if i == axis % x.ndim else 1 for i, n in enumerate(x.shape))
     return cast(xp, xp.reshape(cells, shape) == first, x.dtype)
 

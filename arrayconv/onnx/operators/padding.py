@@ -28,7 +28,9 @@ def pad(
     x = _cropped(x, widths)
     given = tuple((max(a, 0), max(b, 0)) for a, b in widths)
     if mode == "constant":
-        return constant_pad(xp, x, given, 0 if value is None else value)
+        # one number, in whatever shape
+        (fill,) = value if isinstance(value, tuple) else (value or 0,)
+        return constant_pad(xp, x, given, fill)
     # every axis is a spatial one
     return ac.pad(x[None, ..., None], given, mode=mode)[0, ..., 0]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from arrayconv.namespace import Array
+from arrayconv.namespace import Array, to_numpy
 from arrayconv.onnx.operators.shared import (
     Attributes,
     at,
@@ -183,9 +183,10 @@ def constant_of_shape(shape: Ints, *, value: Any = None) -> Array:
     return np.broadcast_to(fill, shape)
 
 
-def cells(start: Any, limit: Any, delta: Any, *, stash_type: int = 1) -> Array:
-    first = np.asarray(start)
-    return np.arange(first, limit, delta, dtype=first.dtype)
+def cells(start: Array, limit: Array, delta: Array, *, stash_type: int = 1) -> Array:
+    """A NumPy array: how many there are is a shape, and follows from the values."""
+    first, end, step = (to_numpy(v) for v in (start, limit, delta))
+    return np.arange(first, end, step, dtype=first.dtype)
 
 
 def _last_concat(attributes: Attributes, ndim: int) -> Attributes:
