@@ -101,6 +101,6 @@ def test_node(xp, name, request):
         found = found if isinstance(found, tuple) else (found,)
         for got, want in zip(found, arrays(outputs), strict=True):
             got = xp.to_numpy(got)
-            assert got.shape == want.shape and got.dtype == want.dtype
+            assert (got.shape, got.dtype) == (want.shape, want.dtype)
             half = want.dtype == np.float16
             np.testing.assert_allclose(got, want, rtol=case.rtol, atol=1e-3 if half else case.atol)

@@ -64,12 +64,12 @@ def build(model: onnx.ModelProto, folder: Path | None, title: str) -> Graph:
             steps.append(step)
     if missing:
         raise ValueError(_report(missing, title))
-    inputs = tuple(_spec(v, title) for v in graph.input if v.name not in constants)
+    free = tuple(_spec(v, title) for v in graph.input if v.name not in constants)
     outputs = tuple(_spec(v, title) for v in graph.output)
     steps += _renamed(outputs, aliases)
-    used = {name for step in steps for name in step.arrays()}
+    used = {value for step in steps for value in step.arrays()}
     weights = tuple(t.name for t in graph.initializer if t.name in trained & used)
-    return live(Graph(inputs, outputs, constants, weights, tuple(steps), _clean(shapes)))
+    return live(Graph(free, outputs, constants, weights, tuple(steps), _clean(shapes)))
 
 
 def _step(
@@ -87,7 +87,11 @@ def _step(
     while outputs and not outputs[-1]:
         outputs = outputs[:-1]
     if operator is None or len(outputs) > operator.outputs:
-        why = reason(domain, node.op_type, version) if operator is None else "of its outputs, only the first"
+        why = (
+            reason(domain, node.op_type, version)
+            if operator is None
+            else "of its outputs, only the first"
+        )
         key = f"{node.op_type} ({why})" if why else node.op_type
         missing.setdefault(key, []).append(name)
         return None
@@ -120,7 +124,9 @@ def _attribute(attribute: onnx.AttributeProto, folder: Path | None, where: str) 
     if attribute.type == onnx.AttributeProto.TENSOR:
         return reading.array(attribute.t, folder, where)
     if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
-        raise ValueError(f"{where}: attribute {attribute.name!r} is a graph, which is not computed here")
+        raise ValueError(
+            f"{where}: attribute {attribute.name!r} is a graph, which is not computed here"
+        )
     value = onnx.helper.get_attribute_value(attribute)
     try:
         if isinstance(value, bytes):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace as replaced
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -15,12 +15,12 @@ from arrayconv.backends import find_backend
 from arrayconv.namespace import Array, array_namespace, is_floating, is_lazy, placement
 from arrayconv.onnx import operators as _operators  # noqa: F401  (fills the table)
 from arrayconv.onnx.building import build
-from arrayconv.onnx.operators.shared import dtype_of
 from arrayconv.onnx.graph import Graph, Size, Spec, live
+from arrayconv.onnx.operators.shared import dtype_of
 from arrayconv.onnx.reading import read
 from arrayconv.onnx.running import Floats, Place, backward, deaths, forward
 
-Source = str | os.PathLike[str] | bytes | onnx.ModelProto
+Source: TypeAlias = "str | os.PathLike[str] | bytes | onnx.ModelProto"
 
 
 def load(source: Source) -> Net:
@@ -239,7 +239,9 @@ class Net:
             Spec(name, self._graph.shapes.get(name), kinds.get(name, np.dtype(np.float32)))
             for name in names
         )
-        return Net(live(replaced(self._graph, outputs=outputs)), self._title, self._given, self._home)
+        return Net(
+            live(replaced(self._graph, outputs=outputs)), self._title, self._given, self._home
+        )
 
     def summary(self) -> str:
         """A table of the steps: operator, what it gives, the shape where it is known, weights.
@@ -260,12 +262,20 @@ class Net:
             rows.append((step.operator.name, step.outputs[0], shape, f"{count:,}" if count else ""))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = [
-            "  ".join((*(c.ljust(w) for c, w in zip(row[:3], widths[:3], strict=True)), row[3].rjust(widths[3])))
+            "  ".join(
+                (
+                    *(c.ljust(w) for c, w in zip(row[:3], widths[:3], strict=True)),
+                    row[3].rjust(widths[3]),
+                )
+            )
             for row in rows
         ]
         total = sum(constants[name].size for name in trained)
         return "\n".join(
-            [*(line.rstrip() for line in lines), f"{total:,} weights, {len(self._graph.steps)} steps"]
+            [
+                *(line.rstrip() for line in lines),
+                f"{total:,} weights, {len(self._graph.steps)} steps",
+            ]
         )
 
     def __repr__(self) -> str:
@@ -280,7 +290,9 @@ class Net:
         given = _bound(self._title, self.inputs, args, named)
         home = self._home
         if home is not None:
-            given = {k: home.asarray(v) if isinstance(v, np.ndarray) else v for k, v in given.items()}
+            given = {
+                k: home.asarray(v) if isinstance(v, np.ndarray) else v for k, v in given.items()
+            }
         arrays = given | self._given
         others = {k: v for k, v in arrays.items() if not isinstance(v, np.ndarray)}
         xp = array_namespace(self._title, **_arguments(others or arrays)) if arrays else np
@@ -376,7 +388,12 @@ class Net:
 def _text(shape: tuple[Size, ...] | None) -> str:
     if shape is None:
         return "?"
-    return "(" + ", ".join("?" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
+    return (
+        "("
+        + ", ".join("?" if n is None else str(n) for n in shape)
+        + ("," if len(shape) == 1 else "")
+        + ")"
+    )
 
 
 def _arguments(arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -423,7 +440,9 @@ def _check(title: str, spec: Spec, x: Array, alone: bool) -> None:
         not isinstance(n, int) or n == m for n, m in zip(spec.shape, shape, strict=True)
     )
     if not fits:
-        raise ValueError(f"{title}: input {spec.name!r} must have shape {_text(spec.shape)}, got {shape}")
+        raise ValueError(
+            f"{title}: input {spec.name!r} must have shape {_text(spec.shape)}, got {shape}"
+        )
 
 
 def _floats(declared: np.dtype[Any], x: Array) -> Floats:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 from numpy.typing import NDArray
 
 from arrayconv.onnx.table import NEWEST
@@ -45,7 +46,9 @@ def read(source: Any) -> tuple[onnx.ModelProto, Path | None]:
             what = "is a folder" if path.is_dir() else "there is no such file"
             raise FileNotFoundError(f"{path}: {what}")
         if path.stat().st_size > LARGEST:
-            raise ValueError(f"{path}: larger than 2 GB, which no ONNX file is without external data")
+            raise ValueError(
+                f"{path}: larger than 2 GB, which no ONNX file is without external data"
+            )
         model = _parsed(path.read_bytes(), title)
     else:
         raise TypeError(
@@ -155,7 +158,7 @@ def dtype_of(element: int, what: str) -> np.dtype[Any]:
         If arrays of the standard have no such type: strings, bfloat16, 8- and 4-bit numbers.
     """
     try:
-        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(element))
+        dtype: np.dtype[Any] = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(element))
     except KeyError:
         raise ValueError(f"{what}: element type {element} is unknown") from None
     if dtype.kind not in "fiub" or dtype.type.__module__ != "numpy":

@@ -28,7 +28,9 @@ class Place:
         """An array of the host's, here."""
         value = self.cast(value)
         # torch warns of memory that it must not write
-        return self.xp.asarray(value if value.flags.writeable else value.copy(), **placement(self.like))
+        return self.xp.asarray(
+            value if value.flags.writeable else value.copy(), **placement(self.like)
+        )
 
     def cast(self, value: NDArray[Any]) -> NDArray[Any]:
         return value.astype(self.floats.get(value.dtype, value.dtype), copy=False)

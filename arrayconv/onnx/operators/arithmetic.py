@@ -45,7 +45,8 @@ def _both(a: Array, b: Array) -> tuple[Namespace, Array, Array]:
 
 
 def _sides(
-    da: Callable[[], Array], db: Callable[[], Array], a: Array, b: Array, wrt: Any) -> tuple[Array | None, ...]:
+    da: Callable[[], Array], db: Callable[[], Array], a: Array, b: Array, wrt: Any
+) -> tuple[Array | None, ...]:
     """The gradients of both sides, summed to their shapes."""
     xp = namespace(a, b)
     return tuple(
@@ -115,7 +116,9 @@ def power_vjp(dy: Array, a: Array, b: Array, *, y: Array, wrt: Any = ("a", "b"))
         # a zero exponent has no slope, not even where 0 ** -1 is infinite
         zero = wide_b == 0
         ones = xp.ones_like(wide_b)
-        return xp.where(zero, xp.zeros_like(dy), dy * wide_b * wide_a ** xp.where(zero, ones, wide_b - 1))
+        return xp.where(
+            zero, xp.zeros_like(dy), dy * wide_b * wide_a ** xp.where(zero, ones, wide_b - 1)
+        )
 
     def exponent() -> Array:
         base = xp.where(wide_a > 0, wide_a, xp.ones_like(wide_a))
@@ -134,6 +137,12 @@ def modulo(a: Array, b: Array, *, fmod: int = 0) -> Array:
         return rest - b * xp.astype((rest != 0) & ((a < 0) != (b < 0)), a.dtype)
     rest = xp.abs(a) % xp.abs(b)
     return xp.where(xp.isinf(b) & xp.isfinite(a), a, xp.copysign(rest, a))
+
+
+def modulo_vjp(dy: Array, a: Array, b: Array, *, fmod: int = 0, wrt: Any = ("a", "b")) -> Any:
+    xp, wide_a, wide_b = _both(a, b)
+    whole = xp.trunc if fmod else xp.floor
+    return _sides(lambda: dy, lambda: -dy * whole(wide_a / wide_b), a, b, wrt)
 
 
 def _variadic(op: Callable[[Array, Array], Array], arrays: tuple[Array, ...]) -> Array:
@@ -172,7 +181,7 @@ def extreme_vjp(dy: Array, *arrays: Array, y: Array) -> tuple[Array, ...]:
     return tuple(summed_to(xp, share * w, x.shape) for w, x in zip(won, arrays, strict=True))
 
 
-def clip(x: Array, min: Array | None = None, max: Array | None = None) -> Array:  # noqa: A002
+def clip(x: Array, min: Array | None = None, max: Array | None = None) -> Array:
     xp = namespace(x)
     for bound, cut in ((min, xp.maximum), (max, xp.minimum)):
         if bound is not None:
@@ -180,14 +189,23 @@ def clip(x: Array, min: Array | None = None, max: Array | None = None) -> Array:
     return x
 
 
-def clip_vjp(dy: Array, x: Array, min: Any = None, max: Any = None) -> tuple[Array | None, ...]:  # noqa: A002
+def clip_vjp(dy: Array, x: Array, min: Any = None, max: Any = None) -> tuple[Array | None, ...]:
     xp = namespace(dy, x)
-    inside = xp.ones_like(x, dtype=xp.bool)
-    if min is not None:
-        inside = inside & (x >= _bound(xp, min, x))
+    zero, raised = xp.zeros_like(dy), clip(x, min)
+    dmin = dmax = None
     if max is not None:
-        inside = inside & (x <= _bound(xp, max, x))
-    return xp.where(inside, dy, xp.zeros_like(dy)), None, None
+        cut = raised > _bound(xp, max, x)
+        dmax = _bound_gradient(xp, xp.where(cut, dy, zero), max)
+        dy = xp.where(cut, zero, dy)
+    if min is not None:
+        cut = x < _bound(xp, min, x)
+        dmin = _bound_gradient(xp, xp.where(cut, dy, zero), min)
+        dy = xp.where(cut, zero, dy)
+    return dy, dmin, dmax
+
+
+def _bound_gradient(xp: Namespace, g: Array, bound: Any) -> Array | None:
+    return summed_to(xp, g, bound.shape) if hasattr(bound, "ndim") else None
 
 
 def _bound(xp: Namespace, bound: Any, x: Array) -> Array:
@@ -208,8 +226,13 @@ def where_vjp(dy: Array, condition: Array, a: Array, b: Array) -> tuple[Array | 
     return None, summed_to(xp, da, a.shape), summed_to(xp, db, b.shape)
 
 
-BINARY = {"Add": (add, add_vjp), "Sub": (sub, sub_vjp), "Mul": (mul, mul_vjp), "Div": (div, div_vjp)}
-VARIADIC = {
+BINARY = {
+    "Add": (add, add_vjp),
+    "Sub": (sub, sub_vjp),
+    "Mul": (mul, mul_vjp),
+    "Div": (div, div_vjp),
+}
+VARIADIC: dict[str, tuple[Any, Any]] = {
     "Sum": (add_all, add_all_vjp),
     "Mean": (mean_all, mean_all_vjp),
     "Max": (largest, extreme_vjp),
@@ -247,13 +270,13 @@ PLAIN: dict[str, tuple[Unary, Slope | None]] = {
 # before opset 7, and 8 for several inputs, broadcasting had other rules
 for _name, _pair in BINARY.items():
     register(_name, *_pair, since=7, channels_last=elementwise)
-for _name, _pair in VARIADIC.items():
-    register(_name, *_pair, since=8, channels_last=elementwise)
+for _name, _several in VARIADIC.items():
+    register(_name, *_several, since=8, channels_last=elementwise)
 for _name, (_f, _slope) in UNARY.items():
     register(_name, *unary(_f, _slope), since=6, channels_last=elementwise)
 for _name, (_f, _slope) in PLAIN.items():
     register(_name, *unary(_f, _slope, wide=False), since=6, channels_last=elementwise)
 register("Pow", power, power_vjp, since=7, channels_last=elementwise)
-register("Mod", modulo, since=10, channels_last=elementwise)
+register("Mod", modulo, modulo_vjp, since=10, channels_last=elementwise)
 register("Clip", clip, clip_vjp, since=6, channels_last=elementwise)
 register("Where", where, where_vjp, since=9, channels_last=elementwise)

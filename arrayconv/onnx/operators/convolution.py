@@ -22,7 +22,9 @@ def pairs(pads: Sequence[int]) -> tuple[tuple[int, int], ...]:
     return tuple(zip(pads[:half], pads[half:], strict=True))
 
 
-def windowed(rank: int, auto_pad: str, pads: Ints, strides: Ints, dilations: Ints) -> dict[str, Any]:
+def windowed(
+    rank: int, auto_pad: str, pads: Ints, strides: Ints, dilations: Ints
+) -> dict[str, Any]:
     """A node's window as the operations' keywords."""
     if auto_pad not in (*NAMED, "NOTSET"):
         raise ValueError(f"auto_pad is unknown: {auto_pad!r}")
@@ -160,7 +162,6 @@ def _transposed(
         widths.append((small, cut - small) if auto_pad == "SAME_UPPER" else (cut - small, small))
         extra.append(added + max(-total, 0))
     return config | {"padding": tuple(widths), "output_padding": tuple(extra)}
-
 
 
 register("Conv", conv, conv_vjp, channels_last=last)

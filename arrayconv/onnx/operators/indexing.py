@@ -11,7 +11,9 @@ from arrayconv.onnx.table import register
 Ints = tuple[int, ...]
 
 
-def sliced(x: Array, starts: Ints, ends: Ints, axes: Ints | None = None, steps: Ints | None = None) -> Array:
+def sliced(
+    x: Array, starts: Ints, ends: Ints, axes: Ints | None = None, steps: Ints | None = None
+) -> Array:
     xp = namespace(x)
     for axis, cells in _cells(x, starts, ends, axes, steps):
         x = _taken(xp, x, axis, cells)
@@ -72,7 +74,9 @@ def _given_back(xp: Namespace, dy: Array, axis: int, cells: range, n: int) -> Ar
     if step > 1:
         # (..., m, ...) -> (..., m, step, ...) -> (..., m * step, ...)
         dy = xp.expand_dims(dy, axis=axis + 1)
-        dy = constant_pad(xp, dy, tuple((0, step - 1 if i == axis + 1 else 0) for i in range(dy.ndim)), 0)
+        dy = constant_pad(
+            xp, dy, tuple((0, step - 1 if i == axis + 1 else 0) for i in range(dy.ndim)), 0
+        )
         dy = xp.reshape(dy, (*before, len(cells) * step, *dy.shape[axis + 2 :]))
         dy = dy[at(axis, slice(0, min(dy.shape[axis], n - cells.start)))]
     around = (cells.start, n - cells.start - dy.shape[axis])

@@ -56,7 +56,12 @@ def batch_norm_vjp(
 
 
 def instance_norm(
-    x: Array, scale: Array, bias: Array, *, epsilon: float = 1e-5, data_format: str = "channels_first"
+    x: Array,
+    scale: Array,
+    bias: Array,
+    *,
+    epsilon: float = 1e-5,
+    data_format: str = "channels_first",
 ) -> Array:
     return ac.instance_norm(x, scale, bias, eps=epsilon, data_format=data_format)
 
@@ -105,7 +110,8 @@ def _per_channel(p: Array, channels: int) -> Array:
     """Before opset 21, one number for each group."""
     xp = namespace(p)
     return xp.reshape(
-        xp.broadcast_to(xp.expand_dims(p, axis=1), (p.shape[0], channels // p.shape[0])), (channels,)
+        xp.broadcast_to(xp.expand_dims(p, axis=1), (p.shape[0], channels // p.shape[0])),
+        (channels,),
     )
 
 
@@ -183,7 +189,9 @@ def layer_norm_vjp(
 def rms_norm(
     x: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
 ) -> Array:
-    return cast(namespace(x), _by_root_mean_square(x, axis, epsilon)[0], scale.dtype) * _wide(scale, x)
+    return cast(namespace(x), _by_root_mean_square(x, axis, epsilon)[0], scale.dtype) * _wide(
+        scale, x
+    )
 
 
 def rms_norm_vjp(

@@ -32,7 +32,8 @@ def pad(
         (fill,) = value if isinstance(value, tuple) else (value or 0,)
         return constant_pad(xp, x, given, fill)
     # every axis is a spatial one
-    return ac.pad(x[None, ..., None], given, mode=mode)[0, ..., 0]
+    y: Array = ac.pad(x[None, ..., None], given, mode=mode)
+    return y[0, ..., 0]
 
 
 def pad_vjp(
@@ -52,7 +53,8 @@ def pad_vjp(
         dy = _cropped(dy, tuple((-a, -b) for a, b in given))
     else:
         inner = _cropped(x, widths)[None, ..., None]
-        dy = ac.pad_vjp(dy[None, ..., None], inner, given, mode=mode)[0, ..., 0]
+        dx: Array = ac.pad_vjp(dy[None, ..., None], inner, given, mode=mode)
+        dy = dx[0, ..., 0]
     return _restored(xp, dy, tuple((max(-a, 0), max(-b, 0)) for a, b in widths))
 
 
@@ -77,7 +79,9 @@ def _cropped(x: Array, widths: Widths) -> Array:
     ]
 
 
-def old_pad(x: Array, *, pads: Ints, value: float = 0.0, mode: str = "constant", **more: Any) -> Array:
+def old_pad(
+    x: Array, *, pads: Ints, value: float = 0.0, mode: str = "constant", **more: Any
+) -> Array:
     return pad(x, pads, value, mode=mode, **more)
 
 

@@ -34,7 +34,9 @@ def max_pool(x: Array, *, storage_order: int = 0, **attributes: Any) -> Array:
     return ac.max_pool(x, **_config(x, **attributes))
 
 
-def max_pool_vjp(dy: Array, x: Array, *, y: Array, storage_order: int = 0, **attributes: Any) -> Array:
+def max_pool_vjp(
+    dy: Array, x: Array, *, y: Array, storage_order: int = 0, **attributes: Any
+) -> Array:
     return ac.max_pool_vjp(dy, x, **_config(x, **attributes), y=y)
 
 
@@ -42,19 +44,21 @@ def average_pool(x: Array, *, count_include_pad: int = 0, **attributes: Any) -> 
     return ac.avg_pool(x, count_include_pad=bool(count_include_pad), **_config(x, **attributes))
 
 
-def average_pool_vjp(dy: Array, x: Array, *, count_include_pad: int = 0, **attributes: Any) -> Array:
+def average_pool_vjp(
+    dy: Array, x: Array, *, count_include_pad: int = 0, **attributes: Any
+) -> Array:
     config = _config(x, **attributes)
     return ac.avg_pool_vjp(dy, x, count_include_pad=bool(count_include_pad), **config)
 
 
 def lp_pool(x: Array, *, p: int = 2, **attributes: Any) -> Array:
-    powers, total, _ = _power_sums(namespace(x), x, p, attributes)
+    _, total, _ = _power_sums(namespace(x), x, p, attributes)
     return total if p == 1 else total ** (1 / p)
 
 
 def lp_pool_vjp(dy: Array, x: Array, *, y: Array, p: int = 2, **attributes: Any) -> Array:
     xp = namespace(dy, x)
-    powers, total, config = _power_sums(xp, x, p, attributes)
+    powers, _, config = _power_sums(xp, x, p, attributes)
     g = dy if p == 1 else _divided(xp, dy, y ** (p - 1))
     rows, ones = powers
     g = xp.reshape(g, (-1, *g.shape[2:], 1))
@@ -78,10 +82,19 @@ def _power_sums(
     return (rows, ones), xp.reshape(total, (*x.shape[:2], *total.shape[1:-1])), config
 
 
-def _hanging(size: tuple[int, ...], window: Any, config: dict[str, Any]) -> tuple[tuple[int, int], ...]:
+def _hanging(
+    size: tuple[int, ...], window: Any, config: dict[str, Any]
+) -> tuple[tuple[int, int], ...]:
     """The padding with the cells after the end that the last windows hang over."""
-    exact = sliding("LpPool", size, window, config["stride"], config["padding"], config["dilation"],
-                    ceil_mode=True)
+    exact = sliding(
+        "LpPool",
+        size,
+        window,
+        config["stride"],
+        config["padding"],
+        config["dilation"],
+        ceil_mode=True,
+    )
     return tuple((before, max(after, 0)) for before, after in exact.reach)
 
 

@@ -42,7 +42,9 @@ class Axis(NamedTuple):
     end: float
 
 
-def resize(x: Array, roi: Any = None, scales: Any = None, sizes: Any = None, **attributes: Any) -> Array:
+def resize(
+    x: Array, roi: Any = None, scales: Any = None, sizes: Any = None, **attributes: Any
+) -> Array:
     xp = namespace(x)
     axes, how, extrapolation, last = _plan(x, roi, scales, sizes, **attributes)
     keywords = _ours(x, axes, how, last)
@@ -172,7 +174,11 @@ def _source(i: int, axis: Axis, coordinates: str) -> Fraction:
         return i / scale
     if coordinates == "tf_crop_and_resize":
         low, high = Fraction(start), Fraction(end)
-        return low * (n - 1) + i * (high - low) * (n - 1) / (m - 1) if m > 1 else (low + high) * (n - 1) / 2
+        return (
+            low * (n - 1) + i * (high - low) * (n - 1) / (m - 1)
+            if m > 1
+            else (low + high) * (n - 1) / 2
+        )
     if coordinates == "pytorch_half_pixel" and m == 1:
         return Fraction(0)
     source = (i + HALF) / scale - HALF
@@ -188,7 +194,12 @@ def _rows(axis: Axis, how: How) -> tuple[Row, ...]:
     """The cells and weights that each output cell is made of."""
     scale = float(axis.m / axis.n if axis.scale is None else axis.scale)
     return tuple(
-        _row(_source(i, axis, how.coordinates), axis.n, min(scale, 1.0) if how.antialias else 1.0, how)
+        _row(
+            _source(i, axis, how.coordinates),
+            axis.n,
+            min(scale, 1.0) if how.antialias else 1.0,
+            how,
+        )
         for i in range(axis.m)
     )
 
@@ -259,7 +270,9 @@ def upsample(x: Array, scales: Any = None, *, mode: str = "nearest", **more: Any
     return resize(x, None, scales, **_upsampled(mode), **more)
 
 
-def upsample_vjp(dy: Array, x: Array, scales: Any = None, *, mode: str = "nearest", **more: Any) -> Array:
+def upsample_vjp(
+    dy: Array, x: Array, scales: Any = None, *, mode: str = "nearest", **more: Any
+) -> Array:
     return resize_vjp(dy, x, None, scales, **_upsampled(mode), **more)
 
 
@@ -272,8 +285,12 @@ def _last(attributes: Attributes, ndim: int) -> Attributes:
     return attributes | {"data_format": "channels_last"}
 
 
-register("Upsample", upsample, upsample_vjp, since=7, until=9, static=("scales",), channels_last=_last)
-register("Resize", upsample, upsample_vjp, since=10, until=10, static=("scales",), channels_last=_last)
+register(
+    "Upsample", upsample, upsample_vjp, since=7, until=9, static=("scales",), channels_last=_last
+)
+register(
+    "Resize", upsample, upsample_vjp, since=10, until=10, static=("scales",), channels_last=_last
+)
 register(
     "Resize",
     resize,

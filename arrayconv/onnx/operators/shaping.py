@@ -40,7 +40,9 @@ def reshape(x: Array, shape: Ints, *, allowzero: int = 0) -> Array:
         for i, n in enumerate(target):
             if n == 0:
                 if i >= x.ndim:
-                    raise ValueError(f"a 0 at axis {i} of shape {shape} keeps an axis that is not there")
+                    raise ValueError(
+                        f"a 0 at axis {i} of shape {shape} keeps an axis that is not there"
+                    )
                 target[i] = x.shape[i]
     if -1 in target:
         known = math.prod(n for n in target if n != -1)
@@ -116,7 +118,12 @@ def concat_vjp(dy: Array, *arrays: Array, axis: int) -> tuple[Array, ...]:
 
 
 def split(
-    x: Array, split: Ints | None = None, *, axis: int = 0, num_outputs: int | None = None, outputs: int
+    x: Array,
+    split: Ints | None = None,
+    *,
+    axis: int = 0,
+    num_outputs: int | None = None,
+    outputs: int,
 ) -> tuple[Array, ...]:
     (axis,) = normalized((axis,), x.ndim)
     n = x.shape[axis]
@@ -185,8 +192,8 @@ def constant_of_shape(shape: Ints, *, value: Any = None) -> Array:
 
 def cells(start: Array, limit: Array, delta: Array, *, stash_type: int = 1) -> Array:
     """A NumPy array: how many there are is a shape, and follows from the values."""
-    first, end, step = (to_numpy(v) for v in (start, limit, delta))
-    return np.arange(first, end, step, dtype=first.dtype)
+    bounds: list[Any] = [to_numpy(v) for v in (start, limit, delta)]
+    return np.arange(*bounds, dtype=bounds[0].dtype)
 
 
 def _last_concat(attributes: Attributes, ndim: int) -> Attributes:
@@ -207,7 +214,9 @@ register("Transpose", transpose, transpose_vjp)
 register("Expand", expand, expand_vjp, since=8, static=("shape",))
 register("Tile", tile, tile_vjp, since=6, static=("repeats",))
 register("Concat", concat, concat_vjp, since=4, channels_last=_last_concat)
-register("Split", split, split_vjp, since=2, static=("split",), outputs=2**31, channels_last=_last_concat)
+register(
+    "Split", split, split_vjp, since=2, static=("split",), outputs=2**31, channels_last=_last_concat
+)
 register("DepthToSpace", depth_to_space, depth_to_space_vjp, channels_last=_last_blocks)
 register("SpaceToDepth", space_to_depth, space_to_depth_vjp, channels_last=_last_blocks)
 register("ConstantOfShape", constant_of_shape, since=9, static=("shape",))

@@ -48,11 +48,11 @@ def summed_to(xp: Namespace, g: Array, shape: tuple[int, ...]) -> Array:
     if tuple(g.shape) == tuple(shape):
         return g
     lead = g.ndim - len(shape)
-    axes = tuple(
-        i for i, n in enumerate(g.shape) if i < lead or (shape[i - lead] == 1 and n != 1)
-    )
+    axes = tuple(i for i, n in enumerate(g.shape) if i < lead or (shape[i - lead] == 1 and n != 1))
     if axes:
-        g = cast(xp, xp.sum(cast(xp, g, accumulator(xp, g.dtype)), axis=axes, keepdims=True), g.dtype)
+        g = cast(
+            xp, xp.sum(cast(xp, g, accumulator(xp, g.dtype)), axis=axes, keepdims=True), g.dtype
+        )
     return xp.reshape(g, tuple(shape))
 
 

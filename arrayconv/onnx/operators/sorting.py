@@ -10,7 +10,7 @@ from arrayconv.onnx.table import register
 
 
 def top_k(
-    x: Array, k: tuple[int, ...], *, axis: int = -1, largest: int = 1, sorted: int = 1  # noqa: A002
+    x: Array, k: tuple[int, ...], *, axis: int = -1, largest: int = 1, sorted: int = 1
 ) -> tuple[Array, Array]:
     """By sorting; of equal ones the first."""
     xp = namespace(x)
