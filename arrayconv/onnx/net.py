@@ -15,6 +15,7 @@ from arrayconv.backends import find_backend
 from arrayconv.namespace import Array, array_namespace, is_floating, is_lazy, placement
 from arrayconv.onnx import operators as _operators  # noqa: F401  (fills the table)
 from arrayconv.onnx.building import build
+from arrayconv.onnx.faster import faster
 from arrayconv.onnx.graph import Graph, Size, Spec, live
 from arrayconv.onnx.operators.shared import dtype_of
 from arrayconv.onnx.reading import read
@@ -100,7 +101,9 @@ class Net:
         self._graph = graph
         self._given = dict(weights or {})
         self._home = home
-        self._deaths = deaths(graph)
+        # what computes outputs and the gradients of inputs; the graph itself, those of the rest
+        self._fast = graph if self._given else faster(graph)
+        self._deaths = deaths(self._fast)
         self._placed: tuple[Any, ...] = ()
         # the others decide shapes only, or nothing
         self._arrays = {name for step in graph.steps for name in step.arrays()}
@@ -120,7 +123,8 @@ class Net:
 
     def __call__(self, *args: Array, **named: Array) -> Any:
         values, place = self._started(args, named)
-        values = forward(self._graph, values, place, self._constants(place), self._deaths)
+        fast = self._fast
+        values = forward(fast, values, place, self._constants(fast, place), self._deaths)
         found = tuple(self._output(values, spec.name, place) for spec in self.outputs)
         return found[0] if len(found) == 1 else found
 
@@ -152,7 +156,8 @@ class Net:
         """
         values, place = self._started(args, named)
         trace: list[Any] = []
-        values = forward(self._graph, values, place, self._constants(place), trace=trace)
+        graph = self._fast if wrt == "inputs" else self._graph
+        values = forward(graph, values, place, self._constants(graph, place), trace=trace)
         gradients = self._upstream(dy, values, place)
         names = self._wanted(wrt, values)
         found = backward(trace, gradients, names)
@@ -315,7 +320,7 @@ class Net:
             values[name] = xp.asarray(value, **placement(like)) if moved else value
         return values, Place(xp, like, floats)
 
-    def _constants(self, place: Place) -> Any:
+    def _constants(self, graph: Graph, place: Place) -> Any:
         """Constants where they are needed; kept for the next call where nothing may be traced."""
         key = (place.xp, None if is_lazy(place.like) else placement(place.like), place.floats)
         if is_lazy(place.like) and self._home is None:
@@ -327,7 +332,7 @@ class Net:
 
         def placed(name: str) -> Array:
             if name not in kept:
-                kept[name] = place.array(self._graph.constants[name])
+                kept[name] = place.array(graph.constants[name])
             return kept[name]
 
         return placed
@@ -335,7 +340,7 @@ class Net:
     def _output(self, values: dict[str, Any], name: str, place: Place) -> Array:
         value = values.get(name)
         if value is None:
-            value = self._graph.constants[name]
+            value = self._fast.constants[name]
         if isinstance(value, np.ndarray) and not isinstance(place.like, np.ndarray):
             return place.array(value)
         return value
@@ -380,7 +385,7 @@ class Net:
     ) -> Array | None:
         if g is not None:
             return g
-        x = values[name] if name in values else self._constants(place)(name)
+        x = values[name] if name in values else self._constants(self._graph, place)(name)
         xp = array_namespace(self._title, x=x)
         return xp.zeros_like(x) if is_floating(xp, x.dtype) else None
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 
 from arrayconv.namespace import Array, Namespace, constant_pad, placement
-from arrayconv.onnx.operators.shared import at, namespace, normalized, one_hot
+from arrayconv.onnx.operators.shared import (
+    Attributes,
+    at,
+    last_axis,
+    namespace,
+    normalized,
+    one_hot,
+)
 from arrayconv.onnx.table import register
 
 Ints = tuple[int, ...]
@@ -110,5 +117,18 @@ def _counted(xp: Namespace, indices: Array, n: int) -> Array:
     return xp.where(indices < 0, indices + n, indices)
 
 
-register("Slice", sliced, sliced_vjp, static=("starts", "ends", "axes", "steps"))
+def _last(attributes: Attributes, ndim: int) -> Attributes | None:
+    if "starts" not in attributes or "ends" not in attributes:
+        return None
+    axes = attributes.get("axes") or range(len(attributes["starts"]))
+    return attributes | {"axes": tuple(last_axis(axis, ndim) for axis in axes)}
+
+
+register(
+    "Slice",
+    sliced,
+    sliced_vjp,
+    static=("starts", "ends", "axes", "steps"),
+    channels_last=_last,
+)
 register("Gather", gather, gather_vjp)
