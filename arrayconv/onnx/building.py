@@ -128,6 +128,9 @@ def _attribute(attribute: onnx.AttributeProto, folder: Path | None, where: str) 
             f"{where}: attribute {attribute.name!r} is a graph, which is not computed here"
         )
     value = onnx.helper.get_attribute_value(attribute)
+    if attribute.type in (onnx.AttributeProto.FLOAT, onnx.AttributeProto.FLOATS):
+        several = attribute.type == onnx.AttributeProto.FLOATS
+        return tuple(map(_meant, value)) if several else _meant(value)
     try:
         if isinstance(value, bytes):
             return value.decode()
@@ -136,6 +139,11 @@ def _attribute(attribute: onnx.AttributeProto, folder: Path | None, where: str) 
     except UnicodeDecodeError:
         raise ValueError(f"{where}: attribute {attribute.name!r} is no text") from None
     return value
+
+
+def _meant(value: float) -> float:
+    """The decimal number that a file keeps in 32 bits: 0.1, not 0.100000001."""
+    return float(str(np.float32(value)))
 
 
 def _constant(node: onnx.NodeProto, folder: Path | None, title: str) -> NDArray[Any]:

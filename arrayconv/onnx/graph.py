@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,4 +94,23 @@ def live(graph: Graph) -> Graph:
         tuple(name for name in graph.weights if name in needed),
         tuple(reversed(steps)),
         graph.shapes,
+    )
+
+
+def in_floats(graph: Graph, declared: np.dtype[Any], given: np.dtype[Any]) -> Graph:
+    """The graph with one float type in place of the one the file declares."""
+
+    def cast(value: Any) -> Any:
+        if isinstance(value, np.dtype):
+            return given if value == declared else value
+        same = isinstance(value, np.ndarray) and value.dtype == declared
+        return value.astype(given) if same else value
+
+    return replace(
+        graph,
+        constants={name: cast(value) for name, value in graph.constants.items()},
+        steps=tuple(
+            replace(step, attributes={k: cast(v) for k, v in step.attributes.items()})
+            for step in graph.steps
+        ),
     )

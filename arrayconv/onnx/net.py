@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from dataclasses import replace as replaced
 from typing import Any, TypeAlias
 
@@ -16,12 +17,25 @@ from arrayconv.namespace import Array, array_namespace, is_floating, is_lazy, pl
 from arrayconv.onnx import operators as _operators  # noqa: F401  (fills the table)
 from arrayconv.onnx.building import build
 from arrayconv.onnx.faster import faster
-from arrayconv.onnx.graph import Graph, Size, Spec, live
+from arrayconv.onnx.graph import Graph, Size, Spec, in_floats, live
 from arrayconv.onnx.operators.shared import dtype_of
 from arrayconv.onnx.reading import read
-from arrayconv.onnx.running import Floats, Place, backward, deaths, forward
+from arrayconv.onnx.running import Place, backward, deaths, forward
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | onnx.ModelProto"
+
+
+# the float type of the file, and the one that stands for it
+Floats: TypeAlias = tuple[np.dtype[Any], np.dtype[Any]] | None
+
+
+@dataclass(eq=False)
+class Program:
+    """A graph ready to run: when values die, and its constants in the last place it ran."""
+
+    graph: Graph
+    deaths: list[list[str]]
+    placed: tuple[Any, dict[str, Array]] | None = None
 
 
 def load(source: Source) -> Net:
@@ -101,10 +115,7 @@ class Net:
         self._graph = graph
         self._given = dict(weights or {})
         self._home = home
-        # what computes outputs and the gradients of inputs; the graph itself, those of the rest
-        self._fast = graph if self._given else faster(graph)
-        self._deaths = deaths(self._fast)
-        self._placed: tuple[Any, ...] = ()
+        self._programs: dict[tuple[str, bool], Program] = {}
         # the others decide shapes only, or nothing
         self._arrays = {name for step in graph.steps for name in step.arrays()}
 
@@ -122,10 +133,11 @@ class Net:
         return {name: self._given.get(name, constants.get(name)) for name in self._graph.weights}
 
     def __call__(self, *args: Array, **named: Array) -> Any:
-        values, place = self._started(args, named)
-        fast = self._fast
-        values = forward(fast, values, place, self._constants(fast, place), self._deaths)
-        found = tuple(self._output(values, spec.name, place) for spec in self.outputs)
+        values, place, floats = self._started(args, named)
+        program = self._program(floats, fast=not self._given)
+        placed = self._constants(program, place)
+        values = forward(program.graph, values, place, placed, program.deaths)
+        found = tuple(_output(program, values, spec.name, place) for spec in self.outputs)
         return found[0] if len(found) == 1 else found
 
     def vjp(
@@ -154,14 +166,21 @@ class Net:
         TypeError, ValueError
             As a call; a ``dy`` of another shape than its output; an unknown name.
         """
-        values, place = self._started(args, named)
+        values, place, floats = self._started(args, named)
+        program = self._program(floats, fast=wrt == "inputs" and not self._given)
+        placed = self._constants(program, place)
         trace: list[Any] = []
-        graph = self._fast if wrt == "inputs" else self._graph
-        values = forward(graph, values, place, self._constants(graph, place), trace=trace)
-        gradients = self._upstream(dy, values, place)
+        values = forward(program.graph, values, place, placed, trace=trace)
+        outputs = [_output(program, values, spec.name, place) for spec in self.outputs]
+        gradients = self._upstream(dy, outputs)
         names = self._wanted(wrt, values)
         found = backward(trace, gradients, names)
-        result = {name: self._gradient(found.get(name), name, values, place) for name in names}
+        result = {
+            name: found[name]
+            if name in found
+            else _zeros(values[name] if name in values else placed(name))
+            for name in names
+        }
         if wrt != "inputs":
             return result
         return next(iter(result.values())) if len(result) == 1 else tuple(result.values())
@@ -291,7 +310,7 @@ class Net:
 
     def _started(
         self, args: tuple[Array, ...], named: dict[str, Array]
-    ) -> tuple[dict[str, Any], Place]:
+    ) -> tuple[dict[str, Any], Place, Floats]:
         given = _bound(self._title, self.inputs, args, named)
         home = self._home
         if home is not None:
@@ -306,7 +325,7 @@ class Net:
             _check(self._title, spec, given[spec.name], alone)
         values = dict(given)
         like = next(iter(others.values()), None)
-        floats: Floats = {}
+        floats: Floats = None
         for spec in self.inputs:
             x = given[spec.name]
             if spec.dtype.kind == "f" and spec.name in self._arrays:
@@ -318,44 +337,43 @@ class Net:
         for name, value in self._given.items():
             moved = isinstance(value, np.ndarray) and bool(others)
             values[name] = xp.asarray(value, **placement(like)) if moved else value
-        return values, Place(xp, like, floats)
+        return values, Place(xp, like), floats
 
-    def _constants(self, graph: Graph, place: Place) -> Any:
+    def _program(self, floats: Floats, *, fast: bool) -> Program:
+        """The graph in a float type, made faster or as it is in the file."""
+        key = ("" if floats is None else floats[1].name, fast)
+        if key not in self._programs:
+            graph = self._graph if floats is None else in_floats(self._graph, *floats)
+            graph = faster(graph) if fast else graph
+            self._programs[key] = Program(graph, deaths(graph))
+        return self._programs[key]
+
+    def _constants(self, program: Program, place: Place) -> Callable[[str], Array]:
         """Constants where they are needed; kept for the next call where nothing may be traced."""
-        key = (place.xp, None if is_lazy(place.like) else placement(place.like), place.floats)
-        if is_lazy(place.like) and self._home is None:
-            kept: dict[str, Array] = {}
-        else:
-            if not self._placed or self._placed[0] != key:
-                self._placed = (key, {})
-            kept = self._placed[1]
+        kept: dict[str, Array] = {}
+        if not is_lazy(place.like) or self._home is not None:
+            where = None if is_lazy(place.like) else placement(place.like)
+            if program.placed is None or program.placed[0] != (place.xp, where):
+                program.placed = ((place.xp, where), {})
+            kept = program.placed[1]
 
         def placed(name: str) -> Array:
             if name not in kept:
-                kept[name] = place.array(graph.constants[name])
+                kept[name] = place.array(program.graph.constants[name])
             return kept[name]
 
         return placed
 
-    def _output(self, values: dict[str, Any], name: str, place: Place) -> Array:
-        value = values.get(name)
-        if value is None:
-            value = self._fast.constants[name]
-        if isinstance(value, np.ndarray) and not isinstance(place.like, np.ndarray):
-            return place.array(value)
-        return value
-
-    def _upstream(self, dy: Any, values: dict[str, Any], place: Place) -> dict[str, Array]:
+    def _upstream(self, dy: Any, outputs: list[Array]) -> dict[str, Array]:
         given = dy if isinstance(dy, tuple | list) else (dy,)
-        if len(given) != len(self.outputs):
+        if len(given) != len(outputs):
             raise ValueError(
-                f"{self._title}: dy expects one array for each of {len(self.outputs)} outputs, got {len(given)}"
+                f"{self._title}: dy expects one array for each of {len(outputs)} outputs, got {len(given)}"
             )
         gradients = {}
-        for g, spec in zip(given, self.outputs, strict=True):
+        for g, y, spec in zip(given, outputs, self.outputs, strict=True):
             if g is None:
                 continue
-            y = self._output(values, spec.name, place)
             if tuple(g.shape) != tuple(y.shape):
                 raise ValueError(
                     f"{self._title}: dy of {spec.name!r} must have its shape, {tuple(y.shape)}, got {tuple(g.shape)}"
@@ -380,14 +398,17 @@ class Net:
                 raise ValueError(f"{self._title}: wrt names no value of the network: {name!r}")
         return tuple(wrt)
 
-    def _gradient(
-        self, g: Array | None, name: str, values: dict[str, Any], place: Place
-    ) -> Array | None:
-        if g is not None:
-            return g
-        x = values[name] if name in values else self._constants(self._graph, place)(name)
-        xp = array_namespace(self._title, x=x)
-        return xp.zeros_like(x) if is_floating(xp, x.dtype) else None
+
+def _output(program: Program, values: dict[str, Any], name: str, place: Place) -> Array:
+    value = values[name] if name in values else program.graph.constants[name]
+    foreign = isinstance(value, np.ndarray) and not isinstance(place.like, np.ndarray)
+    return place.array(value) if foreign else value
+
+
+def _zeros(x: Array) -> Array | None:
+    """The gradient with respect to a value that nothing depends on."""
+    xp = array_namespace("net", x=x)
+    return xp.zeros_like(x) if is_floating(xp, x.dtype) else None
 
 
 def _text(shape: tuple[Size, ...] | None) -> str:
@@ -453,11 +474,11 @@ def _check(title: str, spec: Spec, x: Array, alone: bool) -> None:
 def _floats(declared: np.dtype[Any], x: Array) -> Floats:
     """What stands for the file's float type, where the input has another one."""
     if isinstance(x, np.ndarray):
-        return {} if x.dtype == declared else {declared: x.dtype}
+        return None if x.dtype == declared else (declared, x.dtype)
     xp = array_namespace("net", x=x)
     for dtype in map(np.dtype, (np.float32, np.float64, np.float16)):
         with suppress(TypeError):
             # array-api-strict has no half type to compare with
             if dtype_of(xp, x, dtype) == x.dtype:
-                return {} if dtype == declared else {declared: dtype}
+                return None if dtype == declared else (declared, dtype)
     raise TypeError(f"inputs of dtype {x.dtype} are not computed here; cast them to float32")

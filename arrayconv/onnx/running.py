@@ -15,35 +15,19 @@ from numpy.typing import NDArray
 from arrayconv.namespace import Array, Namespace, array_namespace, is_floating, placement, to_numpy
 from arrayconv.onnx.graph import Graph, Step
 
-Floats = dict[np.dtype[Any], np.dtype[Any]]
 
+class Place(NamedTuple):
+    """Where a network runs: a library, and an array of it that says the device."""
 
-class Place:
-    """Where a network runs: a library, a device, and the float type that stands for the file's."""
-
-    def __init__(self, xp: Namespace, like: Array, floats: Floats) -> None:
-        self.xp, self.like, self.floats = xp, like, floats
+    xp: Namespace
+    like: Array
 
     def array(self, value: NDArray[Any]) -> Array:
         """An array of the host's, here."""
-        value = self.cast(value)
         # torch warns of memory that it must not write
         return self.xp.asarray(
             value if value.flags.writeable else value.copy(), **placement(self.like)
         )
-
-    def cast(self, value: NDArray[Any]) -> NDArray[Any]:
-        return value.astype(self.floats.get(value.dtype, value.dtype), copy=False)
-
-    def attributes(self, step: Step) -> dict[str, Any]:
-        """The step's attributes, the float types among them those of here."""
-        if not self.floats:
-            return step.attributes
-        return {
-            k: self.floats.get(v, v) if isinstance(v, np.dtype)
-            else self.cast(v) if isinstance(v, np.ndarray) else v
-            for k, v in step.attributes.items()
-        }  # fmt: skip
 
 
 class Trace(NamedTuple):
@@ -51,13 +35,12 @@ class Trace(NamedTuple):
 
     step: Step
     args: list[Any]
-    attributes: dict[str, Any]
     result: Any
 
 
 def on_host(step: Step, args: Sequence[Any]) -> list[NDArray[Any]]:
     """The outputs of a step of NumPy arrays alone."""
-    result = _call(step, _filled(step, args), step.attributes)
+    result = _call(step, _filled(step, args))
     values = result if isinstance(result, tuple) else (result,)
     return [np.asarray(value) for value in values]
 
@@ -88,9 +71,9 @@ def plain(value: Any, step: Step, name: str) -> Any:
     return host.item() if host.ndim == 0 else tuple(host.reshape(-1).tolist())
 
 
-def _call(step: Step, args: Sequence[Any], attributes: dict[str, Any]) -> Any:
+def _call(step: Step, args: Sequence[Any]) -> Any:
     try:
-        return step.operator.function(*args, **attributes)
+        return step.operator.function(*args, **step.attributes)
     except Exception as error:
         error.add_note(f"in {step.title}")
         raise
@@ -116,23 +99,20 @@ def forward(
         host = not home and all(
             isinstance(values.get(name, constants.get(name)), np.ndarray) for name in step.arrays()
         )
-        attributes = place.attributes(step)
         for i, name in enumerate(step.inputs):
-            if name and isinstance(filled[i], np.ndarray):
-                if host:
-                    filled[i] = place.cast(filled[i])
-                elif name not in values:
+            if name and isinstance(filled[i], np.ndarray) and not host:
+                if name not in values:
                     filled[i] = placed(name)
                 elif not home:
                     filled[i] = place.array(filled[i])
-        result = _call(step, filled, attributes)
+        result = _call(step, filled)
         outputs = result if isinstance(result, tuple) else (result,)
         for name, value in zip(step.outputs, outputs, strict=False):
             if name:
                 # a NumPy function of an array without axes returns a number
                 values[name] = np.asarray(value) if isinstance(value, np.generic) else value
         if trace is not None:
-            trace.append(Trace(step, filled, attributes, result))
+            trace.append(Trace(step, filled, result))
         if deaths:
             for name in deaths[number]:
                 values.pop(name, None)
@@ -147,13 +127,13 @@ def backward(
     for step, *_ in trace:
         if active.intersection(step.arrays()):
             active.update(step.outputs)
-    for step, args, attributes, result in reversed(trace):
+    for step, args, result in reversed(trace):
         operator = step.operator
         upstream = [gradients.get(name) for name in step.outputs]
         asked = [name in active and floating(a) for name, a in zip(step.inputs, args, strict=True)]
         if operator.vjp is None or not any(asked) or all(g is None for g in upstream):
             continue
-        keywords = dict(attributes)
+        keywords = dict(step.attributes)
         if "y" in operator.vjp_keywords:
             keywords["y"] = result
         if "wrt" in operator.vjp_keywords:
