@@ -55,6 +55,7 @@ def read(source: Any) -> tuple[onnx.ModelProto, Path | None]:
             f"load: expected a path, bytes or an onnx.ModelProto, got {type(source).__name__}"
         )
     folder = None if path is None else path.resolve().parent
+    _check_names(model, title)
     _check_versions(model, title)
     for tensor in tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -82,6 +83,18 @@ def _parsed(data: bytes, title: str) -> onnx.ModelProto:
     if not model.ir_version or not model.graph.node:
         raise ValueError(f"{title}: no ONNX model, it has no graph with nodes")
     return model
+
+
+def _check_names(model: onnx.ModelProto, title: str) -> None:
+    """Raise where protobuf hands out bytes, as it does for a name that is no UTF-8."""
+    graph = model.graph
+    names: list[object] = [graph.name, *(opset.domain for opset in model.opset_import)]
+    names += [v.name for v in (*graph.input, *graph.output, *graph.initializer)]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{title}: damaged, or no ONNX model: a name in it is no text")
 
 
 def _first_line(error: Exception) -> str:
