@@ -151,8 +151,8 @@ def networks():
         ),
         "volume": (
             nn.Sequential(
-                nn.Conv3d(1, 4, 3, padding=1, bias=False), nn.InstanceNorm3d(4, affine=True), nn.PReLU(4), nn.MaxPool3d(2),
-                nn.Conv3d(4, 8, 3, 2, 1, groups=2), nn.Softplus(), nn.ConvTranspose3d(8, 2, 2, 2),
+                nn.Conv3d(1, 4, 3, padding=1, bias=False), nn.InstanceNorm3d(4, affine=True), nn.PReLU(4),
+                nn.MaxPool3d(2), nn.Conv3d(4, 8, 3, 2, 1, groups=2), nn.Softplus(), nn.ConvTranspose3d(8, 2, 2, 2),
                 nn.AvgPool3d(2), nn.Flatten(), nn.Linear(16, 3),
             ),
             (1, 1, 8, 8, 8),

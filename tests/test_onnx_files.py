@@ -1,6 +1,7 @@
 """Files that are broken, foreign or hostile, and calls that are wrong: each a clear error, and nothing is executed."""
 
 import os
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -108,10 +109,8 @@ def test_any_byte_may_be_wrong():
         for flip in (0xFF, 0x01):
             broken = bytearray(whole)
             broken[i] ^= flip
-            try:
+            with suppress(ValueError):
                 ac.onnx.load(bytes(broken))
-            except ValueError:
-                pass
 
 
 def test_a_newer_opset():

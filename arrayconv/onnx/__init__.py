@@ -11,6 +11,7 @@ except ImportError as error:
 
 from arrayconv.onnx.graph import Spec
 from arrayconv.onnx.net import Net, load
+from arrayconv.onnx.saving import save
 from arrayconv.onnx.table import Operator, operators, register
 
-__all__ = ["Net", "Operator", "Spec", "load", "operators", "register"]
+__all__ = ["Net", "Operator", "Spec", "load", "operators", "register", "save"]
