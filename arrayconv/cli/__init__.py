@@ -1,4 +1,4 @@
-"""The commands: ``arrayconv demo``, ``check``, ``backends``, ``filter``, ``plan``, ``train`` and ``bench``."""
+"""The commands: ``arrayconv demo``, ``check``, ``backends``, ``filter``, ``plan``, ``train``, ``run`` and ``bench``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import arrayconv as ac
 from arrayconv.backends import NAMES
-from arrayconv.cli import commands, train
+from arrayconv.cli import commands, run, train
 from arrayconv.filters import KERNELS
 
 __all__ = ["main"]
@@ -172,6 +172,10 @@ def _parser() -> argparse.ArgumentParser:
 
     train.add_arguments(
         command("train", train.train, "train a network on images", train.TRAIN, train.EXAMPLES)
+    )
+
+    run.add_arguments(
+        command("run", run.run, "a photograph through an ONNX file", run.RUN, run.EXAMPLES)
     )
 
     bench = command(

@@ -9,9 +9,20 @@ except ImportError as error:
         'arrayconv.onnx reads files with the onnx package: pip install "arrayconv[onnx]"'
     ) from error
 
+from arrayconv.onnx.explaining import class_activation, saliency
 from arrayconv.onnx.graph import Spec
 from arrayconv.onnx.net import Net, load
 from arrayconv.onnx.saving import save
 from arrayconv.onnx.table import Operator, operators, register
 
-__all__ = ["Net", "Operator", "Spec", "load", "operators", "register", "save"]
+__all__ = [
+    "Net",
+    "Operator",
+    "Spec",
+    "class_activation",
+    "load",
+    "operators",
+    "register",
+    "saliency",
+    "save",
+]

@@ -254,7 +254,7 @@ class Net:
         ValueError
             There is no such value.
         """
-        made = {name for step in self._graph.steps for name in step.outputs if name}
+        made = set(self.values())
         for name in names:
             if name not in made:
                 raise ValueError(f"cut: no step gives a value {name!r}")
@@ -265,6 +265,27 @@ class Net:
         )
         return Net(
             live(replaced(self._graph, outputs=outputs)), self._title, self._given, self._home
+        )
+
+    def values(self, operator: str | None = None) -> tuple[str, ...]:
+        """The names of what the steps give, in their order.
+
+        Parameters
+        ----------
+        operator : str, optional
+            Only those of this operator, ``"Conv"`` for example.
+
+        Returns
+        -------
+        tuple of str
+            For `cut`, and for ``wrt`` of `vjp`.
+        """
+        return tuple(
+            name
+            for step in self._graph.steps
+            if operator in (None, step.operator.name)
+            for name in step.outputs
+            if name
         )
 
     def summary(self) -> str:
