@@ -66,6 +66,7 @@ MODULES = (
     "models",
     "models.networks",
     "data",
+    "onnx",
     "backends",
     "cases",
     "demo",

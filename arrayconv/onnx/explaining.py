@@ -79,6 +79,7 @@ def class_activation(net: Net, x: Array, target: int) -> NDArray[Any] | None:
     """
     dy = _pick(net, x, target)
     for name in reversed(net.values("Conv")):
+        name = net.activated(name)
         maps = to_numpy(net.cut(name)(x))
         if maps.ndim != 4 or min(maps.shape[2:]) < 2:
             continue

@@ -18,7 +18,7 @@ from arrayconv.onnx import operators as _operators  # noqa: F401  (fills the tab
 from arrayconv.onnx.building import build
 from arrayconv.onnx.faster import faster
 from arrayconv.onnx.graph import Graph, Size, Spec, in_floats, live
-from arrayconv.onnx.operators.shared import dtype_of
+from arrayconv.onnx.operators.shared import data_format, dtype_of, elementwise
 from arrayconv.onnx.reading import read
 from arrayconv.onnx.running import Place, backward, deaths, forward
 
@@ -287,6 +287,27 @@ class Net:
             for name in step.outputs
             if name
         )
+
+    def activated(self, name: str) -> str:
+        """The value that a batch norm and an activation make of a value, where they follow it alone.
+
+        Parameters
+        ----------
+        name : str
+            A value, as a rule a convolution's result.
+
+        Returns
+        -------
+        str
+            `name` itself where something else follows.
+        """
+        while True:
+            after = [step for step in self._graph.steps if name in step.inputs]
+            plain = after and after[0].operator.channels_last in (elementwise, data_format)
+            alone = len(after) == 1 and len(after[0].arrays()) in (1, 5)
+            if not (plain and alone) or "Pool" in after[0].operator.name:
+                return name
+            name = after[0].outputs[0]
 
     def summary(self) -> str:
         """A table of the steps: operator, what it gives, the shape where it is known, weights.
