@@ -15,14 +15,14 @@ from arrayconv.onnx.graph import Graph, Step, live
 from arrayconv.onnx.operators.convolution import KERNEL_LAST
 from arrayconv.onnx.operators.shared import data_format
 from arrayconv.onnx.running import on_host, plain
-from arrayconv.onnx.table import find
+from arrayconv.onnx.table import NEWEST, find
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 
 def faster(graph: Graph) -> Graph:
     """All passes, in their order; the graph is in its float type already, so that each rounds once."""
-    for one in (bind, fold, fold_batch_norms, channels_last, lay_out_kernels):
+    for one in (bind, fold, fold_batch_norms, fuse, channels_last, lay_out_kernels):
         graph = live(one(graph))
     return graph
 
@@ -40,6 +40,11 @@ def bind(graph: Graph) -> Graph:
             if value:
                 name = names[len(inputs)]
                 attributes[name] = plain(graph.constants[value], step, name)
+        if step.operator.name == "Clip" and set(inputs[1:]) <= {"", *graph.constants}:
+            # numbers, as before opset 11
+            bounds = zip(names[1:], inputs[1:], strict=False)
+            attributes |= {k: float(graph.constants[v].item()) for k, v in bounds if v}
+            inputs = inputs[:1]
         steps.append(replace(step, inputs=tuple(inputs), attributes=attributes))
     return replace(graph, steps=tuple(steps))
 
@@ -148,9 +153,53 @@ def _uses(graph: Graph) -> dict[str, int]:
 
 
 def _new(operator: str, inputs: tuple[str, ...], output: str, **attributes: Any) -> Step:
-    line = find("", operator, 13)
+    line = find("", operator, NEWEST)
     assert line is not None
     return Step(line, output, inputs, (output,), attributes)
+
+
+def fuse(graph: Graph) -> Graph:
+    """What exporters write out in other operators, where the standard has one: Swish and Gelu."""
+    made = {name: step for step in graph.steps for name in step.outputs}
+
+    def before(name: str | None, operator: str, number: float | None = None) -> str | None:
+        """The input of the step that gives ``name``, if it is this operator, with this number."""
+        step = made.get(name or "")
+        if step is None or step.operator.name != operator or step.operator.domain:
+            return None
+        if number is None:
+            return step.inputs[0]
+        for x, y in (step.inputs, step.inputs[::-1]):
+            value = graph.constants.get(y)
+            if value is not None and value.size == 1 and abs(value.item() - number) < 1e-6:
+                return x
+        return None
+
+    def gated(name: str | None) -> str | None:
+        """``x`` where a value is ``x * (1 + erf(x / sqrt(2)))``."""
+        step = made.get(name or "")
+        if step is None or step.operator.name != "Mul":
+            return None
+        for x, y in (step.inputs, step.inputs[::-1]):
+            inner = before(before(y, "Add", 1.0), "Erf")
+            root = before(inner, "Div", 2**0.5) or before(inner, "Mul", 0.5**0.5)
+            if root is not None and root in (x, before(x, "Mul", 0.5)):
+                return x
+        return None
+
+    steps = []
+    for step in graph.steps:
+        new = step
+        if step.operator.name == "Mul" and not step.operator.domain:
+            y = step.outputs[0]
+            x = gated(before(y, "Mul", 0.5)) or before(gated(y), "Mul", 0.5)
+            if x is not None:
+                new = _new("Gelu", (x,), y)
+            for x, gate in (step.inputs, step.inputs[::-1]):
+                if before(gate, "Sigmoid") == x:
+                    new = _new("Swish", (x,), y)
+        steps.append(new)
+    return replace(graph, steps=tuple(steps))
 
 
 def channels_last(graph: Graph) -> Graph:

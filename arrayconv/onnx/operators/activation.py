@@ -8,6 +8,7 @@ from typing import Any
 
 import arrayconv as ac
 from arrayconv.namespace import Array, cast, placement
+from arrayconv.onnx.operators import quick
 from arrayconv.onnx.operators.shared import (
     Attributes,
     elementwise,
@@ -91,7 +92,7 @@ def mish_vjp(dy: Array, x: Array) -> Array:
 
 
 def swish(x: Array, *, alpha: float = 1.0) -> Array:
-    return ac.silu(x) if alpha == 1 else x * ac.sigmoid(alpha * x)
+    return quick.silu(x) if alpha == 1 else x * ac.sigmoid(alpha * x)
 
 
 def swish_vjp(dy: Array, x: Array, *, alpha: float = 1.0) -> Array:
@@ -100,7 +101,7 @@ def swish_vjp(dy: Array, x: Array, *, alpha: float = 1.0) -> Array:
 
 
 def gelu(x: Array, *, approximate: str = "none") -> Array:
-    return ac.gelu(x, approximate=approximate == "tanh")
+    return ac.gelu(x, approximate=True) if approximate == "tanh" else quick.gelu(x)
 
 
 def gelu_vjp(dy: Array, x: Array, *, approximate: str = "none") -> Array:
@@ -171,14 +172,14 @@ def _last_axis(attributes: Attributes, ndim: int) -> Attributes:
 
 
 PLAIN: dict[str, tuple[int, Any, Any]] = {
-    "Relu": (6, ac.relu, ac.relu_vjp),
+    "Relu": (6, quick.relu, ac.relu_vjp),
     "LeakyRelu": (6, leaky_relu, leaky_relu_vjp),
     "PRelu": (7, prelu, prelu_vjp),
     "Elu": (6, elu, elu_vjp),
     "Selu": (6, selu, selu_vjp),
     "Celu": (12, celu, celu_vjp),
     "ThresholdedRelu": (10, thresholded_relu, thresholded_relu_vjp),
-    "Sigmoid": (6, ac.sigmoid, sigmoid_vjp),
+    "Sigmoid": (6, quick.sigmoid, sigmoid_vjp),
     "HardSigmoid": (6, hard_sigmoid, hard_sigmoid_vjp),
     "HardSwish": (14, ac.hard_swish, ac.hard_swish_vjp),
     "Tanh": (6, ac.tanh, tanh_vjp),

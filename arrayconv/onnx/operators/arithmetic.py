@@ -9,6 +9,7 @@ from typing import Any
 
 import arrayconv as ac
 from arrayconv.namespace import Array, Namespace, accumulator, cast, is_floating
+from arrayconv.onnx.operators.quick import passes
 from arrayconv.onnx.operators.shared import (
     aligned,
     elementwise,
@@ -183,6 +184,9 @@ def extreme_vjp(dy: Array, *arrays: Array, y: Array) -> tuple[Array, ...]:
 
 def clip(x: Array, min: Array | None = None, max: Array | None = None) -> Array:
     xp = namespace(x)
+    numbers = all(not hasattr(bound, "ndim") for bound in (min, max))
+    if numbers and passes(x):
+        return xp.clip(x, -math.inf if min is None else min, math.inf if max is None else max)
     for bound, cut in ((min, xp.maximum), (max, xp.minimum)):
         if bound is not None:
             x = cut(x, _bound(xp, bound, x))
