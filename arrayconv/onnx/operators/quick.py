@@ -54,18 +54,20 @@ def gelu(x: Array) -> Array:
     if not passes(x) or itemsize(xp, x.dtype) != 4:
         return ac.gelu(x)
     size = xp.abs(x)
-    t = size * (P / math.sqrt(2))
+    # beyond, the tail is 0, and infinity has a product with it
+    near = xp.clip(size, 0.0, 20.0)
+    t = near * (P / math.sqrt(2))
     t += 1
     t = 1 / t
     total = t * A[0]
     for a in A[1:]:
         total += a
         total *= t
-    t = size * size
+    t = near * near
     t *= -0.5
     total *= xp.exp(t)
     # |x| erf is |x| less the tail
-    total *= size
+    total *= near
     size -= total
     size += x
     size *= 0.5
