@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def build(model: onnx.ModelProto, folder: Path | None, title: str) -> Graph:
     constants = {t.name: reading.array(t, folder, title) for t in graph.initializer}
     shapes = {v.name: _shape(v.type) for v in (*graph.input, *graph.output, *graph.value_info)}
     shapes |= {name: value.shape for name, value in constants.items()}
+    types = _types(graph) | {name: value.dtype for name, value in constants.items()}
     trained = {name for name, value in constants.items() if value.dtype.kind == "f" and value.size}
     aliases: dict[str, str] = {}
     steps: list[Step] = []
@@ -54,7 +56,7 @@ def build(model: onnx.ModelProto, folder: Path | None, title: str) -> Graph:
             continue
         inputs = tuple(aliases.get(i, i) for i in step.inputs)
         step = Step(step.operator, name, inputs, step.outputs, step.attributes)
-        if node.op_type in ALIASES and len(step.outputs) == 1 and not _drops(step, constants):
+        if _changes_nothing(step, constants, types):
             aliases[step.outputs[0]] = inputs[0]
             continue
         found = _folded(step, constants, trained, shapes)
@@ -160,10 +162,27 @@ def _constant(node: onnx.NodeProto, folder: Path | None, title: str) -> NDArray[
     raise ValueError(f"{where}: a constant by {kind!r} is not computed here")
 
 
-def _drops(step: Step, constants: dict[str, NDArray[Any]]) -> bool:
-    """Whether a Dropout is one of training: its third input says so."""
-    mode = step.inputs[2] if len(step.inputs) > 2 else ""
-    return bool(mode) and not (mode in constants and not constants[mode].any())
+def _types(graph: onnx.GraphProto) -> dict[str, np.dtype[Any]]:
+    """The types that are known of values, those without arrays left out."""
+    found = {}
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        with suppress(ValueError):
+            found[value.name] = _spec(value, "").dtype
+    return found
+
+
+def _changes_nothing(
+    step: Step, constants: dict[str, NDArray[Any]], types: dict[str, np.dtype[Any]]
+) -> bool:
+    """Whether the output is the input: of Identity, a Dropout but in training, a Cast to the same type."""
+    name = step.operator.name
+    if step.operator.domain or len(step.outputs) != 1:
+        return False
+    if name == "Cast":
+        return bool(types.get(step.inputs[0]) == step.attributes["to"])
+    mode = step.inputs[2] if name == "Dropout" and len(step.inputs) > 2 else ""
+    quiet = not mode or (mode in constants and not constants[mode].any())
+    return name in ALIASES and quiet
 
 
 def _folded(

@@ -18,11 +18,13 @@ from arrayconv.onnx.running import on_host, plain
 from arrayconv.onnx.table import NEWEST, find
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
+LAST = "channels_last"
 
 
 def faster(graph: Graph) -> Graph:
     """All passes, in their order; the graph is in its float type already, so that each rounds once."""
-    for one in (bind, fold, fold_batch_norms, fuse, channels_last, lay_out_kernels):
+    # exporters of networks with channels last turn them between a convolution and its batch norm
+    for one in (bind, fold, fold_affine, fuse, channels_last, fold_affine, lay_out_kernels):
         graph = live(one(graph))
     return graph
 
@@ -67,81 +69,112 @@ def fold(graph: Graph) -> Graph:
 GROWING = ("Expand", "Tile", "Pad", "Resize", "Upsample", "Range", "ConstantOfShape", *CONVOLUTIONS)
 
 
-def fold_batch_norms(graph: Graph) -> Graph:
-    """A batch norm by known statistics: into the convolution before it, else one product and one sum."""
-    constants = dict(graph.constants)
+def fold_affine(graph: Graph) -> Graph:
+    """A factor and a summand for each channel: into the convolution before, else one product and one sum."""
+    constants, shapes = dict(graph.constants), dict(graph.shapes)
     uses = _uses(graph)
     made: dict[str, int] = {}
     steps: list[Step] = []
     for step in graph.steps:
-        folded = False
-        if _is_inference(step, constants):
-            scale, shift = _affine(step, constants)
-            x = step.inputs[0]
-            before = steps[made[x]] if x in made else None
-            if before is not None and uses[x] == 1 and _takes_affine(before, constants):
-                steps[made[x]] = _into(before, scale, shift, step.outputs[0], constants)
-                made[step.outputs[0]] = made[x]
-                folded = True
-            elif x in graph.shapes:
-                shape = (1, -1, *(1,) * (len(graph.shapes[x]) - 2))
-                names = [f"{step.outputs[0]}@{part}" for part in ("scale", "scaled", "shift")]
-                dtype = constants[step.inputs[1]].dtype
-                constants[names[0]] = scale.reshape(shape).astype(dtype)
-                constants[names[2]] = shift.reshape(shape).astype(dtype)
-                graph.shapes[names[1]] = graph.shapes[x]
-                steps.append(_new("Mul", (x, names[0]), names[1]))
-                steps.append(_new("Add", (names[1], names[2]), step.outputs[0]))
-                folded = True
-        if not folded:
+        x, before = _through(step, constants), None
+        if x is not None and x in made and uses[x] == 1:
+            before = _takes_affine(steps[made[x]], constants)
+        last = before is not None and steps[made[x or ""]].attributes.get("data_format") == LAST
+        found = None if x is None else _affine(step, constants, before, last)
+        if x is not None and found is not None and before is not None:
+            place = made[x]
+            steps[place] = _into(steps[place], *found, step.outputs[0], constants)
+            made[step.outputs[0]] = place
+            continue
+        if found is not None and step.operator.name == "BatchNormalization" and x in shapes:
+            steps += _apart(step, *found, constants, shapes)
+        else:
             steps.append(step)
-        for name in steps[-1].outputs if not folded or step.outputs[0] not in made else ():
-            made[name] = len(steps) - 1
-    return replace(graph, constants=constants, steps=tuple(steps))
+        made |= {name: len(steps) - 1 for name in step.outputs}
+    return replace(graph, constants=constants, shapes=shapes, steps=tuple(steps))
 
 
-def _is_inference(step: Step, constants: dict[str, NDArray[Any]]) -> bool:
-    plainly = step.operator.name == "BatchNormalization" and not step.attributes.get(
-        "training_mode"
-    )
-    known = all(name in constants for name in step.inputs[1:])
-    return plainly and known and len(step.outputs) == 1 and step.attributes.get("spatial", 1) == 1
+Constants = dict[str, NDArray[Any]]
+Affine = tuple[NDArray[Any], NDArray[Any]]
 
 
-def _affine(step: Step, constants: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The factor and the summand of each channel, rounded once."""
-    wide = [constants[name].astype(np.float64) for name in step.inputs[1:5]]
-    gamma, beta, mean, var = wide
-    scale = gamma / np.sqrt(var + step.attributes.get("epsilon", 1e-5))
-    return scale, beta - mean * scale
+def _through(step: Step, constants: Constants) -> str | None:
+    """The input of a step whose other inputs are constants."""
+    if step.operator.domain or len(step.outputs) != 1:
+        return None
+    free = [name for name in step.inputs if name not in constants]
+    second = step.operator.name in ("Sub", "Div") and free != list(step.inputs[:1])
+    return free[0] if len(free) == 1 and not second else None
 
 
-def _takes_affine(step: Step, constants: dict[str, NDArray[Any]]) -> bool:
-    grouped = step.operator.name == "ConvTranspose" and step.attributes.get("group", 1) > 1
+def _affine(
+    step: Step, constants: Constants, like: NDArray[Any] | None, last: bool
+) -> Affine | None:
+    """A step's factor and summand of each channel; ``like`` is a kernel, (C, ...), before it."""
+    known = [constants[name].astype(np.float64) for name in step.inputs if name in constants]
+    if step.operator.name == "BatchNormalization":
+        if step.attributes.get("training_mode") or step.attributes.get("spatial", 1) != 1:
+            return None
+        gamma, beta, mean, var = known
+        scale = gamma / np.sqrt(var + step.attributes.get("epsilon", 1e-5))
+        return scale, beta - mean * scale
+    if step.operator.name not in ("Add", "Sub", "Mul", "Div") or like is None:
+        return None
+    (value,) = known
+    full = (1,) * (like.ndim - value.ndim) + value.shape
+    rest = (1,) * (like.ndim - 2)
+    if full != ((1, *rest, value.size) if last else (1, value.size, *rest)):
+        return None
+    if value.size not in (1, like.shape[0]):
+        return None
+    each = np.broadcast_to(value.reshape(-1), like.shape[:1])
+    ones, zeros = np.ones(like.shape[0]), np.zeros(like.shape[0])
+    if step.operator.name in ("Add", "Sub"):
+        return ones, each if step.operator.name == "Add" else -each
+    return each if step.operator.name == "Mul" else 1 / each, zeros
+
+
+def _takes_affine(step: Step, constants: Constants) -> NDArray[Any] | None:
+    """The kernel of a convolution that a factor and a summand may go into, its outputs first."""
     known = all(not name or name in constants for name in step.inputs[1:])
-    return step.operator.name in CONVOLUTIONS and known and not grouped
+    if step.operator.name not in CONVOLUTIONS or step.operator.domain or not known:
+        return None
+    w = constants[step.inputs[1]]
+    if step.operator.name == "Conv":
+        return w
+    return w.swapaxes(0, 1) if step.attributes.get("group", 1) == 1 else None
 
 
 def _into(
-    step: Step,
-    scale: NDArray[Any],
-    shift: NDArray[Any],
-    output: str,
-    constants: dict[str, NDArray[Any]],
+    step: Step, scale: NDArray[Any], shift: NDArray[Any], output: str, constants: Constants
 ) -> Step:
     w = constants[step.inputs[1]]
     # (O, I, *K) of Conv, (I, O, *K) of ConvTranspose
-    across = (
-        (-1, *(1,) * (w.ndim - 1))
-        if step.operator.name == "Conv"
-        else (1, -1, *(1,) * (w.ndim - 2))
-    )
+    rest = (1,) * (w.ndim - 2)
+    across = (-1, 1, *rest) if step.operator.name == "Conv" else (1, -1, *rest)
     bias = step.inputs[2] if len(step.inputs) > 2 else ""
     b = constants[bias].astype(np.float64) * scale + shift if bias else shift
     names = f"{output}@w", f"{output}@b"
     constants[names[0]] = (w * scale.reshape(across)).astype(w.dtype)
     constants[names[1]] = b.astype(w.dtype)
     return replace(step, inputs=(step.inputs[0], *names), outputs=(output,))
+
+
+def _apart(
+    step: Step,
+    scale: NDArray[Any],
+    shift: NDArray[Any],
+    constants: Constants,
+    shapes: dict[str, Any],
+) -> list[Step]:
+    """A product and a sum in place of a batch norm."""
+    x, y, dtype = step.inputs[0], step.outputs[0], constants[step.inputs[1]].dtype
+    each = (1, -1, *(1,) * (len(shapes[x]) - 2))
+    factor, scaled, summand = (f"{y}@{part}" for part in ("scale", "scaled", "shift"))
+    constants[factor] = scale.reshape(each).astype(dtype)
+    constants[summand] = shift.reshape(each).astype(dtype)
+    shapes[scaled] = shapes[x]
+    return [_new("Mul", (x, factor), scaled), _new("Add", (scaled, summand), y)]
 
 
 def _uses(graph: Graph) -> dict[str, int]:

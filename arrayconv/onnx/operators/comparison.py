@@ -65,6 +65,26 @@ def identity_vjp(dy: Array, x: Array) -> Array:
     return dy
 
 
+def dropout(
+    x: Array,
+    ratio: float = 0.5,
+    training_mode: bool = False,
+    *,
+    seed: int = 0,
+    is_test: int = 1,
+    outputs: int = 1,
+) -> Any:
+    if training_mode and ratio:
+        raise ValueError(
+            "Dropout in training mode draws random numbers; export the network for inference"
+        )
+    return (x, namespace(x).ones_like(x, dtype=namespace(x).bool)) if outputs == 2 else x
+
+
+def dropout_vjp(dy: Any, x: Array, *rest: Any, **attributes: Any) -> Array:
+    return dy[0] if isinstance(dy, tuple) else dy
+
+
 COMPARISONS: dict[str, Compare] = {
     "And": lambda xp, a, b: xp.logical_and(a, b),
     "Equal": lambda xp, a, b: a == b,
@@ -82,4 +102,5 @@ register("IsNaN", is_nan, since=9, channels_last=elementwise)
 register("IsInf", is_inf, since=10, channels_last=elementwise)
 register("Cast", to_type, to_type_vjp, since=6, channels_last=elementwise)
 register("CastLike", to_type_of, to_type_of_vjp, since=15)
+register("Dropout", dropout, dropout_vjp, static=("ratio", "training_mode"), outputs=2)
 register("Identity", identity, identity_vjp, channels_last=elementwise)
