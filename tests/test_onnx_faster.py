@@ -140,3 +140,36 @@ def test_fewer_passes_are_as_exact(name, dtype):
     special = getattr(quick, name)(np.asarray([np.inf, np.nan], dtype))
     assert special[0] == (1 if name == "sigmoid" else np.inf)
     assert np.isnan(special[1])
+
+
+def test_other_shapes_after_the_first():
+    """What follows from the shapes of one call is not taken for those of the next."""
+    body = (
+        "<int64[1] n = {0}, int64[1] rest = {-1}> { s = Shape(x) k = Gather(s, n) t = Concat <axis = 0> (k, rest)"
+        " f = Cast <to = 1> (k) z = Mul(x, f) y = Reshape(z, t) }"
+    )
+    net = loaded(body, "(float[N, 2, M] x) => (float[N, K] y)")
+    for round_ in range(2):
+        for n, m in ((1, 3), (2, 3), (3, 1), (4, 4), (5, 2), (6, 1)):
+            for dtype in (np.float32, np.float64):
+                x = np.full((n, 2, m), 1 + round_, dtype)
+                assert np.array_equal(net(x), np.full((n, 2 * m), n * (1 + round_)))
+    settled = [q for p in net._programs.values() for q in p.settled.values()]
+    assert 0 < len(settled) <= 8
+    assert all(
+        {step.operator.name for step in q.graph.steps} == {"Mul", "Reshape"} for q in settled
+    )
+
+
+def test_channels_turned_between_a_convolution_and_its_norm():
+    body = (
+        "<float[3, 3, 1, 1] w = {1, 2, 3, 4, 5, 6, 7, 8, 9}, float[3] m = {1, 2, 3}, float[3] s = {2, 3, 4}>"
+        " { a = Transpose <perm = [0, 3, 1, 2]> (x) b = Conv(a, w) c = Transpose <perm = [0, 2, 3, 1]> (b)"
+        " d = Sub(c, m) e = Mul(s, d) y = Add(e, m) }"
+    )
+    net = loaded(body, "(float[N, 4, 6, 3] x) => (float[N, 4, 6, 3] y)")
+    assert operators(net) == ["Conv"]
+    x = np.random.default_rng(0).standard_normal((2, 4, 6, 3))
+    m, s = np.asarray([1.0, 2, 3]), np.asarray([2.0, 3, 4])
+    want = (x @ np.arange(1.0, 10).reshape(3, 3).T - m) * s + m
+    assert np.max(np.abs(net(x) - want)) < 1e-12 * np.max(np.abs(want))

@@ -246,7 +246,7 @@ class _Layouts:
     def __init__(self, graph: Graph) -> None:
         self.old = graph
         self.constants = dict(graph.constants)
-        self.shapes = graph.shapes
+        self.ranks = {name: len(shape) for name, shape in graph.shapes.items()}
         self.steps: list[Step] = []
         # names of the same value with its channels second, as in the file, and last
         self.first = {spec.name: spec.name for spec in graph.inputs}
@@ -266,7 +266,7 @@ class _Layouts:
     def _rank(self, name: str) -> int | None:
         if name in self.constants:
             return self.constants[name].ndim
-        return len(self.shapes[name]) if name in self.shapes else None
+        return self.ranks.get(name)
 
     def _first(self, name: str) -> str:
         if name in self.constants or name in self.first or name not in self.last:
@@ -324,14 +324,17 @@ class _Layouts:
             return False
         if not any(name in self.last for name in values) and not images:
             return False
+        # statistics beside the result have no such axes
+        others = step.outputs[1:] and any(self._rank(name) != ndim for name in step.outputs if name)
         attributes = change(step.attributes, ndim)
-        if attributes is None:
+        if attributes is None or others:
             return False
         new = {name: self._last(name, ndim) for name in names if not self._small(name)}
         inputs = tuple(new.get(name) or self._first(name) for name in step.inputs)
         outputs = tuple(f"{name}@last" if name else name for name in step.outputs)
         self.steps.append(replace(step, inputs=inputs, outputs=outputs, attributes=attributes))
         self.last |= {name: f"{name}@last" for name in step.outputs if name}
+        self.ranks |= dict.fromkeys(step.outputs, ndim)
         return True
 
     def _small(self, name: str) -> bool:
@@ -355,3 +358,19 @@ def lay_out_kernels(graph: Graph) -> Graph:
             step = replace(step, inputs=inputs, attributes=attributes)
         steps.append(step)
     return replace(graph, constants=constants, steps=tuple(steps))
+
+
+def of_shapes(graph: Graph) -> set[str]:
+    """The values that follow from the shapes of the inputs alone."""
+    found: set[str] = set()
+    for step in graph.steps:
+        shapes = step.operator.name in ("Shape", "Size") and not step.operator.domain
+        if shapes or all(n in found or n in graph.constants for n in step.inputs if n):
+            found.update(name for name in step.outputs if name)
+    return found
+
+
+def settled(graph: Graph, values: dict[str, NDArray[Any]]) -> Graph:
+    """The graph for inputs of one shape, ``values`` being what followed from it."""
+    steps = tuple(step for step in graph.steps if not values.keys() >= set(step.outputs))
+    return live(bind(replace(graph, constants=graph.constants | values, steps=steps)))

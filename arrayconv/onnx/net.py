@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as replaced
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ from arrayconv.backends import find_backend
 from arrayconv.namespace import Array, array_namespace, is_floating, is_lazy, placement
 from arrayconv.onnx import operators as _operators  # noqa: F401  (fills the table)
 from arrayconv.onnx.building import build
-from arrayconv.onnx.faster import faster
+from arrayconv.onnx.faster import faster, of_shapes, settled
 from arrayconv.onnx.graph import Graph, Size, Spec, in_floats, live
 from arrayconv.onnx.operators.shared import data_format, dtype_of, elementwise
 from arrayconv.onnx.reading import read
@@ -29,6 +29,10 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | onnx.ModelProto"
 Floats: TypeAlias = tuple[np.dtype[Any], np.dtype[Any]] | None
 
 
+SETTLED = 2**20
+"""Elements of what follows from the shapes of inputs, above which it is computed again in every call."""
+
+
 @dataclass(eq=False)
 class Program:
     """A graph ready to run: when values die, and its constants in the last place it ran."""
@@ -36,6 +40,21 @@ class Program:
     graph: Graph
     deaths: list[list[str]]
     placed: tuple[Any, dict[str, Array]] | None = None
+    settled: dict[tuple[tuple[int, ...], ...], Program] = field(default_factory=dict)
+
+    def settle(self, shapes: tuple[tuple[int, ...], ...], values: dict[str, Any]) -> None:
+        """Keep a program for inputs of these shapes, in which what follows from them is constant."""
+        if sum(np.size(value) for value in values.values()) > SETTLED:
+            self.settled[shapes] = self
+            return
+        graph = settled(self.graph, values)
+        found = Program(graph, deaths(graph))
+        if self.placed is not None:
+            # the same arrays, not copies of them
+            found.placed = (self.placed[0], dict(self.placed[1]))
+        while len(self.settled) >= 4:
+            self.settled.pop(next(iter(self.settled)))
+        self.settled[shapes] = found
 
 
 def load(source: Source) -> Net:
@@ -135,8 +154,15 @@ class Net:
     def __call__(self, *args: Array, **named: Array) -> Any:
         values, place, floats = self._started(args, named)
         program = self._program(floats, fast=not self._given)
+        shapes = tuple(tuple(values[spec.name].shape) for spec in self.inputs)
+        # an array that computes later was traced once, and never comes again
+        fresh = not is_lazy(place.like) and shapes not in program.settled
+        program = program.settled.get(shapes, program)
+        kept: dict[str, Any] = dict.fromkeys(of_shapes(program.graph)) if fresh else {}
         placed = self._constants(program, place)
-        values = forward(program.graph, values, place, placed, program.deaths)
+        values = forward(program.graph, values, place, placed, program.deaths, kept=kept)
+        if kept:
+            program.settle(shapes, kept)
         found = tuple(_output(program, values, spec.name, place) for spec in self.outputs)
         return found[0] if len(found) == 1 else found
 

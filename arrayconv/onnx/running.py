@@ -86,10 +86,12 @@ def forward(
     placed: Callable[[str], Array],
     deaths: Sequence[Sequence[str]] = (),
     trace: list[Trace] | None = None,
+    kept: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Take every step; ``values`` grows, and shrinks by what dies.
 
-    ``placed(name)`` is a constant here, ``deaths`` the values that die after each step.
+    ``placed(name)`` is a constant here, ``deaths`` the values that die after each step; those named in
+    ``kept`` are put there.
     """
     constants = graph.constants
     home = isinstance(place.like, np.ndarray)
@@ -113,6 +115,8 @@ def forward(
                 values[name] = np.asarray(value) if isinstance(value, np.generic) else value
         if trace is not None:
             trace.append(Trace(step, filled, result))
+        if kept is not None:
+            kept |= {name: values[name] for name in step.outputs if name in kept}
         if deaths:
             for name in deaths[number]:
                 values.pop(name, None)
