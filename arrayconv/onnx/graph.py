@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arrayconv.onnx.table import Operator
+from arrayconv.onnx.table import NEWEST, Operator, find
 
 Size = int | str | None
 
@@ -114,3 +114,9 @@ def in_floats(graph: Graph, declared: np.dtype[Any], given: np.dtype[Any]) -> Gr
             for step in graph.steps
         ),
     )
+
+
+def new_step(operator: str, inputs: tuple[str, ...], output: str, **attributes: Any) -> Step:
+    line = find("", operator, NEWEST)
+    assert line is not None
+    return Step(line, output, inputs, (output,), attributes)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
 from dataclasses import replace as replaced
 from typing import Any, TypeAlias
 
@@ -16,45 +14,15 @@ from arrayconv.backends import find_backend
 from arrayconv.namespace import Array, array_namespace, is_floating, is_lazy, placement
 from arrayconv.onnx import operators as _operators  # noqa: F401  (fills the table)
 from arrayconv.onnx.building import build
-from arrayconv.onnx.faster import faster, of_shapes, settled
-from arrayconv.onnx.graph import Graph, Size, Spec, in_floats, live
-from arrayconv.onnx.operators.shared import data_format, dtype_of, elementwise
+from arrayconv.onnx.calling import Floats, arguments, bound, check, floats_of, text
+from arrayconv.onnx.faster import faster, of_shapes
+from arrayconv.onnx.graph import Graph, Spec, in_floats, live
+from arrayconv.onnx.operators.shared import data_format, elementwise
+from arrayconv.onnx.program import Program
 from arrayconv.onnx.reading import read
 from arrayconv.onnx.running import Place, backward, deaths, forward
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | onnx.ModelProto"
-
-
-# the float type of the file, and the one that stands for it
-Floats: TypeAlias = tuple[np.dtype[Any], np.dtype[Any]] | None
-
-
-SETTLED = 2**20
-"""Elements of what follows from the shapes of inputs, above which it is computed again in every call."""
-
-
-@dataclass(eq=False)
-class Program:
-    """A graph ready to run: when values die, and its constants in the last place it ran."""
-
-    graph: Graph
-    deaths: list[list[str]]
-    placed: tuple[Any, dict[str, Array]] | None = None
-    settled: dict[tuple[tuple[int, ...], ...], Program] = field(default_factory=dict)
-
-    def settle(self, shapes: tuple[tuple[int, ...], ...], values: dict[str, Any]) -> None:
-        """Keep a program for inputs of these shapes, in which what follows from them is constant."""
-        if sum(np.size(value) for value in values.values()) > SETTLED:
-            self.settled[shapes] = self
-            return
-        graph = settled(self.graph, values)
-        found = Program(graph, deaths(graph))
-        if self.placed is not None:
-            # the same arrays, not copies of them
-            found.placed = (self.placed[0], dict(self.placed[1]))
-        while len(self.settled) >= 4:
-            self.settled.pop(next(iter(self.settled)))
-        self.settled[shapes] = found
 
 
 def load(source: Source) -> Net:
@@ -344,13 +312,13 @@ class Net:
         """
         constants, trained = self._graph.constants, set(self._graph.weights)
         rows = [("operator", "gives", "shape", "weights")]
-        rows += [(f"input: {s.dtype}", s.name, _text(s.shape), "") for s in self.inputs]
+        rows += [(f"input: {s.dtype}", s.name, text(s.shape), "") for s in self.inputs]
         seen: set[str] = set()
         for step in self._graph.steps:
             own = [n for n in step.inputs if n in trained and n not in seen]
             seen.update(own)
             count = sum(constants[name].size for name in own)
-            shape = _text(self._graph.shapes.get(step.outputs[0]))
+            shape = text(self._graph.shapes.get(step.outputs[0]))
             rows.append((step.operator.name, step.outputs[0], shape, f"{count:,}" if count else ""))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = [
@@ -372,14 +340,14 @@ class Net:
 
     def __repr__(self) -> str:
         def listed(specs: tuple[Spec, ...]) -> str:
-            return ", ".join(f"{s.name}: {s.dtype} {_text(s.shape)}" for s in specs)
+            return ", ".join(f"{s.name}: {s.dtype} {text(s.shape)}" for s in specs)
 
         return f"Net({self._title}: {listed(self.inputs)} -> {listed(self.outputs)})"
 
     def _started(
         self, args: tuple[Array, ...], named: dict[str, Array]
     ) -> tuple[dict[str, Any], Place, Floats]:
-        given = _bound(self._title, self.inputs, args, named)
+        given = bound(self._title, self.inputs, args, named)
         home = self._home
         if home is not None:
             given = {
@@ -387,10 +355,10 @@ class Net:
             }
         arrays = given | self._given
         others = {k: v for k, v in arrays.items() if not isinstance(v, np.ndarray)}
-        xp = array_namespace(self._title, **_arguments(others or arrays)) if arrays else np
+        xp = array_namespace(self._title, **arguments(others or arrays)) if arrays else np
         for spec in self.inputs:
             alone = not others or spec.name not in self._arrays
-            _check(self._title, spec, given[spec.name], alone)
+            check(self._title, spec, given[spec.name], alone)
         values = dict(given)
         like = next(iter(others.values()), None)
         floats: Floats = None
@@ -398,7 +366,7 @@ class Net:
             x = given[spec.name]
             if spec.dtype.kind == "f" and spec.name in self._arrays:
                 like = x
-                floats = _floats(spec.dtype, x)
+                floats = floats_of(spec.dtype, x)
                 break
         if like is None:
             like = next(iter(arrays.values()), np.zeros(()))
@@ -477,76 +445,3 @@ def _zeros(x: Array) -> Array | None:
     """The gradient with respect to a value that nothing depends on."""
     xp = array_namespace("net", x=x)
     return xp.zeros_like(x) if is_floating(xp, x.dtype) else None
-
-
-def _text(shape: tuple[Size, ...] | None) -> str:
-    if shape is None:
-        return "?"
-    return (
-        "("
-        + ", ".join("?" if n is None else str(n) for n in shape)
-        + ("," if len(shape) == 1 else "")
-        + ")"
-    )
-
-
-def _arguments(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    # array_namespace lets some names be None, which no input may be
-    return {f"input {name!r}": value for name, value in arrays.items()}
-
-
-def _bound(
-    title: str, specs: tuple[Spec, ...], args: tuple[Array, ...], named: dict[str, Array]
-) -> dict[str, Array]:
-    names = [spec.name for spec in specs]
-    if len(args) > len(names):
-        raise TypeError(f"{title}: expected the inputs {', '.join(names)}, got {len(args)} arrays")
-    given = dict(zip(names, args, strict=False))
-    for name, value in named.items():
-        if name not in names:
-            raise TypeError(f"{title}: there is no input {name!r}, only {', '.join(names)}")
-        if name in given:
-            raise TypeError(f"{title}: input {name!r} was given twice")
-        given[name] = value
-    left = [name for name in names if name not in given]
-    if left:
-        raise TypeError(f"{title}: no array was given for {', '.join(map(repr, left))}")
-    return given
-
-
-def _check(title: str, spec: Spec, x: Array, alone: bool) -> None:
-    xp = array_namespace(title, **_arguments({spec.name: x}))
-    kind = {"f": "real floating", "i": "signed integer", "u": "unsigned integer", "b": "bool"}
-    expected = kind[spec.dtype.kind]
-    if not xp.isdtype(x.dtype, expected):
-        raise TypeError(
-            f"{title}: input {spec.name!r} must have dtype {spec.dtype} or another {expected} one, got {x.dtype}"
-        )
-    if spec.dtype.kind == "f" and isinstance(x, np.ndarray) and not alone:
-        raise TypeError(
-            f"{title}: input {spec.name!r} is a NumPy array beside arrays of another library; move it there first, or "
-            "net.to(...) does"
-        )
-    if spec.shape is None:
-        return
-    shape = tuple(x.shape)
-    fits = len(shape) == len(spec.shape) and all(
-        not isinstance(n, int) or n == m for n, m in zip(spec.shape, shape, strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"{title}: input {spec.name!r} must have shape {_text(spec.shape)}, got {shape}"
-        )
-
-
-def _floats(declared: np.dtype[Any], x: Array) -> Floats:
-    """What stands for the file's float type, where the input has another one."""
-    if isinstance(x, np.ndarray):
-        return None if x.dtype == declared else (declared, x.dtype)
-    xp = array_namespace("net", x=x)
-    for dtype in map(np.dtype, (np.float32, np.float64, np.float16)):
-        with suppress(TypeError):
-            # array-api-strict has no half type to compare with
-            if dtype_of(xp, x, dtype) == x.dtype:
-                return None if dtype == declared else (declared, dtype)
-    raise TypeError(f"inputs of dtype {x.dtype} are not computed here; cast them to float32")
