@@ -36,7 +36,7 @@ def fails(capsys, *argv, status=2):
     return captured.err
 
 
-@pytest.mark.parametrize("command", [None, "demo", "check", "backends", "filter", "plan"])
+@pytest.mark.parametrize("command", [None, "demo", "check", "backends", "filter", "plan", "run"])
 def test_help(capsys, command):
     assert main([command, "--help"] if command else ["--help"]) == 0
     text = capsys.readouterr().out

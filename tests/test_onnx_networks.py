@@ -124,3 +124,16 @@ def test_inputs_are_not_written():
         net(image)
         net.vjp(np.ones_like(net(image)), image)
         assert all(np.array_equal(kept[k], v) for k, v in net.weights.items())
+
+
+def test_a_trace_leaves_nothing_behind():
+    """Compiled first, called after: what was traced is not kept."""
+    jax = pytest.importorskip("jax")
+    net, _, x, _ = loaded("residual")
+    for one in (net, net.to("jax")):
+        image = jax.numpy.asarray(x.numpy())
+        compiled = jax.jit(one)(image)
+        close(np.asarray(one(image)), np.asarray(compiled), 1e-5)
+        dy = jax.numpy.ones_like(compiled)
+        dx = jax.jit(lambda x, one=one, dy=dy: one.vjp(dy, x))(image)
+        close(np.asarray(one.vjp(dy, image)), np.asarray(dx), 1e-5)

@@ -25,13 +25,14 @@ Runs a network from an ONNX file on a photograph, resized to the size that the n
 values between 0 and 1, less --mean, over --std. Prints the highest scores where the network gives
 one for each class, else the shapes of what it gives.
 
---explain draws what the highest score looks at: its gradient with respect to the photograph, and the
-maps of the last convolution that speak for it."""
+--explain draws what the highest score looks at: its gradient with respect to the photograph, and
+the maps of the last convolution that speak for it."""
 
 EXAMPLES = """\
 examples:
   arrayconv run net.onnx photo.jpg --labels classes.txt
-  arrayconv run net.onnx photo.jpg --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --explain why.png
+  arrayconv run net.onnx photo.jpg --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+  arrayconv run net.onnx photo.jpg --explain why.png
   arrayconv run net.onnx photo.jpg --scale 255 --backend torch-cpu"""
 
 FREE = 224

@@ -201,7 +201,16 @@ class Net:
             The library or device cannot be used here.
         """
         name = f"{backend}-cpu" if backend in ("jax", "torch") else backend
-        return Net(self._graph, self._title, self._given, find_backend(name))
+        net = Net(self._graph, self._title, self._given, find_backend(name))
+        if not net._given:
+            # now, not in a call that may be traced
+            program = net._program(None, fast=True)
+            like = net._home.asarray(np.zeros((), np.float32))
+            place = Place(array_namespace("to", like=like), like)
+            there = {name: place.array(value) for name, value in program.graph.constants.items()}
+            where = None if is_lazy(like) else placement(like)
+            program.placed = ((place.xp, where), there)
+        return net
 
     def replace(self, weights: Mapping[str, Array]) -> Net:
         """The same network with other weights: arrays of the inputs' library, traced ones too.
@@ -386,17 +395,22 @@ class Net:
 
     def _constants(self, program: Program, place: Place) -> Callable[[str], Array]:
         """Constants where they are needed; kept for the next call where nothing may be traced."""
+        lazy = is_lazy(place.like)
         kept: dict[str, Array] = {}
-        if not is_lazy(place.like) or self._home is not None:
-            where = None if is_lazy(place.like) else placement(place.like)
-            if program.placed is None or program.placed[0] != (place.xp, where):
-                program.placed = ((place.xp, where), {})
+        key = (place.xp, None if lazy else placement(place.like))
+        if program.placed is not None and program.placed[0] == key:
             kept = program.placed[1]
+        elif not lazy:
+            program.placed = (key, kept)
 
         def placed(name: str) -> Array:
-            if name not in kept:
-                kept[name] = place.array(program.graph.constants[name])
-            return kept[name]
+            if name in kept:
+                return kept[name]
+            value = place.array(program.graph.constants[name])
+            if not lazy:
+                # what a compiler traces must not outlive the trace
+                kept[name] = value
+            return value
 
         return placed
 
