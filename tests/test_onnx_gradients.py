@@ -1,5 +1,7 @@
 """The gradient of every operator against `jax.vjp` of its forward pass, in float64, over the published node tests."""
 
+import collections
+
 import numpy as np
 import pytest
 from conftest import strict_jax
@@ -23,22 +25,28 @@ OFF = {
     "test_mod_float_edge_cases_fmod_0_float64": KINK,
     "test_selu_example": KINK,
 }
+FEW = 6  # cases of an operator that run without --full
 # Their other outputs serve averages and reports, and are not differentiated.
 FIRST = ("BatchNormalization", "LayerNormalization")
 
 
 def cases():
-    """The cases with a floating input, whose operators have a vjp."""
+    """The cases of one node with a floating input, and how many of its operator came before."""
+    seen = collections.Counter()
     for name in names(alien=False):
         case = published()[name]
         floats = any(a.dtype.kind == "f" for a in arrays(case.data_sets[0][0]))
         if floats and len(case.model.graph.node) == 1 and name not in OUT_OF_SCOPE:
-            yield name
+            operator = case.model.graph.node[0].op_type
+            yield pytest.param(name, seen[operator], id=name)
+            seen[operator] += 1
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("name", list(cases()))
-def test_vjp_is_jaxs(name):
+@pytest.mark.parametrize("name, before", list(cases()))
+def test_vjp_is_jaxs(name, before, request):
+    if before >= FEW and not request.config.getoption("--full"):
+        pytest.skip("one more case of its operator: --full runs it")
     if name in OFF:
         pytest.skip(OFF[name])
     net = ac.onnx.load(published()[name].model)
