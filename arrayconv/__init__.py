@@ -218,6 +218,7 @@ _SUBMODULES = (
     "demo",
     "filters",
     "models",
+    "onnx",
     "verify",
 )
 

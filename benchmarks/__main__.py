@@ -21,6 +21,7 @@ SECTIONS = (
     "memory",
     "scaling",
     "train",
+    "onnx",
     "gpu",
 )
 
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Run the sections asked for and return their rows with the machine's facts."""
-    from benchmarks import extras, parts, sections, train
+    from benchmarks import extras, onnx, parts, sections, train
     from benchmarks.cases import CONVS, POOLS
 
     _limit_threads(options.threads)
@@ -75,6 +76,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
             extras.scaling(results, options.quick, **few)
         if "train" in chosen:
             train.train(results, **timing)
+        if "onnx" in chosen:
+            onnx.networks(results, options.only, options.threads, **timing)
     facts |= {"others": watch.others, "load after": machine.load()}
     run: dict[str, Any] = {"facts": facts, "rows": results.rows, "failures": results.failures}
     if "gpu" in chosen:

@@ -54,6 +54,11 @@ COLUMNS = {
         ("arrayconv jax", "keras"),
         ("arrayconv numpy", "arrayconv jax"),
     ),
+    "onnx": (
+        ("arrayconv numpy", "onnxruntime"),
+        ("arrayconv jax", "onnxruntime"),
+        ("arrayconv torch", "onnxruntime"),
+    ),
 }
 
 

@@ -71,6 +71,7 @@ MODULES = (
     "models",
     "models.networks",
     "data",
+    "onnx",
     "backends",
     "cases",
     "demo",

@@ -352,3 +352,17 @@ def test_an_unknown_section_is_named():
     )  # fmt: skip
     assert done.returncode == 2
     assert "no section pools" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["super_resolution", "unet"])
+def test_networks_compute_what_float64_says(name):
+    for needed in ("onnx", "onnxruntime", "torch"):
+        pytest.importorskip(needed)
+    from benchmarks import networks, onnx
+
+    model, x, y = networks.exported(name)
+    found = onnx.contenders(model, x.numpy(), 1)
+    assert {"onnxruntime", "arrayconv numpy"} <= {c.name for c in found}
+    for one in found:
+        (worst,) = sections.errors(one, [y.numpy()])
+        assert worst < 1e-5

@@ -41,7 +41,7 @@ def fails(capsys, *argv, status=2):
 
 
 @pytest.mark.parametrize(
-    "command", [None, "demo", "check", "backends", "filter", "plan", "predict"]
+    "command", [None, "demo", "check", "backends", "filter", "plan", "predict", "run"]
 )
 def test_help(capsys, command):
     assert main([command, "--help"] if command else ["--help"]) == 0

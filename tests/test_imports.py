@@ -26,6 +26,7 @@ ROOMS = [
     {"data"},
     {"models"},
     {"backends"},
+    {"onnx"},
     {"demo"},
     {"cli"},
 ]
@@ -133,7 +134,7 @@ def test_import_loads_no_array_library():
 
 
 @pytest.mark.parametrize(
-    "name", ["autodiff", "backends", "cases", "cli", "demo", "filters", "models", "verify"]
+    "name", ["autodiff", "backends", "cases", "cli", "demo", "filters", "models", "onnx", "verify"]
 )
 def test_submodules_are_loaded_on_first_use(name):
     out = fresh(

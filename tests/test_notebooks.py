@@ -11,7 +11,11 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 # What a notebook needs beside its array library.
-NEEDS = {"05_verify_with_jax": ("jax",), "07_train_a_network": ("skimage", "sklearn")}
+NEEDS = {
+    "05_verify_with_jax": ("jax",),
+    "07_train_a_network": ("skimage", "sklearn"),
+    "09_a_network_that_somebody_else_trained": ("mlxtend", "onnx"),
+}
 
 
 @pytest.fixture
@@ -94,6 +98,6 @@ def test_on_numpy(path, xp, shown, monkeypatch, capsys):
 
 
 def test_there_are_notebooks():
-    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{n:02}" for n in range(1, 9)]
+    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{n:02}" for n in range(1, 10)]
     for path in NOTEBOOKS:
         assert path.with_suffix(".ipynb").exists(), f"{path.name} was never executed"

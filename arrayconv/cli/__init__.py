@@ -12,7 +12,7 @@ from typing import Any
 import arrayconv as ac
 from arrayconv import interrupt
 from arrayconv.backends import NAMES
-from arrayconv.cli import commands, predict, train
+from arrayconv.cli import commands, predict, run, train
 from arrayconv.filters import KERNELS
 
 __all__ = ["main"]
@@ -188,6 +188,10 @@ def _parser() -> argparse.ArgumentParser:
             predict.PREDICT,
             predict.EXAMPLES,
         )
+    )
+
+    run.add_arguments(
+        command("run", run.run, "a photograph through an ONNX file", run.RUN, run.EXAMPLES)
     )
 
     bench = command(

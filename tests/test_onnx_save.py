@@ -1,0 +1,120 @@
+"""Networks of `arrayconv.models` as ONNX files, run by onnxruntime."""
+
+import numpy as np
+import pytest
+
+import arrayconv as ac
+from arrayconv import models as m
+
+pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+
+FIRST = {"data_format": "channels_first"}
+
+
+def branches():
+    x = m.Input((8, 9, 3))
+    a = m.Conv(4, 3, padding="same", activation="silu")(x)
+    b = m.Conv(4, 1)(x)
+    y = m.Concatenate()([m.Add()([a, b]), x])
+    return m.Model(x, [m.GlobalMaxPool()(y), m.UpSampling(2)(y)])
+
+
+MODELS = {
+    "conv": lambda: m.Sequential([
+        m.Conv(4, 3, padding="same", strides=2), m.BatchNormalization(), m.ReLU(), m.MaxPool(2),
+        m.Dropout(0.5), m.Flatten(), m.Dense(5, activation="softmax"),
+    ]),
+    "depthwise": lambda: m.Sequential([
+        m.ZeroPadding(((1, 0), (2, 1))), m.DepthwiseConv(3, depth_multiplier=2, activation="gelu"),
+        m.SeparableConv(6, 3, padding="same", activation="hard_swish"), m.AveragePool(2, padding="same"),
+        m.GlobalAveragePool(), m.Dense(3, activation="log_softmax"),
+    ]),
+    "transposed": lambda: m.Sequential([
+        m.ConvTranspose(4, 3, strides=2, padding="same", activation="leaky_relu"),
+        m.ConvTranspose(2, 2, strides=3), m.UpSampling(2, interpolation="bilinear"), m.Activation("tanh"),
+    ]),
+    "norms": lambda: m.Sequential([
+        m.Conv(4, 3, groups=1, dilation_rate=2, activation="elu"), m.LayerNormalization(), m.PReLU(),
+        m.PReLU(shared_axes=[1, 2]), m.LeakyReLU(0.125), m.ELU(0.5), m.SELU(), m.HardSigmoid(), m.Softplus(),
+        m.GELU(approximate=True), m.Softmax(axis=1), m.GlobalMaxPool(keepdims=True),
+    ]),
+    "branches": branches,
+}  # fmt: skip
+
+
+def noisy(model):
+    """Give every weight a value that shows."""
+    rng = np.random.default_rng(0)
+    model.set_weights(
+        [rng.uniform(0.2, 1.0, w.shape).astype(np.float32) - 0.1 for w in model.get_weights()]
+    )
+    return model
+
+
+def compared(model, x, path):
+    model(x)
+    noisy(model)
+    ac.onnx.save(model, path, x)
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    net = ac.onnx.load(path)
+    for images in (x, np.concatenate([x, x[:1]])):
+        want = model(images)
+        want = want if isinstance(want, list | tuple) else [want]
+        found = net(images)
+        ours = found if isinstance(found, tuple) else (found,)
+        theirs = session.run(None, {session.get_inputs()[0].name: images})
+        for expected, *others in zip(want, theirs, ours, strict=True):
+            for got in others:
+                assert got.shape == expected.shape
+                assert np.max(np.abs(got - expected)) <= 1e-5 * np.max(np.abs(expected))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_onnxruntime_computes_the_same(name, tmp_path):
+    x = np.random.default_rng(1).standard_normal((2, 8, 9, 3)).astype(np.float32)
+    compared(MODELS[name](), x, str(tmp_path / "net.onnx"))
+
+
+def test_channels_first(tmp_path):
+    model = m.Sequential([
+        m.Conv(4, 3, padding="same", **FIRST), m.BatchNormalization(axis=1), m.MaxPool(2, **FIRST),
+        m.Flatten(), m.Dense(3),
+    ])  # fmt: skip
+    x = np.random.default_rng(1).standard_normal((2, 3, 8, 10)).astype(np.float32)
+    compared(model, x, str(tmp_path / "net.onnx"))
+
+
+def test_sequences(tmp_path):
+    model = m.Sequential([
+        m.Conv(4, 3, padding="causal", dilation_rate=2), m.ZeroPadding((2, 1)), m.AveragePool(3), m.Dense(2),
+    ])  # fmt: skip
+    x = np.random.default_rng(1).standard_normal((2, 20, 3)).astype(np.float32)
+    compared(model, x, str(tmp_path / "net.onnx"))
+
+
+def test_trained_here(tmp_path):
+    """The digits of a trained model are onnxruntime's."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((64, 6, 6, 1)).astype(np.float32)
+    labels = (x.mean((1, 2, 3)) > 0).astype(np.int64)
+    model = m.Sequential(
+        [m.Conv(4, 3, activation="relu"), m.BatchNormalization(), m.Flatten(), m.Dense(2)]
+    )
+    loss = m.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer="adam", loss=loss)
+    model.fit(x, labels, epochs=2, batch_size=16, verbose=0)
+    path = str(tmp_path / "net.onnx")
+    ac.onnx.save(model, path, x[:1])
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (got,) = session.run(None, {session.get_inputs()[0].name: x})
+    want = model.predict(x, verbose=0)
+    assert np.max(np.abs(got - want)) <= 1e-5 * np.max(np.abs(want))
+
+
+def test_what_cannot_be_saved(tmp_path):
+    x = np.zeros((1, 4, 4, 2), np.float32)
+    with pytest.raises(TypeError, match="one of arrayconv.models, got function"):
+        ac.onnx.save(lambda x: x, tmp_path / "net.onnx", x)
+    with pytest.raises(ValueError, match="only those from one to the last"):
+        ac.onnx.save(m.Sequential([m.LayerNormalization(axis=[1, 2])]), tmp_path / "net.onnx", x)
