@@ -40,6 +40,11 @@ MODELS = {
         m.GELU(approximate=True), m.Softmax(axis=1), m.GlobalMaxPool(keepdims=True),
     ]),
     "branches": branches,
+    "one rank each": lambda: m.Sequential([
+        m.layers.ZeroPadding2D(1), m.layers.Conv2D(4, 3, activation=m.ReLU(max_value=0.5)), m.layers.DepthwiseConv2D(2),
+        m.ReLU(negative_slope=0.25), m.layers.Conv2DTranspose(2, 2, activation="relu6"), m.layers.MaxPooling2D(2),
+        m.layers.GlobalAveragePooling2D(), m.Dense(3, activation=m.LeakyReLU(0.125)),
+    ]),
 }  # fmt: skip
 
 
@@ -118,3 +123,9 @@ def test_what_cannot_be_saved(tmp_path):
         ac.onnx.save(lambda x: x, tmp_path / "net.onnx", x)
     with pytest.raises(ValueError, match="only those from one to the last"):
         ac.onnx.save(m.Sequential([m.LayerNormalization(axis=[1, 2])]), tmp_path / "net.onnx", x)
+
+
+@pytest.mark.parametrize("layer", [m.ReLU(threshold=0.5), m.ReLU(6.0, negative_slope=0.1)])
+def test_a_relu_that_onnx_has_not(layer, tmp_path):
+    with pytest.raises(ValueError, match="'relu' is a ReLU with a threshold"):
+        ac.onnx.save(m.Sequential([layer]), tmp_path / "net.onnx", np.ones((1, 2), np.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,24 +130,23 @@ class _Writer:
         return results
 
     def layer(self, config: Config, values: list[Value]) -> Value:
-        kind = config["class"]
+        # Keras's names for one rank each: the kernel tells it here
+        kind = re.sub("[123]D", "", config["class"]).replace("Pooling", "Pool")
         write = LAYERS.get(kind)
-        if write is not None:
-            y = write(self, config, values)
-        elif kind in ACTIVATIONS or kind == "SiLU":
-            y = self.activated(values[0], kind, config)
-        else:
-            raise ValueError(
-                f"save: layer {config['name']!r} is a {kind}, which ONNX has no operator for"
-            )
+        if write is None:
+            return self.activated(values[0], config)
+        y = write(self, config, values)
         name = config.get("activation")
         if name is None or name == "linear":
             return y
+        if isinstance(name, Mapping):
+            return self.activated(y, {**name, "name": config["name"]})
         if name not in NAMES:
             raise ValueError(
                 f"save: layer {config['name']!r} has activation {name!r}, not known to ONNX"
             )
-        return self.activated(y, NAMES[name], {})
+        limit = {"max_value": 6.0} if name == "relu6" else {}
+        return self.activated(y, {"class": NAMES[name], "name": config["name"], **limit})
 
     def node(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
         self.count += 1
@@ -179,15 +179,39 @@ class _Writer:
             self.turned[self.turned[key].name, value.first] = value
         return self.turned[key]
 
-    def activated(self, x: Value, kind: str, config: Config) -> Value:
+    def activated(self, x: Value, config: Config) -> Value:
+        kind = config["class"]
         if kind == "SiLU":
             # an operator of its own only from opset 24 on
             y = self.node("Mul", [x.name, self.node("Sigmoid", [x.name])])
             return x._replace(name=y)
+        if kind == "ReLU":
+            return self.rectified(x, config)
+        if kind not in ACTIVATIONS:
+            raise ValueError(
+                f"save: layer {config['name']!r} is a {kind}, which ONNX has no operator for"
+            )
         operator, attributes = ACTIVATIONS[kind]
         if "axis" in attributes(config):
             x = self.order(x, False)
         return x._replace(name=self.node(operator, [x.name], **attributes(config)))
+
+    def rectified(self, x: Value, config: Config) -> Value:
+        top, slope = config.get("max_value"), config.get("negative_slope", 0.0)
+        if config.get("threshold") or (slope and top is not None):
+            raise ValueError(
+                f"save: layer {config['name']!r} is a ReLU with a threshold, or with a slope and a largest value, "
+                "which ONNX has no operator for"
+            )
+        if slope:
+            return x._replace(name=self.node("LeakyRelu", [x.name], alpha=float(slope)))
+        if top is None:
+            return x._replace(name=self.node("Relu", [x.name]))
+        ends = [
+            self.constant(np.asarray(end, np.float32), f"{config['name']}/{name}")
+            for name, end in (("min_value", 0.0), ("max_value", top))
+        ]
+        return x._replace(name=self.node("Clip", [x.name, *ends]))
 
 
 def _images(writer: _Writer, config: Config, values: list[Value]) -> Value:
@@ -456,7 +480,6 @@ ACTIVATIONS: dict[str, tuple[str, Attributes]] = {
     "HardSwish": ("HardSwish", lambda c: {}),
     "LeakyReLU": ("LeakyRelu", lambda c: {"alpha": float(c.get("negative_slope", 0.2))}),
     "LogSoftmax": ("LogSoftmax", lambda c: {"axis": -1}),
-    "ReLU": ("Relu", lambda c: {}),
     "SELU": ("Selu", lambda c: {}),
     "Sigmoid": ("Sigmoid", lambda c: {}),
     "Softmax": ("Softmax", lambda c: {"axis": int(c.get("axis", -1))}),
@@ -472,6 +495,7 @@ NAMES = {
     "leaky_relu": "LeakyReLU",
     "log_softmax": "LogSoftmax",
     "relu": "ReLU",
+    "relu6": "ReLU",
     "selu": "SELU",
     "sigmoid": "Sigmoid",
     "silu": "SiLU",
