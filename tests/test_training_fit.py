@@ -259,10 +259,10 @@ def test_interruption_amid_a_step_of_jax(monkeypatch):
     before = model.get_weights()
     count = iter(range(100))
 
-    def noise(program, batch, step=None):
+    def noise(program, batch, step=None, seed=0):
         if next(count) == 3:
             raise KeyboardInterrupt
-        return drawn(program, batch, step)
+        return drawn(program, batch, step, seed)
 
     drawn = Program.noise
     monkeypatch.setattr(Program, "noise", noise)
