@@ -228,6 +228,8 @@ def _compare(
         return check_directional(forward, *arrays, **given)
     try:
         return check_vjp(forward, *arrays, **given)
-    except jax.errors.TracerArrayConversionError:
-        # it calls NumPy by name
+    except TypeError as error:
+        # only where it calls NumPy by name
+        if not isinstance(error.__cause__, jax.errors.TracerArrayConversionError):
+            raise
         return check_directional(forward, *arrays, **given)
