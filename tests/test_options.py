@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from poison import unpoisoned
 
 import arrayconv as ac
 from arrayconv import engine
@@ -247,7 +248,8 @@ def launches(monkeypatch):
     from torch.utils._python_dispatch import TorchDispatchMode
 
     real = engine.traits
-    for room in (engine, importlib.import_module("arrayconv.ops.convolution.parts")):
+    for name in ("engine", "engine.windows", "ops.convolution.parts"):
+        room = importlib.import_module(f"arrayconv.{name}")
         monkeypatch.setattr(room, "traits", lambda xp, x: real(xp, x)._replace(accelerator=True))
     # Allocation, questions and reshapes launch nothing.
     free = ("aten.empty", "aten.is_pinned", "aten._unsafe_view")
@@ -266,7 +268,7 @@ def launches(monkeypatch):
 
     def count(op, *shapes, **config):
         arrays = [torch.ones(shape) for shape in shapes]
-        with Count() as mode:
+        with unpoisoned(), Count() as mode:
             getattr(ac, op)(*arrays, **config)
         return mode.names
 
