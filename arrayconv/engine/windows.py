@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, reduce
 from itertools import product
 
-from arrayconv.namespace import Array, Namespace, constant_pad, placement, places_itself, traits
+from arrayconv.namespace import Array, Namespace, constant_pad, placement, places_itself
 from arrayconv.window import Pairs, Window
 
 # Windows that one product of a weight gradient sums over: no library adds up a long sum as well as short ones.
@@ -115,18 +115,13 @@ def gather(
     if taps == 1:
         (view,) = tap_views(padded, window, lead=lead)
         return xp.expand_dims(view, axis=at)
-    accelerator = mutable and traits(xp, x).accelerator
-    if mutable and at == len(shape) - 2 and (accelerator or math.prod(shape) <= FEW_CELLS):
+    if mutable and at == len(shape) - 2 and math.prod(shape) <= FEW_CELLS:
         size = tuple(padded.shape[lead:-1])
         cells = xp.reshape(padded, (*x.shape[:lead], math.prod(size), x.shape[-1]))
-        if accelerator:
-            # made there: numbers of the host would be copied to the device for each call
-            places = _places(xp, window, size, placement(x))
-        else:
-            known = _flat_places(window, size)
-            # what torch makes of a buffer is no tensor of its tracers
-            numbers = known if places_itself(x) else list(known)
-            places = xp.asarray(numbers, dtype=xp.int64, **placement(x))
+        known = _flat_places(window, size)
+        # what torch makes of a buffer is no tensor of its tracers
+        numbers = known if places_itself(x) else list(known)
+        places = xp.asarray(numbers, dtype=xp.int64, **placement(x))
         return xp.reshape(xp.take(cells, places, axis=lead), tuple(shape))
     if not mutable:
         joined = xp.concat(list(tap_views(padded, window, lead=lead)), axis=at)
@@ -155,25 +150,6 @@ def _flat_places(window: Window, size: tuple[int, ...]) -> array[int]:
         for cell in product(*map(range, window.output))
     )
     return array("q", (corner + tap for corner in corners for tap in taps))
-
-
-def _places(
-    xp: Namespace, window: Window, size: tuple[int, ...], where: dict[str, object]
-) -> Array:
-    """The same numbers as ``_flat_places``, as sums of a range for each axis of the windows and of their cells."""
-    ndim = len(size)
-    total = None
-    for axis in range(ndim):
-        run = math.prod(size[axis + 1 :])
-        steps = window.stride[axis] * run, window.dilation[axis] * run
-        for place, n, step in zip(
-            (axis, ndim + axis), (window.output[axis], window.kernel[axis]), steps, strict=True
-        ):
-            if n > 1:
-                numbers = xp.arange(0, n * step, step, **where)
-                shape = tuple(n if a == place else 1 for a in range(2 * ndim))
-                total = plus(total, xp.reshape(numbers, shape), False)
-    return xp.reshape(total, (-1,))
 
 
 def by_patches(window: Window) -> bool:
