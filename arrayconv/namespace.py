@@ -211,7 +211,8 @@ def _default_is_accelerator(xp: Namespace) -> bool:
 @lru_cache(maxsize=1024)
 def is_floating(xp: Namespace, dtype: DType) -> bool:
     """Whether ``dtype`` is a real floating type, the half types included."""
-    return bool(xp.isdtype(dtype, "real floating"))
+    # CuPy's bfloat16 is of a kind that array-api-compat's isdtype does not know
+    return str(dtype) == "bfloat16" or bool(xp.isdtype(dtype, "real floating"))
 
 
 @lru_cache(maxsize=1024)
@@ -223,6 +224,9 @@ def is_real(xp: Namespace, dtype: DType) -> bool:
 @lru_cache(maxsize=1024)
 def itemsize(xp: Namespace, dtype: DType) -> int:
     """Bytes of one element of a real dtype."""
+    size = getattr(dtype, "itemsize", None)
+    if size is not None:
+        return int(size)
     info = xp.finfo(dtype) if is_floating(xp, dtype) else xp.iinfo(dtype)
     return int(info.bits) // 8
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -26,19 +27,25 @@ def poison() -> None:
 _filled = threading.local()
 
 
+@contextmanager
+def unpoisoned() -> Iterator[None]:
+    """Leave what `empty` returns as it is, where filling it would be counted."""
+    before, _filled.now = getattr(_filled, "now", False), True
+    try:
+        yield
+    finally:
+        _filled.now = before
+
+
 def _filling(plain: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(plain)
     def poisoned(*args: Any, **kwargs: Any) -> Any:
         x = plain(*args, **kwargs)
         value = _unlikely(x)
-        # where torch traces, what fills an array is itself made of empty ones
-        if value is None or getattr(_filled, "now", False):
-            return x
-        _filled.now = True
-        try:
-            x[...] = value
-        finally:
-            _filled.now = False
+        if value is not None and not getattr(_filled, "now", False):
+            # where torch traces, what fills an array is itself made of empty ones
+            with unpoisoned():
+                x[...] = value
         return x
 
     poisoned.poisoned = True

@@ -1,5 +1,7 @@
 """Convolutions over padding written out as zeros, which NaN and inf meet as in PyTorch and JAX.
 
+And where an adjoint may multiply weights with zeros that stand for windows that are not there.
+
 Nothing here imports arrayconv.
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from reference import _geometry, _transposed, conv, conv_gradients, conv_transpose
+from reference import _geometry, _transposed, conv, conv_gradients, conv_transpose, pairs, tuples
 
 
 def convolution(
@@ -46,6 +48,42 @@ def convolution(
         db = None if b is None else dy.sum(axis=tuple(range(dy.ndim - 1))).reshape(b.shape)
     y, dx = (np.moveaxis(a, -1, 1) if first else a for a in (y, dx))
     return y, dx, dw, db
+
+
+def beyond(
+    shape: Any,
+    windows: Any,
+    w: Any,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    flip_kernel: bool = False,
+    data_format: str = "channels_last",
+    **_: Any,
+) -> Any:
+    """Return where in an adjoint's result of a shape a weight that is not finite lies on a window that is not there.
+
+    The adjoint is the ``dx`` of ``conv``, or the result of ``conv_transpose``.
+    """
+    first = data_format == "channels_first"
+    last = (shape[0], *shape[2:], shape[1]) if first else tuple(shape)
+    found = np.zeros(last, bool)
+    sizes, k = last[1:-1], w.shape[:-2]
+    s, d = tuples(stride, len(sizes)), tuples(dilation, len(sizes))
+    p = pairs(padding, sizes, k, s, d)
+    for *tap, c, f in np.argwhere(~np.isfinite(w)):
+        on, there = np.ones(sizes, bool), np.ones(sizes, bool)
+        for a, n in enumerate(sizes):
+            j = k[a] - 1 - tap[a] if flip_kernel else tap[a]
+            start = np.arange(n) + p[a][0] - d[a] * j
+            along = [n if a == other else 1 for other in range(len(sizes))]
+            on &= (start % s[a] == 0).reshape(along)
+            there &= ((start >= 0) & (start < windows[a] * s[a])).reshape(along)
+        group = f // (w.shape[-1] // groups)
+        found[..., group * w.shape[-2] + c] |= on & ~there
+    return np.moveaxis(found, -1, 1) if first else found
 
 
 def _inside(padding: Any, sizes: Any) -> list[slice]:

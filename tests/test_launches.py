@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cupy_emulated import recording
+from poison import unpoisoned
 
 import arrayconv as ac
 from arrayconv.cases import cases, sample
@@ -24,7 +25,7 @@ def counted(xp, op, shapes, *args, **config):
     arrays = [xp.namespace.empty(shape, dtype=np.float32) for shape in shapes]
     # what is made once, such as a plan, is not of this call
     for _ in range(2):
-        with recording(compute=False) as record:
+        with unpoisoned(), recording(compute=False) as record:
             getattr(ac, op)(*arrays, *args, **config)
     return record
 

@@ -32,3 +32,18 @@ def test_values(case, library):
         if got is not None:
             got, largest = ac.to_numpy(got), np.max(np.abs(expected), initial=1e-300)
             np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12 * largest, strict=True)
+
+
+@pytest.mark.parametrize("op", ["conv", "conv_transpose"])
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_half_bias_is_added_before_the_sum_is_rounded(op, library):
+    xp = pytest.importorskip({"jax": "jax.numpy"}.get(library, library))
+    x, w, b = (
+        xp.asarray(np.asarray(a, "float16").reshape(shape))
+        for a, shape in (([1, 2**-12], (1, 1, 2)), ([1, 1], (1, 2)), ([-1], (1,)))
+    )
+    w = xp.reshape(w, (1, 1, 2) if op == "conv_transpose" else (1, 2, 1))
+    with ac.options(engine="native"):
+        y = getattr(ac, op)(x, w, b)
+    # 1 + 2**-12 is no half number
+    np.testing.assert_array_equal(ac.to_numpy(y), np.full((1, 1, 1), 2**-12, "float16"))

@@ -68,9 +68,9 @@ def correlate(
 ) -> Array:
     """``(N, *size, C)`` and ``(*kernel, C / groups, O)`` to ``(N, *output, O)``, plus ``b``."""
     if current().engine == "native":
-        y = native.correlate(xp, x, w, window, groups)
+        y = native.correlate(xp, x, w, window, groups, None if b is None else _bias(xp, x, b))
         if y is not None:
-            return y if b is None else y + _bias(xp, y, b)
+            return y
     wide = accumulator(xp, x.dtype)
     weights = _group_weights(xp, cast(xp, w, wide), groups)
     plan = plan_for("correlate", xp, x, window, groups, *weights.shape[-2:])
@@ -86,9 +86,10 @@ def correlate_input_vjp(
     A transposed convolution adds its bias ``b``.
     """
     if current().engine == "native":
-        dx = native.correlate_input_vjp(xp, dy, w, window, groups)
+        bias = None if b is None else _bias(xp, dy, b)
+        dx = native.correlate_input_vjp(xp, dy, w, window, groups, bias)
         if dx is not None:
-            return dx if b is None else dx + _bias(xp, dx, b)
+            return dx
     wide = accumulator(xp, dy.dtype)
     weights = _group_weights(xp, cast(xp, w, wide), groups)
     shape = (dy.shape[0], *window.size, groups * weights.shape[-2])

@@ -16,16 +16,18 @@ from arrayconv.namespace import Array, Namespace, accumulator, cast, is_lazy, li
 from arrayconv.window import Window
 
 
-def correlate(xp: Namespace, x: Array, w: Array, window: Window, groups: int) -> Array | None:
-    """As ``engine.correlate``, or ``None``."""
-    return _call(0, xp, x, w, window, groups)
+def correlate(
+    xp: Namespace, x: Array, w: Array, window: Window, groups: int, b: Array | None = None
+) -> Array | None:
+    """As ``engine.correlate``, or ``None``; ``b`` has as many axes as ``x``."""
+    return _call(0, xp, x, w, window, groups, b)
 
 
 def correlate_input_vjp(
-    xp: Namespace, dy: Array, w: Array, window: Window, groups: int
+    xp: Namespace, dy: Array, w: Array, window: Window, groups: int, b: Array | None = None
 ) -> Array | None:
-    """As ``engine.correlate_input_vjp``, or ``None``."""
-    return _call(1, xp, dy, w, window, groups)
+    """As ``engine.correlate_input_vjp``, or ``None``; ``b`` has as many axes as ``dy``."""
+    return _call(1, xp, dy, w, window, groups, b)
 
 
 def correlate_weight_vjp(
@@ -36,7 +38,13 @@ def correlate_weight_vjp(
 
 
 def _call(
-    which: int, xp: Namespace, a: Array, b: Array, window: Window, groups: int
+    which: int,
+    xp: Namespace,
+    a: Array,
+    b: Array,
+    window: Window,
+    groups: int,
+    bias: Array | None = None,
 ) -> Array | None:
     kernels = _KERNELS.get(library(xp))
     if kernels is None or 0 in a.shape or 0 in b.shape:
@@ -47,7 +55,12 @@ def _call(
         wide = accumulator(xp, dtype)
         a, b = cast(xp, a, wide), cast(xp, b, wide)
     result = kernels[which](xp, a, b, window, groups)
-    return None if result is None else cast(xp, result, dtype)
+    if result is None:
+        return None
+    if bias is not None:
+        # in the product's type, for a half sum would round twice
+        result = result + cast(xp, bias, result.dtype)
+    return cast(xp, result, dtype)
 
 
 def _jax_correlate(xp: Namespace, x: Array, w: Array, window: Window, groups: int) -> Array:

@@ -144,7 +144,7 @@ def _problem(
         window,
         tf32,
         fast,
-        settings.workspace,
+        settings.room(accelerator=True),
     )
 
 

@@ -165,7 +165,7 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
     if refusal:
         raise ValueError(f"options: strategy {name!r} declines this convolution: {refusal}")
     kept = _kept(problem, name)
-    room = max(1, settings.workspace - kept)
+    room = max(1, settings.room(problem.traits.accelerator) - kept)
     blocks = _blocks(problem, name, room)
     images = min(blocks.images, problem.batch)
     return Plan(
@@ -259,7 +259,7 @@ def _overlaps(problem: Problem) -> bool:
 def _choose(problem: Problem, settings: Settings) -> tuple[str, str]:
     window, channels, features = problem.window, problem.channels, problem.features
     if settings.precision == "fast" and not problem.traits.accelerator:
-        found = _choose_fast(problem, settings.workspace)
+        found = _choose_fast(problem, settings.room(accelerator=False))
         if found is not None:
             return found
     if window.cells == 1:

@@ -10,6 +10,8 @@ from arrayconv.arguments import choice, integer
 
 ENGINES = ("portable", "native")
 PRECISIONS = ("default", "fast")
+# What temporary arrays may take where nothing is said.
+WORKSPACE, ACCELERATOR_WORKSPACE = 64 * 2**20, 512 * 2**20
 
 
 class Settings(NamedTuple):
@@ -18,7 +20,13 @@ class Settings(NamedTuple):
     engine: str = "portable"
     precision: str = "default"
     strategy: str | None = None
-    workspace: int = 64 * 2**20
+    workspace: int | None = None
+
+    def room(self, accelerator: bool) -> int:
+        """Bytes that temporary arrays may take; an accelerator's blocks are larger, since each costs launches."""
+        if self.workspace is not None:
+            return self.workspace
+        return ACCELERATOR_WORKSPACE if accelerator else WORKSPACE
 
 
 _KEEP: Any = object()
@@ -57,9 +65,10 @@ class options:  # noqa: N801 (a context manager, named as a function)
         convolution; ``None`` lets the plan choose. A strategy that cannot do exactly what is asked
         declines with a ``ValueError``; ``"winograd"`` and ``"fft"`` do unless ``precision`` is
         ``"fast"``.
-    workspace : int
+    workspace : int or None
         Bytes that a convolution's temporary arrays may take beyond its input and output, where
-        arrays can be written in place. One row of windows of one image is the least it works on.
+        arrays can be written in place; ``None``, the default, is 64 MiB on a CPU and 512 MiB on an
+        accelerator. One row of windows of one image is the least it works on.
 
     Raises
     ------
@@ -84,7 +93,7 @@ class options:  # noqa: N801 (a context manager, named as a function)
         engine: str = _KEEP,
         precision: str = _KEEP,
         strategy: str | None = _KEEP,
-        workspace: int = _KEEP,
+        workspace: int | None = _KEEP,
     ) -> None:
         given = {
             "engine": engine,
@@ -122,5 +131,5 @@ def _check(changes: dict[str, Any]) -> None:
     for name, choices in known.items():
         if name in changes:
             choice("options", name, changes[name], choices)
-    if "workspace" in changes:
+    if changes.get("workspace") is not None:
         changes["workspace"] = integer("options", "workspace", changes["workspace"], least=1)

@@ -52,9 +52,9 @@ def step(xp: Namespace, mask: Array, like: Array) -> Array:
 def kept(xp: Namespace, on: Array, dy: Array) -> Array:
     """``dy`` where ``on`` is True and 0 elsewhere, whatever ``dy`` is there."""
     zero = scalar(xp, 0, dy)
-    if is_lazy(dy):
+    if is_lazy(dy) or traits(xp, dy).accelerator:
         return xp.where(on, dy, zero)
-    # by a product, but for what is not finite, which a product would turn into NaN
+    # by a product where branches are guessed, but for what is not finite, which a product would turn into NaN
     finite = xp.isfinite(dy)
     return xp.where(on & ~finite, dy, xp.where(finite, dy, zero) * step(xp, on, dy))
 

@@ -168,6 +168,11 @@ def conv_vjp(
     --------
     conv : What this differentiates.
 
+    Notes
+    -----
+    Zeros that stand for windows that are not there may be multiplied: a weight that is not finite
+    may give NaN in ``dx`` at cells where its tap falls outside ``dy``.
+
     Examples
     --------
     >>> import numpy as np

@@ -84,7 +84,8 @@ def conv_transpose(
     Notes
     -----
     V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning",
-    arXiv:1603.07285: relationship 14.
+    arXiv:1603.07285: relationship 14. Zeros that stand for what is not there may be multiplied: a
+    weight that is not finite may give NaN at cells where its tap falls outside ``x``.
 
     Examples
     --------

@@ -66,7 +66,7 @@ def _blocks(xp: Namespace, x: Array, window: Window) -> Blocks | None:
         return None
     batch = x.shape[0]
     size: int = x.shape[-1] * itemsize(xp, x.dtype)
-    budget = min(BLOCK_BYTES, max(1, current().workspace // PASSES))
+    budget = min(BLOCK_BYTES, max(1, current().room(accelerator=False) // PASSES))
 
     def cost(part: Window) -> int:
         return size * math.prod(part.padded)
