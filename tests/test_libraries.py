@@ -12,9 +12,6 @@ from conftest import strict_jax
 
 import arrayconv as ac
 
-# Of an empty batch.
-WRONG_IN_DASK = ("global_max_pool", "im2col", "col2im", "softmax", "log_softmax")
-
 
 def parts(result):
     """Return what an operation or a vjp returned as a tuple."""
@@ -58,12 +55,6 @@ def assert_same(got, want, rtol):
     np.testing.assert_allclose(got, want, rtol=0, atol=rtol * np.max(np.abs(want), initial=1e-300))
 
 
-@pytest.mark.where(
-    # Dask's own max and reshape are wrong for empty arrays
-    lambda xp, sampled_case: (
-        xp != "dask" or sampled_case.op not in WRONG_IN_DASK or sampled_case.shapes[0][0] > 0
-    )
-)
 def test_library(sampled_case, xp):
     case, arrays = sampled_case, sampled_case.arrays()
     y, dy, gradients = truth(case, arrays)

@@ -1,6 +1,7 @@
 """Batches whose size is not a number: unknown ones of Dask, and the symbols of ``jax.export``."""
 
 import importlib
+import math
 from functools import partial
 
 import numpy as np
@@ -75,6 +76,26 @@ def test_a_batch_of_unknown_size(dask, case):
     config = {**case.config, **case.vjp_config}
     with pytest.raises(ValueError, match=rf"^{case.op}_vjp: axis 0 of \w+ has an unknown size"):
         getattr(ac, f"{case.op}_vjp")(dy, *given, *case.args, **config)
+
+
+@pytest.mark.parametrize("strategy", ["columns", "rows", "planes", "taps"])
+def test_a_kernel_in_chunks(dask, strategy):
+    x, w = np.arange(12.0).reshape(1, 6, 2), np.arange(8.0).reshape(4, 2, 1)
+    there = dask.from_array(x), dask.from_array(w, chunks=(2, 1, 1))
+    dy = np.arange(3.0).reshape(1, 3, 1)
+    with ac.options(strategy=strategy):
+        got = ac.conv(*there), *ac.conv_vjp(dask.from_array(dy), *there)[:2]
+    for a, e in zip(got, (ac.conv(x, w), *ac.conv_vjp(dy, x, w)[:2]), strict=True):
+        np.testing.assert_array_equal(computed(a), e)
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 3), (0, 2, 3), (2, 0)])
+def test_nothing_is_flattened(dask, shape):
+    x = dask.from_array(np.zeros(shape, "float32"), chunks=(1, *(-1,) * (len(shape) - 1)))
+    y = ac.flatten(x)
+    for a, e in ((y, np.zeros((shape[0], math.prod(shape[1:])))), (ac.flatten_vjp(y, x), x)):
+        assert a.dtype == "float32"
+        assert computed(a).shape == e.shape
 
 
 def test_the_advice_on_unknown_sizes_works(dask):

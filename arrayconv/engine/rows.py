@@ -49,7 +49,7 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
     """``(G, N, *size, C)`` and ``(G, *kernel, C, O)`` to ``(G, N, *out, O)``."""
     groups, batch, features = x.shape[0], x.shape[1], w.shape[-1]
     columns, outer = _columns(xp, x, window, mutable)
-    weights = xp.reshape(w, (groups, outer.cells, columns.shape[-1], features))
+    weights = _regrouped(xp, w, (outer.cells, columns.shape[-1]))
     y = None
     for k, view in enumerate(tap_views(columns, outer, lead=2)):
         rows = _rows(xp, view, window)
@@ -62,10 +62,10 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
 
 def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *out, O)`` and ``(G, *kernel, C, O)`` to ``(G, N, *size, C)``."""
-    groups, channels, features = dy.shape[0], w.shape[-2], w.shape[-1]
+    channels = w.shape[-2]
     inner, outer = _split(window)
     depth = inner.cells * channels
-    weights = xp.reshape(w, (groups, outer.cells, depth, features))
+    weights = _regrouped(xp, w, (outer.cells, depth))
     parts = (
         from_rows(xp, dy, xp.matrix_transpose(weights[:, k, ...]), mutable)
         for k in range(outer.cells)
@@ -79,7 +79,7 @@ def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool)
 
 def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, C)`` and ``(G, N, *out, O)`` to ``(G, *kernel, C, O)``."""
-    groups, channels, features = x.shape[0], x.shape[-1], dy.shape[-1]
+    channels = x.shape[-1]
     columns, outer = _columns(xp, x, window, mutable)
     products = []
     pieces = sum_pieces(window.output[-2:]) if mutable else 1
@@ -89,7 +89,15 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
         product = xp.matmul(xp.matrix_transpose(rows), gradient)
         products.append(xp.sum(product, axis=tuple(range(1, product.ndim - 2))))
     dw = xp.stack(products, axis=1)  # (G, outer cells, inner cells * C, O)
-    return xp.reshape(dw, (groups, *window.kernel, channels, features))
+    return _regrouped(xp, dw, (*window.kernel, channels))
+
+
+def _regrouped(xp: Namespace, w: Array, sizes: tuple[int, ...]) -> Array:
+    """``w`` with other axes of ``sizes`` between its first and its last."""
+    first, last = w.shape[0], w.shape[-1]
+    # Dask cannot make (4, 2) of (2, 4) in one step where it lies in chunks
+    flat = xp.reshape(w, (first, math.prod(sizes), last))
+    return xp.reshape(flat, (first, *sizes, last))
 
 
 @lru_cache(maxsize=1024)

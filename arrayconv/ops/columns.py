@@ -14,6 +14,7 @@ from arrayconv.namespace import (
     cast,
     copied,
     is_lazy,
+    placement,
     promoted,
 )
 from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
@@ -289,6 +290,10 @@ def _columns_shape(batch: int, channels: int, window: Window) -> tuple[int, int]
 
 
 def _gathered(xp: Namespace, x: Array, window: Window) -> Array:
+    if x.shape[0] == 0:
+        # Dask merges no axes of nothing
+        shape = _columns_shape(0, x.shape[-1], window)
+        return xp.zeros(shape, dtype=x.dtype, **placement(x))
     columns = windows.gather(xp, x, window, lead=1, mutable=not is_lazy(x))
     if window.disjoint:
         # windows that do not overlap may be a view of the caller's array
@@ -301,6 +306,9 @@ def _gathered(xp: Namespace, x: Array, window: Window) -> Array:
 
 
 def _scattered(xp: Namespace, columns: Array, batch: int, channels: int, window: Window) -> Array:
+    if batch == 0:
+        shape = (0, *window.size, channels)
+        return xp.zeros(shape, dtype=columns.dtype, **placement(columns))
     wide = cast(xp, columns, accumulator(xp, columns.dtype))
     # (N * prod(out), K * C) -> (N, *out, K, C)
     rest = math.prod(window.output)

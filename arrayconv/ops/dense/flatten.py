@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 
 from arrayconv.arguments import known_shape
-from arrayconv.namespace import Array, array_namespace, is_floating, promoted, real
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    array_namespace,
+    is_floating,
+    placement,
+    promoted,
+    real,
+)
 from arrayconv.ops.layout import check_gradient
 
 
@@ -43,7 +51,7 @@ def flatten(x: Array) -> Array:
     """
     xp = array_namespace("flatten", x=x)
     real("flatten", xp, x=x)
-    return xp.reshape(x, _flat("flatten", x), copy=True)
+    return _reshaped(xp, x, _flat("flatten", x))
 
 
 def flatten_vjp(dy: Array, x: Array) -> Array | None:
@@ -90,7 +98,14 @@ def flatten_vjp(dy: Array, x: Array) -> Array | None:
         return None
     dy, x = promoted("flatten_vjp", xp, dy=dy, x=x)
     check_gradient("flatten_vjp", dy, flat)
-    return xp.reshape(dy, x.shape, copy=True)
+    return _reshaped(xp, dy, x.shape)
+
+
+def _reshaped(xp: Namespace, x: Array, shape: tuple[int, ...]) -> Array:
+    if 0 in shape:
+        # Dask merges and splits no axes of nothing
+        return xp.zeros(shape, dtype=x.dtype, **placement(x))
+    return xp.reshape(x, shape, copy=True)
 
 
 def _flat(op: str, x: Array) -> tuple[int, int]:
