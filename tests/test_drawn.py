@@ -246,8 +246,8 @@ def assert_gradients(call: Call, dy: Any, arrays: list[Any], got: list[Any]) -> 
 
 
 def as_the_loops(call: Call, dy: Any, arrays: list[Any], got: list[Any]) -> None:
+    _, *want = without_padding(call, dy, arrays)
     config = {**call.config, "transpose": call.op == "conv_transpose"}
-    want = conv_gradients(dy, *arrays, **config)
     terms = conv_gradients(*(None if a is None else np.abs(a) for a in (dy, *arrays)), **config)
     for g, right, size in zip(got, want, terms, strict=True):
         if g is not None:
@@ -315,12 +315,20 @@ def keeps_to_the_windows(xp: Any, call: Call) -> None:
         if got is None:
             continue
         got = read(xp, got)
+        if "engine" in call.options:
+            # a library's own kernel may leave out what lies in the padding
+            right = np.where(np.isnan(got), right, without_padding(call, dy, arrays)[i])
         if call.op in CONVOLUTIONS and i == (call.op == "conv"):
             right = or_nan(call, got, right, arrays, dy)
         allowed = error_allowed(
             call, np.where(np.isfinite(right), right, 0.0), 99 + largest(*sizes)
         )
         assert_close(got, right, allowed)
+
+
+def without_padding(call: Call, dy: Any, arrays: list[Any]) -> list[Any]:
+    config = {**call.config, "transpose": call.op == "conv_transpose"}
+    return [naive(call, arrays), *conv_gradients(dy, *arrays, **config)]
 
 
 def or_nan(call: Call, got: Any, right: Any, arrays: list[Any], dy: Any) -> Any:
