@@ -62,7 +62,7 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
 
 def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *out, O)`` and ``(G, *kernel, C, O)`` to ``(G, N, *size, C)``."""
-    groups, channels, features = dy.shape[0], w.shape[-2], w.shape[-1]
+    channels = w.shape[-2]
     inner, outer = _split(window)
     depth = inner.cells * channels
     weights = _regrouped(xp, w, (outer.cells, depth))
@@ -79,7 +79,7 @@ def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool)
 
 def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, C)`` and ``(G, N, *out, O)`` to ``(G, *kernel, C, O)``."""
-    groups, channels, features = x.shape[0], x.shape[-1], dy.shape[-1]
+    channels = x.shape[-1]
     columns, outer = _columns(xp, x, window, mutable)
     products = []
     pieces = sum_pieces(window.output[-2:]) if mutable else 1
