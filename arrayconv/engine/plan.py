@@ -168,6 +168,11 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
     room = max(1, settings.room(problem.traits.accelerator) - kept)
     blocks = _blocks(problem, name, room)
     images = min(blocks.images, problem.batch)
+    memory = images * _cost(problem, name, largest(window, blocks.lines))
+    if len(blocks) == 1 and problem.kind == "correlate" and not problem.half:
+        # the product of the only block is the result
+        product = problem.groups * math.prod(window.output) * problem.features
+        memory -= images * product * problem.itemsize
     return Plan(
         problem=problem,
         settings=settings,
@@ -175,7 +180,7 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
         reason=reason,
         phased=False,
         blocks=blocks,
-        memory=images * _cost(problem, name, largest(window, blocks.lines)) + kept,
+        memory=max(0, memory) + kept,
         flops=_flops(problem),
         bytes=_bytes(problem),
     )
