@@ -99,19 +99,27 @@ def dtype_of(x: Any) -> str:
 
 def run(xp: Any, call: Call, f: Callable[..., Any], *args: Any, **config: Any) -> Any:
     """Call `f` under the options of the call; without its strategy where that one declines."""
+    y = {k: config.pop(k) for k in ("y",) if k in config}
+
+    def apply(args: Any, y: Any) -> Any:
+        return f(*args, *call.args, **call.config, **config, **y)
+
     with ExitStack() as stack:
-        if xp.name.startswith("jax") and len({call.arrays[name].dtype for name in call.floats}) > 1:
+        if xp.name.startswith("jax"):
             import jax
 
-            stack.enter_context(jax.numpy_dtype_promotion("standard"))
+            if len({call.arrays[name].dtype for name in call.floats}) > 1:
+                stack.enter_context(jax.numpy_dtype_promotion("standard"))
+            # compiling one program takes far less time than compiling its operations one by one
+            apply = jax.jit(apply, compiler_options={"xla_backend_optimization_level": 0})
         try:
             with ac.options(**call.options):
-                return f(*args, *call.args, **call.config, **config)
+                return apply(args, y)
         except ValueError as error:
             if "declines" not in str(error):
                 raise
         with ac.options(**{k: v for k, v in call.options.items() if k != "strategy"}):
-            return f(*args, *call.args, **call.config, **config)
+            return apply(args, y)
 
 
 def untouched(xp: Any, found: list[Any], given: list[Any]) -> None:
