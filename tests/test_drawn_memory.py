@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import FORMATS, axes, images, rarely
+from drawn_parts import FORMATS, axes, images, rarely
 from hypothesis import strategies as st
 from reference import outputs, pairs
 from test_drawn import hold

@@ -47,3 +47,20 @@ def test_half_bias_is_added_before_the_sum_is_rounded(op, library):
         y = getattr(ac, op)(x, w, b)
     # 1 + 2**-12 is no half number
     np.testing.assert_array_equal(ac.to_numpy(y), np.full((1, 1, 1), 2**-12, "float16"))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_nan_stays_in_its_group(library):
+    xp = pytest.importorskip({"jax": "jax.numpy"}.get(library, library))
+    x, w, dy = np.ones((1, 3, 4)), np.ones((2, 1, 4)), np.ones((1, 2, 4))
+    x[0, 0, 0] = dy[0, 1, 3] = np.nan
+    with strict_jax() if library == "jax" else nullcontext(), ac.options(engine="native"):
+        x, w, dy = (xp.asarray(a) for a in (x, w, dy))
+        found = ac.conv(x, w, groups=4), *ac.conv_vjp(dy, x, w, groups=4)[:2]
+    for got, cells in zip(
+        found, ([(0, 0)], [(1, 3), (2, 3)], [(0, 0), (0, 3), (1, 3)]), strict=True
+    ):
+        # dw is (2, 1, 4), the others (1, S, 4)
+        places = np.argwhere(np.isnan(ac.to_numpy(got).reshape(-1, 4)))
+        assert [tuple(place) for place in places.tolist()] == cells

@@ -51,6 +51,9 @@ def _call(
         return None
     dtype = a.dtype
     if not traits(xp, a).accelerator:
+        # XLA's kernels for CPUs multiply NaN of a group with zeros that stand for the others
+        if groups > 1 and library(xp) == "jax.numpy":
+            return None
         # kernels for CPUs add up half types in half
         wide = accumulator(xp, dtype)
         a, b = cast(xp, a, wide), cast(xp, b, wide)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.engine.products import from_columns, from_rows
+from arrayconv.engine.products import from_columns, from_rows, over_rows
 from arrayconv.engine.windows import channels_as_images, gather, merge_axes, scatter, sum_pieces
 from arrayconv.namespace import Array, Namespace, contracted
 from arrayconv.window import Window
@@ -71,6 +71,10 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     elif not mutable and groups == 1:
         axes = tuple(range(1, columns.ndim - 1)), tuple(range(dy.ndim - 2))
         dw = contracted(xp, columns[0, ...], dy[0, ...], axes)
+    elif not mutable:
+        # (G, D, N, *out) -> (G, N, *out, D)
+        rows = xp.permute_dims(columns, (0, *range(2, columns.ndim), 1))
+        dw = over_rows(xp, rows, dy, mutable)
     else:
         flat = xp.reshape(columns, (*columns.shape[:2], -1))
         dw = xp.matmul(flat, xp.reshape(dy, (groups, -1, features)))
