@@ -33,9 +33,9 @@ RUNS = {
     "demo-jax": ("demo", "{photo}", "--backend=jax-cpu", 5.0),
     "check-numpy": ("check", "--backend=numpy", 5.0),
     "check-jax": ("check", "--backend=jax-cpu", 5.0),
-    "train-numpy": ("train", "--data={data}", "--model=signs", "--epochs=500", "--out=t", 4.0),
+    "train-numpy": ("train", "--data={data}", "--model=signs", "--epochs=9999", "--out=t", 4.0),
     "train-jax": (
-        "train", "--data={data}", "--model=signs", "--epochs=500", "--out=t", "--backend=jax-cpu", 5.0,
+        "train", "--data={data}", "--model=signs", "--epochs=9999", "--out=t", "--backend=jax-cpu", 5.0,
     ),
 }  # fmt: skip
 MOMENTS = 9

@@ -309,8 +309,8 @@ def test_without_safetensors(tmp_path, monkeypatch):
 
 def test_a_layer_that_nobody_defined():
     config = models.Sequential([models.Dense(2, input_shape=(3,))]).config()
-    config["layers"][0]["class"] = "Mine"
-    with pytest.raises(ValueError, match="got 'Mine'; define or import a layer of your own first"):
+    config["layers"][0]["class"] = "Qwxyz"
+    with pytest.raises(ValueError, match="got 'Qwxyz'; define or import a layer of your own first"):
         models.from_config(config)
 
 
