@@ -11,6 +11,7 @@ from reference import NAIVE, conv_gradients
 
 import arrayconv as ac
 from arrayconv.engine import STRATEGIES
+from arrayconv.engine.blocks import Blocks
 from arrayconv.window import sliding
 
 random = np.random.default_rng(11)
@@ -241,3 +242,10 @@ def test_an_infinite_weight_reaches_what_torch_says_and_what_meets_a_zero(place,
     assert not np.isnan(want).any()
     np.testing.assert_array_equal(np.delete(got, alone, axis=1), np.delete(want, alone, axis=1))
     assert np.isnan(got[:, alone]).all() or np.array_equal(got[:, alone], want[:, alone])
+
+
+def test_blocks_of_one_kind_share_what_their_window_keeps():
+    window = sliding("conv", (600, 5), (3, 3), 1, "same", 1)
+    parts = [block.window for block in Blocks(window, 1, 1, 1)]
+    assert len(parts) == 600
+    assert len({id(part) for part in parts}) == 3  # the first, the last, and those between

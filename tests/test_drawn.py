@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from drawn import CALLS, calls, marked
 from drawn_calls import Call, exact
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from reference import NAIVE, conv_gradients
 from reference_maxima import max_gradient
 from reference_padded import beyond, convolution
@@ -270,6 +270,9 @@ def as_the_slope(call: Call, dy: Any, arrays: list[Any], got: list[Any]) -> None
         for (name, a), g in zip(zip(call.arrays, arrays, strict=True), got, strict=True)
     ]
     step = 1e-6
+    if call.op == "mean_absolute_error":
+        # a step across the kink has no slope to compare with
+        assume(float(np.min(np.abs(np.subtract(*arrays)), initial=1.0)) > 10 * step)
 
     def moved(sign: float) -> Any:
         there = [a if v is None else a + sign * step * v for a, v in zip(arrays, move, strict=True)]

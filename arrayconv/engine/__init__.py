@@ -38,7 +38,7 @@ benchmark says that it wins.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import zip_longest
+from itertools import tee, zip_longest
 
 from arrayconv.engine import native, windows
 from arrayconv.engine.blocks import Block
@@ -308,9 +308,10 @@ def _add_rows(
 ) -> None:
     """Write into ``dx`` the sum of what ``compute`` gives for blocks of rows that share cells with their neighbours."""
     # rows of windows may lie in the padding altogether
-    met = [block for block in blocks if block.cells.start < block.cells.stop]
+    met, ahead = tee(block for block in blocks if block.cells.start < block.cells.stop)
+    next(ahead, None)
     shared = None
-    for block, following in zip_longest(met, met[1:]):
+    for block, following in zip_longest(met, ahead):
         part = compute(block)
         if shared is not None:
             part[:, : shared.shape[1], ...] += shared

@@ -58,11 +58,11 @@ class Blocks:
         for row in self.by_images():
             yield from row
 
-    def by_images(self) -> Iterator[list[Block]]:
+    def by_images(self) -> Iterator[Iterator[Block]]:
         """The blocks of one span of images after the other."""
         for start in range(0, self.spans * self.images, self.images):
             images = slice(start, min(start + self.images, self.batch))
-            yield list(self.by_rows(images if self.divisible else slice(None)))
+            yield self.by_rows(images if self.divisible else slice(None))
 
     def by_rows(self, images: slice) -> Iterator[Block]:
         """The blocks of some images, from the first row to the last."""
@@ -72,13 +72,14 @@ class Blocks:
             return
         for first in range(0, height, self.lines):
             stop = min(first + self.lines, height)
-            cells, part = _rows(self.window, first, stop)
-            yield Block(images, cells, slice(first, stop), part)
+            cells, part = self.window.rows(first, stop)
+            yield Block(images, cells, slice(first, stop), _shared(part))
 
 
 @lru_cache(maxsize=256)
-def _rows(window: Window, first: int, stop: int) -> tuple[slice, Window]:
-    return window.rows(first, stop)
+def _shared(window: Window) -> Window:
+    """One object for all blocks with such a window, since it keeps what it works out."""
+    return window
 
 
 def fit(window: Window, batch: int, cost: Callable[[Window], int], budget: int) -> tuple[int, int]:

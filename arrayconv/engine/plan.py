@@ -171,10 +171,7 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
     blocks = _blocks(problem, name, room)
     images = min(blocks.images, problem.batch)
     memory = images * _cost(problem, name, largest(window, blocks.lines))
-    if len(blocks) == 1 and problem.kind == "correlate" and not problem.half:
-        # the product of the only block is the result
-        product = problem.groups * math.prod(window.output) * problem.features
-        memory -= images * product * problem.itemsize
+    memory -= _returned(problem, blocks)
     return Plan(
         problem=problem,
         settings=settings,
@@ -188,6 +185,14 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
     )
 
 
+def _returned(problem: Problem, blocks: Blocks) -> int:
+    """Bytes of the product of the only block where that is the result itself, and no temporary."""
+    if len(blocks) > 1 or problem.kind != "correlate" or problem.half:
+        return 0
+    product = problem.groups * math.prod(problem.window.output) * problem.features
+    return problem.batch * product * problem.itemsize
+
+
 def _plan_phases(problem: Problem, settings: Settings) -> Plan:
     plans = [plan for _, plan in _phases(problem, settings)]
     names = ", ".join(dict.fromkeys(plan.strategy for plan in plans))
@@ -196,6 +201,10 @@ def _plan_phases(problem: Problem, settings: Settings) -> Plan:
     else:
         reason = f"a correlation of dy: {plans[0].reason}"
     window = problem.window
+    memory = [plan.memory for plan in plans]
+    if any(step > 1 for step in window.stride):
+        # the result of a phase is written into that of all
+        memory = [plan.memory + _returned(plan.problem, plan.blocks) for plan in plans]
     return Plan(
         problem=problem,
         settings=settings,
@@ -205,7 +214,7 @@ def _plan_phases(problem: Problem, settings: Settings) -> Plan:
         blocks=plans[0].blocks
         if len(plans) == 1
         else Blocks(window, problem.batch, max(1, problem.batch), window.output[0]),
-        memory=max((plan.memory for plan in plans), default=0),
+        memory=max(memory, default=0),
         flops=_flops(problem),
         bytes=_bytes(problem),
     )
