@@ -6,7 +6,7 @@ from reference import NAIVE
 
 import arrayconv as ac
 from arrayconv.cases import cases
-from arrayconv.engine.plan import FAST
+from arrayconv.engine.choice import FAST
 
 MIB = 2**20
 # Each with shapes that the plan gives to it.

@@ -8,7 +8,7 @@ import pytest
 
 import arrayconv as ac
 from arrayconv import engine
-from arrayconv.engine.plan import FAST
+from arrayconv.engine.choice import FAST
 
 NAN, INF = np.nan, np.inf
 TIES = ("first", "split", "all")

@@ -1,12 +1,13 @@
 """How a correlation is computed, and its two adjoints; knows nothing of layers.
 
 Three functions, on channels-last arrays: ``correlate``, ``correlate_input_vjp`` and
-``correlate_weight_vjp``. Each asks ``plan`` for a strategy and blocks, hands the strategy one block
-at a time, and puts the results together.
+``correlate_weight_vjp``. Each asks ``plan`` for a strategy, that of the first rule of ``choice``
+which holds, and for blocks, hands the strategy one block at a time, and puts the results together.
 
 Adding a strategy
 -----------------
-A strategy is a module with five functions; ``columns`` and ``taps`` are the two to read first.
+A strategy is a module with five functions, which it puts into its ``STRATEGY``; ``columns`` and
+``taps`` are the two to read first.
 
 ``correlate(xp, x, w, window, mutable)``
     ``x`` is ``(G, N, *size, C)``, ``w`` is ``(G, *kernel, C, O)`` and the result ``(G, N,
@@ -23,16 +24,17 @@ A strategy is a module with five functions; ``columns`` and ``taps`` are the two
     Elements of temporary arrays per group and image of ``"correlate"``, ``"input_vjp"`` or
     ``"weight_vjp"``, from which ``plan`` makes blocks under the workspace.
 
-A strategy that works in tiles has two more. ``tile(window, channels, features)`` gives the outputs
+A strategy that works in tiles has three more. ``tile(window, channels, features)`` gives the outputs
 of a tile along each axis, and blocks end between tiles. ``prepare(xp, w, window)`` makes of ``w``,
 once for all blocks, what ``correlate`` then takes in its place; ``input_vjp`` takes ``w`` itself.
-Where results round more than those of columns, or NaN and inf reach other windows than those that
-contain them, the name belongs into ``plan.FAST``, and ``options(precision="fast")`` alone admits it.
+``prepared(window, channels, features)`` is how many elements that has. Where results round more
+than those of columns, or NaN and inf reach other windows than those that contain them, ``fast`` is
+true, and ``options(precision="fast")`` alone admits it. What else it may say is in ``strategy.py``.
 
 Blocks, groups, half types, the phases of a strided input gradient and native kernels are handled
-here, once. Put the module into ``plan.STRATEGIES``; the tests then force it on NumPy over the whole
-table of cases, and on every other library over a sample. Then let ``plan`` choose it where the
-benchmark says that it wins.
+here, once. Put it into ``STRATEGIES`` in ``choice.py``; the tests then force it on NumPy over the
+whole table of cases, and on every other library over a sample. Then give it a line in ``RULES``,
+the table there, where the benchmark says that it wins.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ from itertools import tee, zip_longest
 
 from arrayconv.engine import native, windows
 from arrayconv.engine.blocks import Block
-from arrayconv.engine.plan import STRATEGIES, Plan, Problem, make_plan
+from arrayconv.engine.choice import STRATEGIES
+from arrayconv.engine.plan import Plan, make_plan
+from arrayconv.engine.problem import Problem
 from arrayconv.engine.settings import current
 from arrayconv.namespace import (
     Array,
@@ -183,7 +187,7 @@ def _correlate(
         return xp.zeros(shape, dtype=dtype, **placement(x))
     strategy = STRATEGIES[plan.strategy]
     mutable = plan.problem.traits.mutable
-    if hasattr(strategy, "prepare"):
+    if strategy.prepare is not None:
         weights = strategy.prepare(xp, weights, window)
 
     def compute(block: Block) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from arrayconv.engine.products import from_rows, over_rows
+from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import gather, scatter
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
@@ -46,3 +47,6 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     rows = xp.reshape(columns, (*columns.shape[:-2], depth))
     dw = over_rows(xp, rows, dy, mutable)
     return xp.reshape(dw, (x.shape[0], *window.kernel, x.shape[-1], dy.shape[-1]))
+
+
+STRATEGY = Strategy(correlate, input_vjp, weight_vjp, declines, temporaries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import overlap_add, plus, reach, tap_views
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
@@ -93,3 +94,6 @@ def _by_tap(xp: Namespace, w: Array, row: int) -> Iterator[Array]:
     lead = (1,) * (w.ndim - 3)
     for k in range(flat.shape[0]):
         yield xp.reshape(flat[k, ...], (*lead, row, groups * features))
+
+
+STRATEGY = Strategy(correlate, input_vjp, weight_vjp, declines, temporaries)

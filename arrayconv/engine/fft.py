@@ -16,6 +16,7 @@ import math
 from functools import lru_cache
 from itertools import product
 
+from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import flipped, pad
 from arrayconv.namespace import Array, Namespace, cast, placement
 from arrayconv.window import Window
@@ -41,6 +42,16 @@ def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
 def tile(window: Window, channels: int, features: int) -> tuple[int, ...]:
     """Outputs of a tile along each axis."""
     return _steps(window, _size(window, channels, features))
+
+
+def enough(window: Window, features: int) -> int:
+    """Windows in a block: those of an image, since blocks of rows would cut tiles."""
+    return math.prod(window.output)
+
+
+def prepared(window: Window, channels: int, features: int) -> int:
+    """Elements of the kernel's frequencies per group, complex and in two layouts."""
+    return 2 * math.prod(_size(window, channels, features)) * channels * features
 
 
 @lru_cache(maxsize=1024)
@@ -222,3 +233,17 @@ def _untiled(
         kept = (slice(cells.stop - cells.start) for cells in at)
         result[(*whole, *at, ...)] = y[(*whole, *place, *kept, ...)]
     return result
+
+
+STRATEGY = Strategy(
+    correlate,
+    input_vjp,
+    weight_vjp,
+    declines,
+    temporaries,
+    fast=True,
+    enough=enough,
+    tile=tile,
+    prepare=prepare,
+    prepared=prepared,
+)

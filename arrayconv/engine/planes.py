@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from arrayconv.engine.products import from_columns, from_rows, over_rows
+from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import channels_as_images, gather, merge_axes, scatter, sum_pieces
 from arrayconv.namespace import Array, Namespace, contracted
 from arrayconv.window import Window
@@ -85,3 +86,6 @@ def _columns(xp: Namespace, x: Array, window: Window, mutable: bool) -> Array:
     """``(G, prod(kernel) * C, N, *out)``."""
     columns = gather(xp, channels_as_images(xp, x), window, lead=3, mutable=mutable, at=1)
     return merge_axes(xp, columns[..., 0], 1)
+
+
+STRATEGY = Strategy(correlate, input_vjp, weight_vjp, declines, temporaries)

@@ -11,6 +11,7 @@ import math
 from functools import lru_cache
 
 from arrayconv.engine.products import from_rows
+from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import (
     gather,
     merge_axes,
@@ -127,3 +128,6 @@ def _rows(xp: Namespace, view: Array, window: Window, pieces: int = 1) -> Array:
     if pieces == 1:
         return view
     return split_axis(xp, view, view.ndim - 2, (pieces, view.shape[-2] // pieces))
+
+
+STRATEGY = Strategy(correlate, input_vjp, weight_vjp, declines, temporaries)

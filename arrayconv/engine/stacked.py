@@ -14,6 +14,7 @@ import math
 from arrayconv.engine import rows
 from arrayconv.engine.products import from_columns, from_rows
 from arrayconv.engine.rows import input_vjp, weight_vjp
+from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import channels_as_images, gather, reach, shifted_sum
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
@@ -80,3 +81,6 @@ def _correlate_planes(xp: Namespace, x: Array, w: Array, window: Window, mutable
     parts = [product[:, k, ...] for k in range(stack)]
     y = shifted_sum(parts, outer, lead=3, mutable=mutable)[..., 0]
     return xp.permute_dims(y, (0, *range(2, y.ndim), 1))  # (G, O, N, *out) -> (G, N, *out, O)
+
+
+STRATEGY = Strategy(correlate, input_vjp, weight_vjp, declines, temporaries, whole=True)

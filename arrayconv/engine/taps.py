@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from arrayconv.engine.products import from_rows, over_rows
+from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import overlap_add, plus, reach, tap_views
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
@@ -50,3 +51,6 @@ def _by_tap(xp: Namespace, w: Array) -> Iterator[Array]:
     flat = xp.reshape(w, (w.shape[0], -1, *w.shape[-2:]))  # (G, *kernel, C, O) -> (G, K, C, O)
     for k in range(flat.shape[1]):
         yield flat[:, k, ...]
+
+
+STRATEGY = Strategy(correlate, input_vjp, weight_vjp, declines, temporaries)

@@ -22,11 +22,14 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import product
 
+from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import flipped, gather, interleave
 from arrayconv.namespace import Array, Namespace, placement
 from arrayconv.window import Window
 
 KERNEL, TILE = 3, 4
+# Tiles in a block, where the workspace allows it.
+TILES = 256
 POINTS = KERNEL + TILE - 1
 # The finite points are 0, +-NEAR and +-FAR; their product of 1 keeps coefficients out of the first and last row.
 NEAR, FAR = 2 / 3, 3 / 2
@@ -53,6 +56,16 @@ def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
 def tile(window: Window, channels: int, features: int) -> tuple[int, ...]:
     """Outputs of a tile along each axis."""
     return (TILE,) * len(window.size)
+
+
+def enough(window: Window, features: int) -> int:
+    """Windows in a block: those of so many tiles that reading the kernel does not count."""
+    return int(TILES * TILE ** len(window.size))
+
+
+def prepared(window: Window, channels: int, features: int) -> int:
+    """Elements of the kernel's values at the points, per group."""
+    return int(POINTS ** len(window.size) * channels * features)
 
 
 def prepare(xp: Namespace, w: Array, window: Window) -> Array:
@@ -264,3 +277,17 @@ def _kernel_values(ndim: int) -> tuple[tuple[float, ...], ...]:
     along = [[p**k / norm for k in range(KERNEL)] for p, norm in points] + [[0.0, 0.0, 1.0]]
     rows = product(along, repeat=ndim)
     return tuple(tuple(math.prod(cell) for cell in product(*row)) for row in rows)
+
+
+STRATEGY = Strategy(
+    correlate,
+    input_vjp,
+    weight_vjp,
+    declines,
+    temporaries,
+    fast=True,
+    enough=enough,
+    tile=tile,
+    prepare=prepare,
+    prepared=prepared,
+)
