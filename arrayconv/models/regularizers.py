@@ -78,6 +78,9 @@ class L2(L1L2):
         return {"class": "L2", "l2": self.l2}
 
 
+# Keras's second names.
+l1, l2, l1_l2 = L1, L2, L1L2
+
 _BY_NAME: dict[str, type[Regularizer]] = {
     **{kind.__name__: kind for kind in (L1, L2, L1L2)},
     "l1": L1,
