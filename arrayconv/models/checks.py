@@ -134,8 +134,10 @@ def name(label: str, value: Any) -> str:
 
 def model_path(label: str, path: Any) -> None:
     """Raise ``ValueError`` unless a path is one that `Model.save` writes to."""
-    if not str(path).endswith((".safetensors", ".keras")):
-        raise ValueError(f"{label}: path must end in .safetensors or .keras, got {path}")
+    if not str(path).endswith((".safetensors", ".keras", ".weights.h5")):
+        raise ValueError(
+            f"{label}: path must end in .safetensors, .keras or .weights.h5, got {path}"
+        )
 
 
 def shape(label: str, value: Any) -> Shape:

@@ -123,8 +123,9 @@ class Network:
 
     @property
     def output_shape(self) -> Any:
-        """The shape of the output, ``None`` for the batch axis; a list or dict of them for several outputs."""
-        return self._arranged([node.shape for node in self.outputs])
+        """The shape of the output, ``None`` for the batch axis; a list of them for several outputs."""
+        shapes = [node.shape for node in self.outputs]
+        return shapes[0] if len(shapes) == 1 else shapes
 
     def _arranged(self, values: Sequence[Any]) -> Any:
         """One value for each output, as the model returns them: one alone, a list, or a dict."""
@@ -264,7 +265,7 @@ class Network:
         save(self, path)
 
     def save_weights(self, path: Any) -> None:
-        """The same as `save`: the file holds the weights, and the structure beside them."""
+        """The same as `save`: a file holds the weights, and unless it ends in ``.weights.h5`` the structure too."""
         self.save(path)
 
     def load_weights(self, path: Any) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 from arrayconv.models import checks
 from arrayconv.namespace import Array, Namespace
 
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "l1", "l1_l2", "l2"]
+
 
 class Regularizer:
     """A penalty on one weight; one of your own gives ``value``, ``gradient`` and ``config``.
