@@ -286,7 +286,7 @@ class Network:
 
         Returns
         -------
-        Network
+        Model
             This model.
         """
         self.graph.to(like)

@@ -32,7 +32,7 @@ class Predictor(Network):
         Parameters
         ----------
         x : array, Node, or a list or dict of them
-            As `Graph.as_inputs` takes them.
+            As `fit` takes them.
         training : bool
             Whether batch normalization uses its batch and dropout drops.
 

@@ -65,8 +65,12 @@ class Layer(Weighted):
 
     Attributes
     ----------
-    specs, weights, built
-        As `Weighted` keeps them.
+    specs : dict of str to WeightSpec
+        What `build` declared, its names of initializers and regularizers looked up.
+    weights : dict of str to array
+        In the order of ``specs``.
+    built : bool
+        Whether the input's shape is known.
     nodes : list of Node
         One for each call on nodes.
     activation : Layer or None
