@@ -68,7 +68,6 @@ MODULES = (
     "filters",
     "verify",
     "autodiff",
-    "models",
     "models.networks",
     "data",
     "onnx",
@@ -76,6 +75,35 @@ MODULES = (
     "cases",
     "demo",
 )
+# The rooms of `models`, in the order in which a program meets them.
+ROOMS = {
+    "Models": ("model", "sequential", "build", "files"),
+    "Layers": ("layers",),
+    "Losses": ("losses",),
+    "Metrics": ("metrics",),
+    "Optimizers and schedules": ("optimizers",),
+    "Callbacks": ("callbacks", "training"),
+    "Initializers and seeds": ("initializers",),
+    "Regularizers": ("regularizers",),
+    "Pictures and labels": ("display", "utils"),
+}
+
+
+def rooms():
+    """Return what `models` offers by the folder or file that it is in, under the name a program uses."""
+    from arrayconv import models
+
+    found = {heading: [] for heading in ROOMS}
+    place = {part: heading for heading, parts in ROOMS.items() for part in parts}
+    public = {getattr(models, name): f"models.{name}" for name in names(models)}
+    for room in ("callbacks", "layers", "losses", "metrics", "optimizers", "regularizers", "utils"):
+        for name in names(module := getattr(models, room)):
+            # Conv2D is Conv for one rank, and described there
+            if getattr(module, name).__dict__.get("rank") is None:
+                public.setdefault(getattr(module, name), f"models.{room}.{name}")
+    for thing, name in sorted(public.items(), key=lambda item: item[1].rpartition(".")[2].lower()):
+        found[place[thing.__module__.split(".")[2]]].append(f"arrayconv.{name}")
+    return found
 
 
 def families():
@@ -140,6 +168,7 @@ def write_reference():
         module = importlib.import_module(f"arrayconv.{path}")
         public = [f"{module.__name__}.{name}" for name in names(module)]
         pages[path] = page(f"`{module.__name__}`: {first_line(module)}", {"": public})
+    pages["models"] = page("`arrayconv.models`: networks that train", rooms())
     listed = "\n".join(pages)
     pages["index"] = (
         "# Reference\n\nEvery public function and class. An operation's page gives shapes, the size formula, every "

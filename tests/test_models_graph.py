@@ -411,7 +411,7 @@ def test_config_through_json_makes_the_same_model(make):
     assert again.config() == model.config()
     assert again.trainable == model.trainable
     again.set_weights(model.get_weights())
-    x = [data(2, *node.shape, seed=i) for i, node in enumerate(model.inputs)]
+    x = [data(2, *node.sample, seed=i) for i, node in enumerate(model.inputs)]
     first, second = model(x), again(x)
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)

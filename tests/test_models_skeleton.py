@@ -45,8 +45,8 @@ def test_gradients_are_those_of_central_differences(make):
     graph = make()
     graph.draw()
     program, weights = graph.program, graph.weights
-    x = [RNG.standard_normal((5, *node.shape)) for node in graph.inputs]
-    dys = [RNG.standard_normal((5, *node.shape)) for node in graph.outputs]
+    x = [RNG.standard_normal((5, *node.sample)) for node in graph.inputs]
+    dys = [RNG.standard_normal((5, *node.sample)) for node in graph.outputs]
     noise = program.noise(5, 0)
 
     def total(weights):

@@ -68,7 +68,7 @@ def test_the_line_detector_finds_the_line(xp):
 )  # fmt: skip
 def test_networks(network, kinds, shapes, parameters):
     assert [type(layer).__name__ for layer in network.layers] == kinds.split()
-    assert [layer.output.shape for layer in network.layers] == shapes
+    assert [layer.output.sample for layer in network.layers] == shapes
     assert network.count_params() == parameters
 
 
@@ -434,7 +434,7 @@ def test_predict_says_what_the_network_says(capsys, tmp_path, photos):
     text = capsys.readouterr().out
     assert "every image is resized to 16 x 24 pixels (--size)" in text
     model = models.load(out / "weights.safetensors")
-    assert model.inputs[0].shape == (16, 24, 3)
+    assert model.inputs[0].sample == (16, 24, 3)
     images = [photos / "red" / "1.png", photos / "blue" / "2.png"]
     assert predict(out, *images) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]

@@ -364,6 +364,7 @@ def test_a_killed_fit_leaves_the_lines_of_its_epochs():
 def test_checkpoint_in_a_file_that_is_not_written():
     checkpoint = callbacks.ModelCheckpoint("b.h5", save_weights_only=True)
     with pytest.raises(
-        ValueError, match="ModelCheckpoint: path must end in .safetensors or .keras, got b.h5"
+        ValueError,
+        match="ModelCheckpoint: path must end in .safetensors, .keras or .weights.h5, got b.h5",
     ):
         run([1], checkpoint)

@@ -65,7 +65,7 @@ def predict(args: argparse.Namespace) -> int:
 def _shapes(name: str, model: models.Model) -> tuple[tuple[int, ...], int]:
     """The shape of the image that a network takes, and how many numbers it answers with."""
     if len(model.inputs) == len(model.outputs) == 1:
-        shape, answer = model.inputs[0].shape, model.outputs[0].shape
+        shape, answer = model.inputs[0].sample, model.outputs[0].sample
         if len(shape) == 3 and shape[2] in (1, 3) and len(answer) == 1 and None not in shape:
             return shape, answer[0]
     raise ValueError(f"{name}: this is no network that takes one image and tells its class")

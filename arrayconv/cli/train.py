@@ -209,7 +209,7 @@ def _take_over(args: argparse.Namespace) -> dict[str, list[float]]:
 def _compiled(args: argparse.Namespace, found: data.DataSet, epochs: int) -> models.Model:
     model = _network(args.model, found)
     steps = epochs * -(-found.x_train.shape[0] // args.batch_size)
-    binary = model.outputs[0].shape == (1,)
+    binary = model.outputs[0].sample == (1,)
     model.compile(
         models.Adam(models.CosineDecay(args.lr, steps)),
         "binary_crossentropy" if binary else "sparse_categorical_crossentropy",

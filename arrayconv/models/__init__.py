@@ -6,6 +6,7 @@ from typing import Any
 
 from arrayconv.models import (
     callbacks,
+    checks,
     initializers,
     layers,
     losses,
@@ -14,6 +15,7 @@ from arrayconv.models import (
     networks,
     optimizers,
     regularizers,
+    saving,
     utils,
 )
 from arrayconv.models.build import (
@@ -292,6 +294,7 @@ __all__ = [
     "plot_model",
     "regularizers",
     "save",
+    "saving",
     "set_seed",
     "utils",
 ]
@@ -304,6 +307,11 @@ _KERAS = {
     "MaxPooling": "MaxPool",
 }
 _ELSEWHERE = {
+    "activations": "layers take an activation by its name, activation='relu', or as a pair (f, f_vjp)",
+    "applications": "a network that Keras saved comes in by load('net.keras')",
+    "backend": "what the layers compute with is the library of the data",
+    "datasets": "arrayconv.data reads files",
+    "ops": "operations are arrayconv's own: arrayconv.conv, arrayconv.relu",
     "load_model": "here it is load, or models.load_model",
     "save_model": "here it is save",
 }
@@ -317,6 +325,4 @@ def __getattr__(name: str) -> Any:
         hint = f"here it is {stem}, for 1-D to 3-D by the input's rank"
         if hasattr(layers, name):
             hint += f", or layers.{name}"
-    raise AttributeError(
-        f"module {__name__!r} has no attribute {name!r}" + (f"; {hint}" if hint else "")
-    )
+    raise checks.absent(__name__, name, hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,8 @@ class LearningRateScheduler(Callback):
     Parameters
     ----------
     schedule : callable
-        ``schedule(epoch, learning_rate)``, the epoch counted from 0, returns the new learning rate.
+        ``schedule(epoch, learning_rate)``, or ``schedule(epoch)``, the epoch counted from 0, returns the new
+        learning rate.
     verbose : {0, 1}
         1 prints each rate.
 
@@ -49,13 +51,19 @@ class LearningRateScheduler(Callback):
     >>> slower = LearningRateScheduler(lambda epoch, rate: rate if epoch < 10 else 0.9 * rate)
     """
 
-    def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         if not callable(schedule):
             raise TypeError(f"LearningRateScheduler: schedule must be callable, got {schedule!r}")
         self.schedule, self.verbose = schedule, verbose
+        try:
+            inspect.signature(schedule).bind(0, 0.0)
+            self._takes_rate = True
+        except TypeError:
+            self._takes_rate = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        rate = self.schedule(epoch, self.model.optimizer.rate)
+        before = self.model.optimizer.rate
+        rate = self.schedule(epoch, before) if self._takes_rate else self.schedule(epoch)
         self.model.optimizer.learning_rate = checks.number(type(self).__name__, "schedule", rate)
         if self.verbose:
             print(f"Epoch {epoch + 1}: learning rate {rate:.4g}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +15,8 @@ Shape = tuple[int, ...]
 
 # NumPy has 64, of which one counts the samples.
 _AXES = 63
+# The values by which an argument of Keras's asks for nothing.
+_OFF = (False, -1, "auto", "sum_over_batch_size")
 DATA_FORMATS = ("channels_last", "channels_first")
 
 
@@ -71,6 +74,39 @@ def suggestion(value: Any, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def part_of(name: str) -> Callable[[type[T]], type[T]]:
+    """Let a class's methods be those of the class ``name`` that is made of it, in Python's own errors."""
+
+    def renamed(kind: type[T]) -> type[T]:
+        for key, value in vars(kind).items():
+            if inspect.isfunction(value):
+                value.__qualname__ = f"{name}.{key}"
+        return kind
+
+    return renamed
+
+
+def absent(module: str, name: str, hint: str) -> AttributeError:
+    """What a module raises for a name of Keras's that it does not have."""
+    return AttributeError(
+        f"module {module!r} has no attribute {name!r}" + (f"; {hint}" if hint else "")
+    )
+
+
+def refuse(
+    label: str, unknown: Mapping[str, Any], takes: Iterable[str], hints: Mapping[str, str]
+) -> None:
+    """Raise ``TypeError`` for an argument that there is not; one of Keras's, in ``hints``, may have its default."""
+    takes = list(takes)
+    for name, value in unknown.items():
+        hint = hints.get(name)
+        off = value is None or (isinstance(value, int | float | str) and value in _OFF)
+        if hint and off:
+            continue
+        said = f"; {hint}" if hint else suggestion(name, takes)
+        raise TypeError(f"{label}: unknown argument {name!r}{said} (it takes {', '.join(takes)})")
+
+
 def data_format(label: str, value: Any) -> str:
     """One of the two data formats; ``None`` is channels_last."""
     if value is None:
@@ -98,8 +134,10 @@ def name(label: str, value: Any) -> str:
 
 def model_path(label: str, path: Any) -> None:
     """Raise ``ValueError`` unless a path is one that `Model.save` writes to."""
-    if not str(path).endswith((".safetensors", ".keras")):
-        raise ValueError(f"{label}: path must end in .safetensors or .keras, got {path}")
+    if not str(path).endswith((".safetensors", ".keras", ".weights.h5")):
+        raise ValueError(
+            f"{label}: path must end in .safetensors, .keras or .weights.h5, got {path}"
+        )
 
 
 def shape(label: str, value: Any) -> Shape:

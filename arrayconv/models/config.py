@@ -56,7 +56,7 @@ def graph_config(graph: Graph) -> dict[str, Any]:
     """The layers, the nodes as calls of layers on earlier nodes, and which nodes are inputs and outputs."""
     # where a model starts within another, an Input stands in for the layer before
     starts = {node: node.layer for node in graph.inputs if not node.inputs}
-    starts |= {n: InputLayer(n.shape, name=n.layer.name) for n in graph.inputs if n.inputs}
+    starts |= {n: InputLayer(n.sample, name=n.layer.name) for n in graph.inputs if n.inputs}
     layers = [*(layer for n, layer in starts.items() if n.inputs), *graph.layers]
     own = {stand: node.layer for node, stand in starts.items()}
     numbers = {layer: i for i, layer in enumerate(layers)}
@@ -93,7 +93,13 @@ def nodes_from_config(config: Mapping[str, Any]) -> tuple[list[Node], Any]:
         given = [nodes[parent] for parent in parents]
         nodes.append(layer.node() if isinstance(layer, InputLayer) else layer(given))
     ends = config["outputs"]
-    outputs = nodes[ends] if isinstance(ends, int) else [nodes[i] for i in ends]
+    outputs: Any = (
+        {key: nodes[i] for key, i in ends.items()}
+        if isinstance(ends, Mapping)
+        else [nodes[i] for i in ends]
+        if isinstance(ends, list)
+        else nodes[ends]
+    )
     return [nodes[i] for i in config["inputs"]], outputs
 
 

@@ -84,7 +84,7 @@ def _row(node: Node, key: str, name: str) -> list[str]:
     layer = node.layer
     first = key == name
     kind = "Input" if not node.inputs and not layer.specs else type(layer).__name__
-    return [key, kind, batched(node.shape), f"{layer.count_params():,}" if first else "shared"]
+    return [key, kind, batched(node.sample), f"{layer.count_params():,}" if first else "shared"]
 
 
 def _reads(node: Node, keys: dict[Node, str]) -> str:
@@ -188,7 +188,7 @@ def _label(graph: Graph, node: Node, shapes: bool) -> str:
     named = not node.inputs or graph.keys[node].startswith(snake(kind))
     lines = [graph.keys[node], *(() if named else (kind,))]
     if shapes:
-        lines.append(batched(node.shape))
+        lines.append(batched(node.sample))
     if layer.specs:
         shared = graph.keys[node] != graph.names[layer]
         lines.append("shared" if shared else f"{layer.count_params():,} parameters")

@@ -30,6 +30,8 @@ class Graph:
         How errors call the model.
     names : dict of Layer to str, optional
         Those of another graph of the same layers.
+    output_names : sequence of str, optional
+        By which losses and targets are given for each output; their keys if not given.
 
     Attributes
     ----------
@@ -69,6 +71,7 @@ class Graph:
         outputs: Sequence[Node],
         label: str,
         names: dict[Layer, str] | None = None,
+        output_names: Sequence[str] | None = None,
     ) -> None:
         self.label = label
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
@@ -77,6 +80,7 @@ class Graph:
         starts = (node.layer for node in self.inputs if node.layer not in self.layers)
         self.names = name_layers(label, [*self.layers, *starts]) if names is None else names
         self.keys = node_keys(self.nodes, self.names)
+        self.output_names = tuple(output_names or (self.keys[node] for node in self.outputs))
         self._programs: dict[tuple[bool, ...], Program] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -96,11 +100,6 @@ class Graph:
     def weight_names(self) -> tuple[tuple[str, str], ...]:
         """``(layer, weight)`` of every weight, in Keras's order."""
         return tuple((self.names[layer], name) for layer in self.layers for name in layer.specs)
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """The names by which losses and targets are given for each output."""
-        return tuple(self.keys[node] for node in self.outputs)
 
     @property
     def trainable(self) -> tuple[tuple[str, str], ...]:
@@ -214,10 +213,10 @@ class Graph:
                 f"({', '.join(self.keys[node] for node in self.inputs)}), got {len(inputs)}"
             )
         for node, x in zip(self.inputs, inputs, strict=True):
-            if tuple(x.shape[1:]) != node.shape or x.ndim < 1:
+            if tuple(x.shape[1:]) != node.sample or x.ndim < 1:
                 raise ValueError(
-                    f"{self.label}: {node.layer.label} expects an array of shape {checks.batched(node.shape)}, "
-                    f"got {tuple(x.shape)}{_hint(tuple(x.shape), node.shape)}"
+                    f"{self.label}: {node.layer.label} expects an array of shape {checks.batched(node.sample)}, "
+                    f"got {tuple(x.shape)}{_hint(tuple(x.shape), node.sample)}"
                 )
         lengths = {int(x.shape[0]) for x in inputs}
         if len(lengths) > 1:

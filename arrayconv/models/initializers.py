@@ -306,24 +306,23 @@ def _cut_normal(shape: checks.Shape, rng: np.random.Generator) -> Drawn:
     return values
 
 
-_CLASSES: tuple[type[Initializer], ...] = (
-    Constant,
-    GlorotNormal,
-    GlorotUniform,
-    HeNormal,
-    HeUniform,
-    LecunNormal,
-    LecunUniform,
-    Ones,
-    Orthogonal,
-    RandomNormal,
-    RandomUniform,
-    TruncatedNormal,
-    VarianceScaling,
-    Zeros,
-)
-_BY_NAME = {kind.__name__: kind for kind in _CLASSES}
-# Keras's names of the functions: he_normal
+# Keras's second names.
+constant, ones, zeros, orthogonal = Constant, Ones, Zeros, Orthogonal
+glorot_normal, glorot_uniform = GlorotNormal, GlorotUniform
+he_normal, he_uniform = HeNormal, HeUniform
+lecun_normal, lecun_uniform = LecunNormal, LecunUniform
+random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+variance_scaling = VarianceScaling
+
+_BY_NAME: dict[str, type[Initializer]] = {
+    kind.__name__: kind
+    for kind in (
+        *(constant, ones, zeros, orthogonal, glorot_normal, glorot_uniform, he_normal, he_uniform),
+        *(lecun_normal, lecun_uniform, random_normal, random_uniform, truncated_normal),
+        variance_scaling,
+    )
+}
+# a name in snake case is the function's in Keras: he_normal
 _BY_SNAKE = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): kind for name, kind in _BY_NAME.items()}
 
 

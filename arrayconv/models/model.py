@@ -35,8 +35,9 @@ class Model(Predictor):
 
     Parameters
     ----------
-    inputs, outputs : Node or sequence of Node
-        What ``Input(...)`` and the layers called on it gave.
+    inputs, outputs : Node, or sequence or dict of Node
+        What ``Input(...)`` and the layers called on it gave. The keys of a dict of outputs are those of what
+        the model returns, and of losses and targets; those of inputs are the inputs' names.
     name : str, optional
 
     Attributes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +17,14 @@ from arrayconv.models.topology import name_layers
 from arrayconv.models.training.trainer import Trainer
 from arrayconv.namespace import Array
 
+# What Keras's summary takes and this does not.
+_SUMMARY = dict.fromkeys(
+    ("expand_nested", "layer_range", "line_length", "positions", "show_trainable"),
+    "leave it out: the table has one form, with the layers of models inside and what is trained",
+)
 
+
+@checks.part_of("Model")
 class Network:
     """A graph of layers that has a name: all of a `Model` but what it computes and its training.
 
@@ -28,6 +35,8 @@ class Network:
     """
 
     _graph: Graph | None = None
+    # of the outputs, where they were given as a dict
+    _keys: tuple[str, ...] | None = None
     # how it is trained, once it is compiled
     _trainer: Trainer | None = None
 
@@ -37,8 +46,10 @@ class Network:
 
     def _connect(self, inputs: Any, outputs: Any, name: str | None) -> None:
         self.name = "model" if name is None else checks.name(type(self).__name__, name)
-        self._single_output = isinstance(outputs, Node)
-        self._graph = Graph(_nodes(inputs), _nodes(outputs), self.label)
+        if isinstance(outputs, Mapping):
+            outputs = dict(sorted(outputs.items()))
+            self._keys = tuple(outputs)
+        self._graph = Graph(_nodes(inputs), _nodes(outputs), self.label, output_names=self._keys)
 
     @classmethod
     def undrawn(cls, inputs: Any, outputs: Any, name: str | None) -> Self:
@@ -75,7 +86,7 @@ class Network:
     def build(self, input_shapes: Any) -> None:
         """Check ``input_shapes`` against those the model was made with."""
         shapes = checks.shapes(self.label, input_shapes)
-        have = tuple(node.shape for node in self.graph.inputs)
+        have = tuple(node.sample for node in self.graph.inputs)
         if shapes != have:
             raise ValueError(f"{self.label}: was built for inputs of shape {have}, got {shapes}")
 
@@ -96,13 +107,31 @@ class Network:
 
     @property
     def output(self) -> Any:
-        """The node, or the list of nodes, of the outputs."""
-        return self.outputs[0] if self._single_output else self.outputs
+        """The node, or the list or dict of nodes, of the outputs."""
+        return self._arranged(self.outputs)
 
     @property
     def input(self) -> Any:
         """The node, or the list of nodes, of the inputs."""
         return self.inputs[0] if len(self.inputs) == 1 else self.inputs
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, ``None`` for the batch axis; a list of them for several inputs."""
+        shapes = [node.shape for node in self.inputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, ``None`` for the batch axis; a list of them for several outputs."""
+        shapes = [node.shape for node in self.outputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    def _arranged(self, values: Sequence[Any]) -> Any:
+        """One value for each output, as the model returns them: one alone, a list, or a dict."""
+        if self._keys is not None:
+            return dict(zip(self._keys, values, strict=True))
+        return values[0] if len(values) == 1 else list(values)
 
     def chain(self) -> list[Layer]:
         """The layers one after the other, for a model that is such a chain.
@@ -167,6 +196,22 @@ class Network:
         for layer in self.layers:
             layer.trainable = checks.flag(self.label, "trainable", value)
 
+    @property
+    def trainable_variables(self) -> list[Array]:
+        """The weights that ``fit`` changes, in Keras's order; `trainable` has their names."""
+        own = self.graph.weights
+        return [own[layer][name] for layer, name in self.graph.trainable]
+
+    @property
+    def non_trainable_variables(self) -> list[Array]:
+        """The other weights: those of frozen layers, and moving averages."""
+        own, trained = self.graph.weights, set(self.graph.trainable)
+        return [own[key[0]][key[1]] for key in self.graph.weight_names if key not in trained]
+
+    # Keras has two names for each
+    trainable_weights = trainable_variables
+    non_trainable_weights = non_trainable_variables
+
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """All weights as NumPy arrays, in Keras's order."""
         return [w for layer in self.graph.layers for w in layer.get_weights()]
@@ -196,20 +241,31 @@ class Network:
     def config(self) -> dict[str, Any]:
         """The layers and how they are joined, ready for JSON and for `from_config`."""
         graph = graph_config(self.graph)
-        if self._single_output:
-            graph["outputs"] = graph["outputs"][0]
+        graph["outputs"] = self._arranged(graph["outputs"])
         return {"class": "Model", "name": self.name, **graph}
 
-    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
-        """Print a table of the layers, their output shapes and their numbers of parameters."""
-        print_fn(table(self))
+    def summary(self, print_fn: Callable[[str], Any] | None = None, **unknown: Any) -> None:
+        """Print a table of the layers, their output shapes and their numbers of parameters.
+
+        Parameters
+        ----------
+        print_fn : callable, optional
+            Called with the table instead of ``print``.
+
+        Raises
+        ------
+        TypeError
+            An argument of Keras's that is not here.
+        """
+        checks.refuse("summary", unknown, ("print_fn",), _SUMMARY)
+        (print_fn or print)(table(self))
 
     def save(self, path: Any) -> None:
         """Write structure and weights to one safetensors file; see `arrayconv.models.save`."""
         save(self, path)
 
     def save_weights(self, path: Any) -> None:
-        """The same as `save`: the file holds the weights, and the structure beside them."""
+        """The same as `save`: a file holds the weights, and unless it ends in ``.weights.h5`` the structure too."""
         self.save(path)
 
     def load_weights(self, path: Any) -> None:
@@ -230,7 +286,7 @@ class Network:
 
         Returns
         -------
-        Network
+        Model
             This model.
         """
         self.graph.to(like)
@@ -241,4 +297,6 @@ class Network:
 
 
 def _nodes(given: Any) -> tuple[Any, ...]:
+    if isinstance(given, Mapping):
+        given = tuple(given.values())
     return tuple(given) if isinstance(given, list | tuple) else (given,)

@@ -107,7 +107,7 @@ def same_stack(input_shape: Shape = (28, 28, 3), classes: int = 10) -> Sequentia
     --------
     >>> from arrayconv.models import networks
     >>> networks.same_stack((8, 8, 1)).layers[2].output.shape
-    (8, 8, 128)
+    (None, 8, 8, 128)
     """
     layers: list[Any] = [Input(input_shape)]
     layers += [Conv(filters, 3, padding="same", activation="relu") for filters in (32, 64, 128)]

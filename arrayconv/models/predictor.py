@@ -16,6 +16,7 @@ from arrayconv.models.training.hooks import Hooks
 from arrayconv.namespace import Array, array_namespace
 
 
+@checks.part_of("Model")
 class Predictor(Network):
     """A network that can be called on arrays and on nodes: all of a `Model` but its training.
 
@@ -31,13 +32,13 @@ class Predictor(Network):
         Parameters
         ----------
         x : array, Node, or a list or dict of them
-            As `Graph.as_inputs` takes them.
+            As `fit` takes them.
         training : bool
             Whether batch normalization uses its batch and dropout drops.
 
         Returns
         -------
-        array or Node, or a list of them for a model with a list of outputs
+        array or Node, or a list of them for several outputs, or a dict for those given as a dict
         """
         given = tuple(x) if isinstance(x, list | tuple) else (x,)
         if given and all(isinstance(item, Node) for item in given):
@@ -46,7 +47,7 @@ class Predictor(Network):
             self._build_for(x)
             inputs = self.graph.as_inputs(x)
             outputs = self._compute(inputs, training)
-        return outputs[0] if self._single_output else list(outputs)
+        return self._arranged(outputs)
 
     def _compute(self, inputs: tuple[Array, ...], training: bool) -> tuple[Array, ...]:
         graph, program = self.graph, self.graph.program
@@ -76,7 +77,7 @@ class Predictor(Network):
 
     def _join(self, given: tuple[Node, ...]) -> tuple[Node, ...]:
         if not self.built:
-            self.build(tuple(node.shape for node in given))
+            self.build(tuple(node.sample for node in given))
         graph = self.graph
         if len(given) != len(graph.inputs):
             raise ValueError(f"{self.label}: takes {len(graph.inputs)} inputs, got {len(given)}")
@@ -110,7 +111,7 @@ class Predictor(Network):
 
         Returns
         -------
-        array, or list of arrays for a model with a list of outputs
+        array, or a list or dict of arrays for several outputs
 
         Raises
         ------
@@ -137,7 +138,7 @@ class Predictor(Network):
         with hooks.progress.of("predict", None):
             whole = loop.predict(self.graph, itertools.islice(batches, steps), hooks)
             hooks.progress.end({})
-        return whole[0] if self._single_output else whole
+        return self._arranged(whole)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, an array, or a list or dict of them, as `predict` returns them."""

@@ -314,8 +314,8 @@ def _steps(
         trained = frozenset(n for n, spec in specs.items() if spec.trainable)
         wanted = tuple(source in active for source in sources)
         wrt = (("x",) if any(wanted) else ()) + (("w", "b") if trained else ())
-        shapes = tuple(parent.shape for parent in node.inputs) if name else (node.shape,)
-        steps.append(Step(layer, name, sources, target, node.shape, shapes, wrt, trained, wanted))
+        shapes = tuple(parent.sample for parent in node.inputs) if name else (node.sample,)
+        steps.append(Step(layer, name, sources, target, node.sample, shapes, wrt, trained, wanted))
         if steps[-1].active:
             active.add(target)
 

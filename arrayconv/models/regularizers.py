@@ -7,6 +7,8 @@ from typing import Any
 from arrayconv.models import checks
 from arrayconv.namespace import Array, Namespace
 
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "l1", "l1_l2", "l2"]
+
 
 class Regularizer:
     """A penalty on one weight; one of your own gives ``value``, ``gradient`` and ``config``.
@@ -77,6 +79,9 @@ class L2(L1L2):
     def config(self) -> dict[str, Any]:
         return {"class": "L2", "l2": self.l2}
 
+
+# Keras's second names.
+l1, l2, l1_l2 = L1, L2, L1L2
 
 _BY_NAME: dict[str, type[Regularizer]] = {
     **{kind.__name__: kind for kind in (L1, L2, L1L2)},

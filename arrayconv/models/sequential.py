@@ -47,7 +47,6 @@ class Sequential(Model):
         self, layers: Iterable[Layer | Model | Node] | None = None, name: str | None = None
     ) -> None:
         self.name = "sequential" if name is None else checks.name("Sequential", name)
-        self._single_output = True
         self._graph: Graph | None = None
         self._input: Node | None = None
         self._end: Node | None = None
@@ -73,6 +72,39 @@ class Sequential(Model):
         """
         self.append([layer])
         self.draw()
+
+    def pop(self) -> Layer:
+        """Take the last layer away.
+
+        Returns
+        -------
+        Layer
+            The one taken, with its weights.
+
+        Raises
+        ------
+        ValueError
+            A model without layers.
+
+        Examples
+        --------
+        >>> from arrayconv import models
+        >>> model = models.Sequential([models.Flatten(input_shape=(2, 2)), models.Dense(3)])
+        >>> model.pop().name
+        'dense'
+        >>> model.output_shape
+        (None, 4)
+        """
+        if not self._stack:
+            raise ValueError(f"{self.label}: has no layer to take away")
+        layer = self._stack.pop()
+        self._graph = None
+        if self._input is not None and self._end is not None:
+            layer.nodes.remove(self._end)
+            self._end = self._end.inputs[0]
+            if self._stack:
+                self._graph = Graph([self._input], [self._end], self.label)
+        return layer
 
     def append(self, layers: Iterable[Any]) -> None:
         """Put layers at the end, without values for their weights; in vain, none of them is there."""

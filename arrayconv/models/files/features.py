@@ -28,16 +28,16 @@ def feature_orders(graph: Graph) -> dict[Layer, Order]:
         above = [formats[parent] for parent in node.inputs] or ["channels_last"]
         formats[node] = getattr(node.layer, "data_format", above[0])
         given = [orders.get(parent) for parent in node.inputs]
-        if isinstance(node.layer, Flatten) and len(node.inputs[0].shape) > 1:
+        if isinstance(node.layer, Flatten) and len(node.inputs[0].sample) > 1:
             if formats[node] == "channels_first":
                 continue
-            *size, channels = node.inputs[0].shape
+            *size, channels = node.inputs[0].sample
             # (C, *S) -> (*S, C): cell i here is cell order[i] there
-            there = np.arange(math.prod(node.shape)).reshape(channels, *size)
+            there = np.arange(math.prod(node.sample)).reshape(channels, *size)
             orders[node] = np.moveaxis(there, 0, -1).reshape(-1)
         elif any(order is not None for order in given):
             known = [
-                np.arange(parent.shape[0]) if order is None else order
+                np.arange(parent.sample[0]) if order is None else order
                 for order, parent in zip(given, node.inputs, strict=True)
             ]
             if node.layer.specs:

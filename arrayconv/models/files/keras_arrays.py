@@ -262,7 +262,7 @@ def _values(contents: Contents, dataset: Any) -> NDArray[Any]:
 
 
 def save_keras(model: Described, path: str | os.PathLike[str]) -> None:
-    """Write a ``.keras`` file, architecture and weights, which Keras opens; `save` calls it for such a path."""
+    """Write what Keras opens: a ``.keras`` file, architecture and weights, or a ``.weights.h5``, weights alone."""
     h5py = needs("h5py", "writing weights for Keras")
     graph = model.graph
     config = theirs(model.name, model.config(), graph)
@@ -289,6 +289,10 @@ def save_keras(model: Described, path: str | os.PathLike[str]) -> None:
         "config.json": json.dumps(config),
         "model.weights.h5": held.getvalue(),
     }
-    with writing(path) as draft, zipfile.ZipFile(draft, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
+    with writing(path) as draft:
+        if Path(path).suffix == ".h5":
+            draft.write_bytes(held.getvalue())
+            return
+        with zipfile.ZipFile(draft, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)

@@ -82,14 +82,15 @@ class Reader:
             return
         inputs: list[int] = []
         outputs = self.call(top, None, inputs)
-        single = top.kind == "Sequential" or not isinstance(top.config["output_layers"][0], list)
+        ends = None if top.kind == "Sequential" else top.config["output_layers"]
+        keyed = dict(zip(ends, outputs, strict=True)) if isinstance(ends, Mapping) else None
         self.config = {
             "class": "Model",
             "name": name,
             "layers": self.layers,
             "nodes": self.nodes,
             "inputs": inputs,
-            "outputs": outputs[0] if single else outputs,
+            "outputs": keyed or (outputs[0] if len(outputs) == 1 else outputs),
         }
 
     def model(self, item: Mapping[str, Any], path: tuple[str, ...]) -> Inner:
@@ -169,7 +170,9 @@ class Reader:
 
 
 def _ends(given: Any) -> list[Any]:
-    """Keras writes one end alone as it is, and several as a list."""
+    """Keras writes one end alone as it is, and several as a list or a dict."""
+    if isinstance(given, Mapping):
+        return list(given.values())
     return given if given and isinstance(given[0], list) else [given]
 
 
@@ -253,7 +256,7 @@ def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]
         A layer that Keras does not have.
     """
     dtype = graph.float_name()
-    ranks = {graph.names[n.layer]: len(n.inputs[0].shape) - 1 for n in graph.nodes if n.inputs}
+    ranks = {graph.names[n.layer]: len(n.inputs[0].sample) - 1 for n in graph.nodes if n.inputs}
     if config["class"] == "Sequential":
         row = [_layer(item, ranks, dtype) for item in (config["input"], *config["layers"])]
         return {
@@ -268,7 +271,7 @@ def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]
         item = layers[number]
         calls.append([item["name"], len(item["inbound_nodes"]), 0])
         if parents:
-            tensors = [_tensor(calls[p], graph.nodes[p].shape, dtype) for p in parents]
+            tensors = [_tensor(calls[p], graph.nodes[p].sample, dtype) for p in parents]
             args = [tensors] if len(tensors) > 1 else tensors
             item["inbound_nodes"].append({"args": args, "kwargs": {}})
     ends = config["outputs"]
@@ -277,7 +280,13 @@ def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]
         "trainable": True,
         "layers": layers,
         "input_layers": [calls[i] for i in config["inputs"]],
-        "output_layers": calls[ends] if isinstance(ends, int) else [calls[i] for i in ends],
+        "output_layers": (
+            {key: calls[i] for key, i in ends.items()}
+            if isinstance(ends, Mapping)
+            else calls[ends]
+            if isinstance(ends, int)
+            else [calls[i] for i in ends]
+        ),
     }
     return {
         "module": "keras.src.models.functional",

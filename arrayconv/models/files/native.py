@@ -37,8 +37,8 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
     model : Model
         With its input shape known.
     path : path
-        Ends in ``.safetensors``, or in ``.keras`` for a file that Keras opens: architecture and weights, not how
-        the model was compiled.
+        Ends in ``.safetensors``; or in ``.keras`` for a file that Keras opens, architecture and weights, not how
+        the model was compiled; or in ``.weights.h5`` for one of weights alone, which Keras's ``load_weights`` reads.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
     True
     """
     checks.model_path("save", path)
-    if Path(path).suffix == ".keras":
+    if Path(path).suffix in KERAS:
         save_keras(model, path)
         return
     folder = Path(path).parent

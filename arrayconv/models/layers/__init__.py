@@ -1,5 +1,8 @@
 """The layers, each for 1-D to 3-D by the input's rank."""
 
+from typing import Any
+
+from arrayconv.models.checks import absent
 from arrayconv.models.layers.activation import (
     ELU,
     GELU,
@@ -102,3 +105,8 @@ __all__ = [
     "ZeroPadding", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "add", "concatenate",
     "maximum", "multiply", "subtract",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    hint = "a layer of your own derives from Layer, with forward and its gradient backward"
+    raise absent(__name__, name, "" if name[:1] == "_" else hint)

@@ -22,8 +22,12 @@ COMMON = ("name", "trainable", "input_shape")
 # What Keras's layers take and these do not.
 _REFUSED = {
     "activity_regularizer": "only weights are regularized",
+    "beta_constraint": "weights are not constrained",
     "bias_constraint": "weights are not constrained",
+    "data_format": "leave it out: the axes are taken as they come",
     "dtype": "the dtype of the data decides",
+    "gamma_constraint": "weights are not constrained",
+    "input_dim": "write input_shape=(input_dim,)",
     "kernel_constraint": "weights are not constrained",
 }
 # Every subclass of Layer by its name, so that a saved model finds the user's own layers too.
@@ -61,8 +65,12 @@ class Layer(Weighted):
 
     Attributes
     ----------
-    specs, weights, built
-        As `Weighted` keeps them.
+    specs : dict of str to WeightSpec
+        What `build` declared, its names of initializers and regularizers looked up.
+    weights : dict of str to array
+        In the order of ``specs``.
+    built : bool
+        Whether the input's shape is known.
     nodes : list of Node
         One for each call on nodes.
     activation : Layer or None
@@ -118,14 +126,8 @@ class Layer(Weighted):
         self.name: str = ""
         # whether the name was made up, so that a model with another layer of that name may call it otherwise
         self.named_by_class = False
-        for key in common:
-            if key not in COMMON:
-                takes = (*self.fields, *COMMON)
-                hint = _REFUSED.get(key)
-                hint = f"; {hint}" if hint else checks.suggestion(key, takes)
-                raise TypeError(
-                    f"{type(self).__name__}: unknown argument {key!r}{hint} (it takes {', '.join(takes)})"
-                )
+        unknown = {key: value for key, value in common.items() if key not in COMMON}
+        checks.refuse(type(self).__name__, unknown, (*self.fields, *COMMON), _REFUSED)
         if common.get("name") is not None:
             self.name = checks.name(type(self).__name__, common["name"])
         self.trainable = checks.flag(self.label, "trainable", common.get("trainable", True))
@@ -281,7 +283,7 @@ class Layer(Weighted):
                 raise TypeError(
                     f"{self.label}: must be called on an array or on what another layer or Input gave, got {shown}"
                 )
-        node = Node(self, given, self.declare(*(item.shape for item in given)))
+        node = Node(self, given, self.declare(*(item.sample for item in given)))
         self.nodes.append(node)
         return node
 
@@ -305,7 +307,7 @@ class Layer(Weighted):
         if "training" in self.reads.forward:
             given["training"] = training
         if "noise" in self.reads.forward:
-            drawn = self.noise(np.random.default_rng(), *(tuple(a.shape) for a in x))
+            drawn = self.noise(np.random.default_rng(self.seed), *(tuple(a.shape) for a in x))
             xp = array_namespace(self.label, x=x[0])
             given["noise"] = None
             if training and drawn is not None:

@@ -11,14 +11,27 @@ from arrayconv.models.checks import Shape
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """What a layer called on other nodes gives: a place in a graph, with a shape (no batch axis) and no values."""
+    """What a layer called on other nodes gives: a place in a graph, with a shape and no values.
+
+    Attributes
+    ----------
+    layer : Layer
+    inputs : tuple of Node
+    sample : tuple of int
+        The shape without the batch axis.
+    """
 
     # the layer behind each sign between two nodes, filled where these layers are
     operators: ClassVar[dict[str, Any]] = {}
 
     layer: Any
     inputs: tuple[Node, ...]
-    shape: Shape
+    sample: Shape
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The shape as Keras gives it, ``None`` for the batch axis."""
+        return (None, *self.sample)
 
     def __add__(self, other: Any) -> Any:
         return self._joined("+", other)
@@ -35,4 +48,4 @@ class Node:
         return self.operators[sign]()([self, other])
 
     def __repr__(self) -> str:
-        return f"Node({self.layer.label}, shape={checks.batched(self.shape)})"
+        return f"Node({self.layer.label}, shape={checks.batched(self.sample)})"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from arrayconv.models import checks
 from arrayconv.models.arrays import moved
 from arrayconv.models.checks import Shape
 from arrayconv.models.initializers import Initializer, initializer
@@ -52,6 +53,7 @@ def looked_up(label: str, name: str, spec: Any) -> WeightSpec:
     )
 
 
+@checks.part_of("Layer")
 class Weighted:
     """What a layer knows of its weights.
 
@@ -71,6 +73,7 @@ class Weighted:
         self.weights: dict[str, Array] = {}
         self._as_drawn = self.weights
         self.built = False
+        self.trainable = True
 
     @property
     def label(self) -> str:
@@ -110,6 +113,26 @@ class Weighted:
                 "input shape is known, or call it on an array"
             )
         return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Array]:
+        """The weights that ``fit`` changes, in Keras's order."""
+        return [
+            w for name, w in self.weights.items() if self.trainable and self.specs[name].trainable
+        ]
+
+    @property
+    def non_trainable_variables(self) -> list[Array]:
+        """The other weights."""
+        return [
+            w
+            for name, w in self.weights.items()
+            if not (self.trainable and self.specs[name].trainable)
+        ]
+
+    # Keras has two names for each
+    trainable_weights = trainable_variables
+    non_trainable_weights = non_trainable_variables
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """The weights as NumPy arrays, in Keras's order."""

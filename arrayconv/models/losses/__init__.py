@@ -64,3 +64,8 @@ def loss(value: Any) -> Loss:
         )
     name = value.lower() if isinstance(value, str) else value
     return checks.choice("compile", "loss", name, LOSSES)()
+
+
+def __getattr__(name: str) -> Any:
+    hint = f"compile takes it by its name, loss={name!r}" if name in LOSSES else ""
+    raise checks.absent(__name__, name, hint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.losses.loss import Loss
@@ -15,7 +17,8 @@ _EPSILON = 1e-7
 class _CrossEntropy(Loss):
     range = "probabilities between 0 and 1"
 
-    def __init__(self, from_logits: bool = False) -> None:
+    def __init__(self, from_logits: bool = False, **unknown: Any) -> None:
+        super().__init__(**unknown)
         self.from_logits = checks.flag(type(self).__name__, "from_logits", from_logits)
 
     def valid(self, xp: Namespace, y_true: Array, y_pred: Array) -> Array | None:
@@ -43,8 +46,10 @@ class BinaryCrossentropy(_CrossEntropy):
 
     name = "binary_crossentropy"
 
-    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
-        super().__init__(from_logits)
+    def __init__(
+        self, from_logits: bool = False, label_smoothing: float = 0.0, **unknown: Any
+    ) -> None:
+        super().__init__(from_logits, **unknown)
         self.label_smoothing = _smoothing(type(self).__name__, label_smoothing)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
@@ -116,8 +121,10 @@ class CategoricalCrossentropy(_Classes):
 
     name = "categorical_crossentropy"
 
-    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
-        super().__init__(from_logits)
+    def __init__(
+        self, from_logits: bool = False, label_smoothing: float = 0.0, **unknown: Any
+    ) -> None:
+        super().__init__(from_logits, **unknown)
         self.label_smoothing = _smoothing(type(self).__name__, label_smoothing)
 
     def _smooth(self, y: Array) -> Array:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from arrayconv.models import checks
 from arrayconv.models.targets import aligned
 from arrayconv.namespace import Array, Namespace, array_namespace
+
+# What Keras's losses take and these do not.
+_REFUSED = {
+    "axis": "the classes lie along the last axis",
+    "dtype": "the dtype of the data decides",
+    "ignore_class": "give those samples sample_weight=0",
+    "name": "a loss is shown under the name of its output",
+    "reduction": "it is the mean over the samples; a factor for each is sample_weight",
+}
 
 
 class Loss:
@@ -31,6 +42,10 @@ class Loss:
     name: ClassVar[str] = "loss"
     # What a value outside `valid` is told.
     range: ClassVar[str] = ""
+
+    def __init__(self, **unknown: Any) -> None:
+        takes = [key for key in inspect.signature(type(self)).parameters if key != "unknown"]
+        checks.refuse(type(self).__name__, unknown, takes, _REFUSED)
 
     def expected(self, shape: tuple[int, ...]) -> str:
         """`range`, for an output of this shape."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import arrayconv as ac
 from arrayconv.models import checks
@@ -77,7 +78,8 @@ class Huber(Loss):
 
     name = "huber"
 
-    def __init__(self, delta: float = 1.0) -> None:
+    def __init__(self, delta: float = 1.0, **unknown: Any) -> None:
+        super().__init__(**unknown)
         self.delta = checks.number("Huber", "delta", delta)
         if self.delta <= 0:
             raise ValueError(f"Huber: delta must be above 0, got {delta!r}")

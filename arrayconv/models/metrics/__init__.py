@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from arrayconv.models import checks
+from arrayconv.models import checks, losses
 from arrayconv.models.losses import LOSSES, Loss
 from arrayconv.models.metrics.accuracy import (
     Accuracy,
@@ -68,3 +68,12 @@ def metric(value: Any) -> Metric:
     known: dict[str, Callable[..., Any]] = {**_BY_NAME, **means}
     found = checks.choice("compile", "metrics", name, known)
     return OfLoss(found(), value) if name in means else found(name=value)
+
+
+def __getattr__(name: str) -> Any:
+    hint = ""
+    if name in losses.__all__:
+        hint = f"compile takes a loss among its metrics, losses.{name}()"
+    elif name in LOSSES or name in _BY_NAME:
+        hint = f"compile takes it by its name, metrics=[{name!r}]"
+    raise checks.absent(__name__, name, hint)

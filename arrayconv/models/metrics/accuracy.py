@@ -99,8 +99,8 @@ class SparseTopKCategoricalAccuracy(Metric):
 
     Parameters
     ----------
-    name : str, optional
     k : int
+    name : str, optional
 
     Examples
     --------
@@ -112,7 +112,7 @@ class SparseTopKCategoricalAccuracy(Metric):
 
     name, best = "sparse_top_k_categorical_accuracy", "max"
 
-    def __init__(self, name: str | None = None, k: int = 5) -> None:
+    def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)
         self.k = k
 
@@ -130,8 +130,8 @@ class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
 
     Parameters
     ----------
-    name : str, optional
     k : int
+    name : str, optional
 
     Examples
     --------

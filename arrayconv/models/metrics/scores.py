@@ -22,12 +22,12 @@ from arrayconv.namespace import (
 
 
 class Precision(Metric):
-    """Of the outputs above ``threshold``, the share whose target is 1.
+    """Of the outputs above ``thresholds``, the share whose target is 1.
 
     Parameters
     ----------
+    thresholds : float
     name : str, optional
-    threshold : float
 
     Examples
     --------
@@ -39,12 +39,14 @@ class Precision(Metric):
 
     name, best = "precision", "max"
 
-    def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
+    def __init__(self, thresholds: float | None = None, name: str | None = None) -> None:
         super().__init__(name)
-        self.threshold = threshold
+        self.thresholds = checks.number(
+            type(self).__name__, "thresholds", 0.5 if thresholds is None else thresholds
+        )
 
     def terms(self, xp: Namespace, y_true: Array, y_pred: Array) -> Terms:
-        found, wanted = y_pred > self.threshold, aligned(self.name, xp, y_true, y_pred) > 0.5
+        found, wanted = y_pred > self.thresholds, aligned(self.name, xp, y_true, y_pred) > 0.5
         asked = self._among(found, wanted)
         return found & wanted, asked
 
@@ -53,12 +55,12 @@ class Precision(Metric):
 
 
 class Recall(Precision):
-    """Of the targets that are 1, the share whose output is above ``threshold``.
+    """Of the targets that are 1, the share whose output is above ``thresholds``.
 
     Parameters
     ----------
+    thresholds : float
     name : str, optional
-    threshold : float
 
     Examples
     --------

@@ -17,7 +17,6 @@ __all__ = [
     "Nadam",
     "Optimizer",
     "RMSprop",
-    "as_optimizer",
     "schedules",
 ]
 

@@ -31,6 +31,18 @@ COMMON = """weight_decay : float, optional
         A learning rate below 0, a share outside [0, 1), or more than one kind of clipping.
     """
 
+# What Keras's optimizers take, or took, and these do not.
+_REFUSED = {
+    "amsgrad": "the largest second moment is not kept; Nadam or AdamW may serve",
+    "centered": "the mean of the gradient is not kept",
+    "decay": "give learning_rate a schedule, such as ExponentialDecay",
+    "gradient_accumulation_steps": "use a larger batch_size",
+    "loss_scale_factor": "losses are not scaled",
+    "lr": "did you mean 'learning_rate'?",
+    "name": "optimizers have no names",
+    "use_ema": "averages of the weights are not kept",
+}
+
 
 class Optimizer:
     """What all optimizers share: the learning rate, clipping and weight decay.
@@ -56,18 +68,10 @@ class Optimizer:
         global_clipnorm: float | None = None,
         **unknown: Any,
     ) -> None:
-        for name in unknown:
+        if unknown:
             own, common = (inspect.signature(kind).parameters for kind in (type(self), Optimizer))
             takes = [key for key, p in {**own, **common}.items() if p.kind is not p.VAR_KEYWORD]
-            # the older name that Keras has dropped
-            close = (
-                "; did you mean 'learning_rate'?"
-                if name == "lr"
-                else checks.suggestion(name, takes)
-            )
-            raise TypeError(
-                f"{self.label}: unknown argument {name!r}{close} (it takes {', '.join(takes)})"
-            )
+            checks.refuse(self.label, unknown, takes, _REFUSED)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue = clipnorm, clipvalue

@@ -71,7 +71,7 @@ def bad_labels(objective: Objective, graph: Graph, targets: Sequence[Array]) -> 
     """What is wrong with the targets of a batch."""
     try:
         dtype = next(w.dtype for own in graph.weights.values() for w in own.values())
-        shapes = [node.shape for node in graph.outputs]
+        shapes = [node.sample for node in graph.outputs]
         objective.check("", shapes, dtype, targets)
     except ValueError as error:
         return str(error).removeprefix(": ")

@@ -21,19 +21,17 @@ def source_for(
 
 
 # Keras's arguments that choose how its backends run.
-_NO_NEED = ("auto_scale_loss", "jit_compile", "run_eagerly", "steps_per_execution")
+_COMPILED = "leave it out: JAX's steps are compiled, the others' run as they are"
+_REFUSED = dict.fromkeys(
+    ("auto_scale_loss", "jit_compile", "run_eagerly", "steps_per_execution"), _COMPILED
+)
 
 
 def refuse(label: str, unknown: Mapping[str, Any], method: Callable[..., Any]) -> None:
     """Raise ``TypeError`` for an argument that a method does not have."""
-    for name in unknown:
+    if unknown:
         takes = [p for p in inspect.signature(method).parameters if p not in ("self", "unknown")]
-        said = (
-            "; leave it out: JAX's steps are compiled, the others' run as they are"
-            if name in _NO_NEED
-            else checks.suggestion(name, takes)
-        )
-        raise TypeError(f"{label}: unknown argument {name!r}{said} (it takes {', '.join(takes)})")
+        checks.refuse(label, unknown, takes, _REFUSED)
 
 
 def validates(frequency: Any) -> Callable[[int], bool]:
@@ -104,7 +102,7 @@ def check_targets(label: str, graph: Graph, trainer: Trainer, data: Source) -> N
     """Look at inputs and targets that are all there, once, before anything is trained."""
     if data.arrays is not None:
         dtype = graph.as_inputs(rows(data.arrays.x, 1))[0].dtype
-        shapes = [node.shape for node in graph.outputs]
+        shapes = [node.sample for node in graph.outputs]
         trainer.objective.check(label, shapes, dtype, data.arrays.y)
 
 

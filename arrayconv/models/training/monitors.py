@@ -248,8 +248,14 @@ class ModelCheckpoint(_Monitor):
         save_best_only: bool = False,
         save_weights_only: bool = False,
         mode: str = "auto",
+        save_freq: str = "epoch",
     ) -> None:
         super().__init__(monitor, mode)
+        if save_freq != "epoch":
+            raise ValueError(
+                f"ModelCheckpoint: save_freq must be 'epoch', got {save_freq!r}; on_train_batch_end of a callback of "
+                "your own can save by batches"
+            )
         self.filepath = os.fspath(filepath)
         self.verbose, self.save_best_only = verbose, save_best_only
 

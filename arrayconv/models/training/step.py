@@ -134,12 +134,12 @@ def _compiled(xp: Namespace, f: Callable[..., Any], donate: bool) -> Callable[..
 
 def averages(graph: Graph, objective: Objective, totals: Array) -> dict[str, float]:
     """The numbers that ``totals`` stand for; fetches them."""
-    return objective.averages(to_numpy(totals), [node.shape for node in graph.outputs])
+    return objective.averages(to_numpy(totals), [node.sample for node in graph.outputs])
 
 
 def no_totals(xp: Namespace, graph: Graph, objective: Objective, like: Array) -> Array:
     """The sums of losses and metrics before the first batch."""
-    size = objective.size([node.shape for node in graph.outputs])
+    size = objective.size([node.sample for node in graph.outputs])
     return xp.zeros((size,), dtype=accumulator(xp, like.dtype), **placement(like))
 
 

@@ -35,7 +35,7 @@ def largest_product(graph: Graph, batch: int) -> int:
     """How many multiplications the largest matrix product of a batch of so many samples makes."""
     return max(
         (
-            batch * math.prod(node.shape) * math.prod(spec.shape[:-1])
+            batch * math.prod(node.sample) * math.prod(spec.shape[:-1])
             for node in graph.nodes
             for spec in node.layer.specs.values()
             if len(spec.shape) > 1
