@@ -205,12 +205,12 @@ for mode in ("max", "average"):
 # Both sums are equal: pooling hands the gradient on and loses none (where there are no ties). Worth remembering: it
 # is a check that costs nothing.
 #
-# # Five classic mistakes
+# ## Five classic mistakes
 #
 # Each of the next functions is wrong, runs without an error, and has been handed in many times. Each check after it
 # is one that you can use on your own code.
 #
-# ## 1. `dA[pad:-pad]` with a padding of 0
+# ### 1. `dA[pad:-pad]` with a padding of 0
 #
 # `-0` is `0`, so the slice `0:-0` is empty. The check is the simplest there is: **a gradient has the shape of what
 # it is the gradient of.**
@@ -230,7 +230,7 @@ _, cache = ac.conv_forward(
 assert ac.conv_backward(xp.ones((1, 2, 2, 2)), cache)[0].shape == (1, 4, 4, 3)
 
 # %% [markdown]
-# ## 2. The forgotten stride
+# ### 2. The forgotten stride
 #
 # The forward pass multiplies by the stride, the backward pass does not. With stride 1 nobody notices. The check:
 # **compare with central differences**, with a stride that is not 1. `check_directional` moves the input a little
@@ -273,7 +273,7 @@ error = ac.verify.check_directional(pool, x, vjp=lambda dy, x: ac.max_pool_vjp(d
 assert error < 1e-6
 
 # %% [markdown]
-# ## 3. The phantom output
+# ### 3. The phantom output
 #
 # `int((n - f) / stride) + 1` rounds *towards zero*, not down. A window of 3 on 2 cells, with stride 2:
 # $(2 - 3) / 2 = -0.5$, rounded towards zero 0, plus 1: an output cell for a window that does not exist. Its slice is
@@ -293,7 +293,7 @@ else:
     raise AssertionError("a phantom")
 
 # %% [markdown]
-# ## 4. `=` where windows overlap
+# ### 4. `=` where windows overlap
 #
 # `dA[window] = ...` instead of `+=`: the last window wins. Right when windows do not overlap, and that is how it is
 # usually tried. The check: **the adjoint test**. Convolution is linear in $x$, and the backward pass of a linear map
@@ -334,7 +334,7 @@ print(
 )
 
 # %% [markdown]
-# ## 5. The kernel that was not turned around
+# ### 5. The kernel that was not turned around
 #
 # "The input gradient is a convolution of $dZ$ with $W$": true, and in a library whose `conv` is a correlation,
 # wrong. Every shape is right. And with a **symmetric** kernel, such as a blur, every value is right too. The check:
