@@ -73,7 +73,7 @@ ORDER = (
 # The picture of each notebook that the first page shows, counted from 0.
 GALLERY = {"01": -1, "02": -1, "03": -1, "04": 0, "05": -1, "06": 0, "07": 0, "08": 0, "09": 3}
 # What a notebook reads from the folder it is in.
-FILES = {"09": "notebooks/digits.onnx"}
+FILES = {"06": "benchmarks/results/cpu.json", "09": "notebooks/digits.onnx"}
 # One page of the reference for each room; the operations are split into families.
 MODULES = (
     "filters",

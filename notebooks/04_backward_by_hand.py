@@ -25,9 +25,11 @@ import numpy as xp
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from style import matrix
 
 import arrayconv as ac
+from arrayconv.lessons import check, matrix, style
+
+style()
 
 # %% [markdown]
 # ## Convolution: three sums from one
@@ -363,5 +365,73 @@ assert ac.verify.check_adjoint(ac.conv, x, w) < 1e-12
 # - Ask of each number which outputs it occurs in, and with what factor: the sums write themselves.
 # - Walk over outputs and *add* to windows.
 # - Check shapes; check with strides, overlaps and random weights; use differences and the adjoint test.
+
+# %% [markdown]
+# ## Exercises
 #
+# Put your answer in place of the dots and run the cell: it says whether it is right. One answer is folded up below it.
+
+# %% [markdown]
+# **1.** All numbers of $dZ$ are 1, for 2 images and an output of 5 x 4 with 3 filters. What is $db$, one number per
+# filter?
+
+# %%
+answer = ...
+
+x, w, b = xp.zeros((2, 6, 5, 1)), xp.zeros((2, 2, 1, 3)), xp.zeros((3,))
+check(answer, ac.conv_vjp(xp.ones((2, 5, 4, 3)), x, w, b).db)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = [2 * 5 * 4] * 3  # every output of a filter has its bias once
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **2.** A kernel of 3 x 3 ones slides over an image of 5 x 5, and all numbers of $dZ$ are 1. What is $dA$ in the corner
+# and in the middle of the image? Two numbers.
+
+# %%
+answer = ...
+
+dx = ac.conv_vjp(xp.ones((1, 3, 3, 1)), xp.ones((1, 5, 5, 1)), xp.ones((3, 3, 1, 1))).dx
+check(answer, ac.to_numpy(dx)[0, [0, 2], [0, 2], 0])
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = (1, 9)  # the corner is in one window, the middle in all nine
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **3.** Write the gradient of $y = s\,x^2$ with respect to $x$; $s$ is a number, and `dy` the gradient of $y$.
+
+
+# %%
+def answer(dy, x, s):
+    return ...
+
+
+x, dy = np.asarray([1.0, -2.0, 3.0]), np.asarray([1.0, 10.0, 100.0])
+h = 1e-6
+slope = ((x + h) ** 2 * 4 - (x - h) ** 2 * 4) / (2 * h)
+check(answer(dy, x, 4), dy * slope)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# def answer(dy, x, s):
+#     return dy * 2 * x * s
+# ```
+#
+# </details>
+
+# %% [markdown]
 # Next: [checking every element against JAX](05_verify_with_jax.ipynb).
