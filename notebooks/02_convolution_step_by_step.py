@@ -145,9 +145,9 @@ def conv_forward_loops(A_prev, W, b, stride, pad):
 # %%
 small = np.asarray([[1, 2, 0, 1], [0, 1, 3, 1], [2, 0, 1, 0], [1, 1, 0, 2]], dtype=float)
 around = np.pad(small, 1)
-averaging = np.ones((2, 2))
+adding = np.ones((2, 2))
 moving = conv_forward_loops(
-    small[None, :, :, None], averaging[:, :, None, None], np.zeros((1, 1, 1, 1)), stride=2, pad=1
+    small[None, :, :, None], adding[:, :, None, None], np.zeros((1, 1, 1, 1)), stride=2, pad=1
 )[0, :, :, 0]
 assert moving.tolist() == [[1, 2, 1], [2, 5, 1], [1, 1, 2]]
 

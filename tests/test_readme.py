@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import pytest
@@ -105,3 +106,8 @@ def test_its_links_lead_somewhere(request):
     for name in re.findall(r"\[([\w,]+)\]\"", README):
         text = (root / "pyproject.toml").read_text()
         assert all(f"\n{extra} = [" in text for extra in name.split(",")), name
+
+
+def test_the_version_is_said_once_in_two_places(request):
+    project = tomllib.loads((request.config.rootpath / "pyproject.toml").read_text())["project"]
+    assert project["version"] == ac.__version__
