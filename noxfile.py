@@ -119,6 +119,15 @@ def notebooks(session: nox.Session) -> None:
     session.run(cpu(session), "notebooks/build.py", "--check", *session.posargs, env=env)
 
 
+@nox.session(name="notebooks-tensorflow", venv_backend="none", default=False)
+def notebooks_tensorflow(session: nox.Session) -> None:
+    """The cells about TensorFlow, in an environment of their own (600 MB more); ``-- 08`` writes what they print."""
+    needs = "tensorflow", CPU_TORCH, "keras>=3.10", "-e", f"{ROOT}[notebooks]"
+    python = environment(session, "tensorflow", *needs)
+    arguments = session.posargs or ["--check", "08"]
+    session.run(str(python), "notebooks/build.py", *arguments, env={"JAX_PLATFORMS": "cpu"})
+
+
 @nox.session(venv_backend="none")
 def docs(session: nox.Session) -> None:
     """The documentation, warnings as errors, and the examples in it."""
