@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -118,12 +119,33 @@ def notebooks(session: nox.Session) -> None:
     session.run(cpu(session), "notebooks/build.py", "--check", *session.posargs, env=env)
 
 
+@nox.session(name="notebooks-tensorflow", venv_backend="none", default=False)
+def notebooks_tensorflow(session: nox.Session) -> None:
+    """The cells about TensorFlow, in an environment of their own (600 MB more); ``-- 08`` writes what they print."""
+    needs = "tensorflow", CPU_TORCH, "keras>=3.10", "-e", f"{ROOT}[notebooks]"
+    python = environment(session, "tensorflow", *needs)
+    arguments = session.posargs or ["--check", "08"]
+    session.run(str(python), "notebooks/build.py", *arguments, env={"JAX_PLATFORMS": "cpu"})
+
+
 @nox.session(venv_backend="none")
 def docs(session: nox.Session) -> None:
     """The documentation, warnings as errors, and the examples in it."""
     python, site = cpu(session), "docs/_build/html"
     session.run(python, "-m", "sphinx", "-q", "-E", "-W", "--keep-going", "docs", site)
     session.run(python, "-m", "pytest", "--doctest-glob=*.md", "docs")
+
+
+@nox.session(venv_backend="none")
+def wheel(session: nox.Session) -> None:
+    """A wheel in an empty environment with what the README installs: its commands and its blocks."""
+    place = ROOT / ".nox" / "wheel"
+    shutil.rmtree(place, ignore_errors=True)
+    session.run(cpu(session), "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(place), str(ROOT))
+    (built,) = place.glob("*.whl")
+    (extras,) = re.findall(r'pip install -e "\.(\[.+?\])" ', (ROOT / "README.md").read_text())
+    python = environment(session, "wheel/venv", f"{built}{extras}")
+    session.run(str(python), str(ROOT / "tests" / "readme.py"), env={"JAX_PLATFORMS": "cpu"})
 
 
 @nox.session(venv_backend="none")

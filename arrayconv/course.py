@@ -136,10 +136,14 @@ def conv_single_step(a_slice_prev: Array, W: Array, b: Array | float) -> Array:
 def conv_forward(
     A_prev: Array, W: Array, b: Array, hparameters: Hparameters
 ) -> tuple[Array, tuple[Array, Array, Array, Hparameters]]:
-    """Convolve a batch of images with a bank of filters.
+    r"""Convolve a batch of images with a bank of filters.
 
-    ``Z[i, h, w, c] = sum(A_prev_pad[i, window at (h, w)] * W[..., c]) + b[..., c]``, the window
-    being ``f`` rows from ``h * stride``, ``f`` columns from ``w * stride``, and all channels.
+    .. math::
+
+        Z_{ihwc} = b_c + \sum_{u,v,k} A_{i, \, s h + u, \, s w + v, \, k} \; W_{uvkc}
+
+    for image ``i``, row ``h``, column ``w`` and filter ``c``, where ``A`` is the padded ``A_prev``,
+    ``s`` the stride, and the sum runs over the filter's rows ``u``, columns ``v`` and channels ``k``.
 
     Parameters
     ----------
@@ -155,7 +159,7 @@ def conv_forward(
     Returns
     -------
     Z : array, (m, n_H, n_W, n_C)
-        With ``n_H = (n_H_prev - f + 2 * pad) // stride + 1``, and ``n_W`` alike.
+        :math:`n_H = \lfloor (n_{H,prev} - f + 2 \, pad) / stride \rfloor + 1`, and ``n_W`` alike.
     cache : tuple
         ``(A_prev, W, b, hparameters)``, for `conv_backward`.
 
@@ -182,11 +186,17 @@ def conv_forward(
 def conv_backward(
     dZ: Array, cache: tuple[Array, Array, Array, Hparameters]
 ) -> tuple[Array, Array, Array]:
-    """Propagate the gradient of `conv_forward`'s output to its arrays.
+    r"""Propagate the gradient of `conv_forward`'s output to its arrays.
 
-    ``dA_prev_pad[i, window at (h, w)] += W[..., c] * dZ[i, h, w, c]``, cropped by ``pad``;
-    ``dW[..., c] = sum over i, h, w of A_prev_pad[i, window at (h, w)] * dZ[i, h, w, c]``;
-    ``db[..., c] = sum over i, h, w of dZ[i, h, w, c]``.
+    .. math::
+
+        dA_{iyxk} &= \sum_{s h + u = y, \; s w + v = x} \; \sum_c W_{uvkc} \; dZ_{ihwc}
+
+        dW_{uvkc} &= \sum_{i,h,w} A_{i, \, s h + u, \, s w + v, \, k} \; dZ_{ihwc}
+
+        db_c &= \sum_{i,h,w} dZ_{ihwc}
+
+    The letters are those of `conv_forward`; ``dA_prev`` is ``dA`` without the padding.
 
     Parameters
     ----------
@@ -230,10 +240,10 @@ def conv_backward(
 def pool_forward(
     A_prev: Array, hparameters: Hparameters, mode: str = "max"
 ) -> tuple[Array, tuple[Array, Hparameters]]:
-    """Take the maximum or the mean of each window of a batch of images.
+    r"""Take the maximum or the mean of each window of a batch of images.
 
-    ``A[i, h, w, c]`` is that of ``A_prev[i, window at (h, w), c]``, the window being the ``f`` rows
-    from ``h * stride`` and the ``f`` columns from ``w * stride``.
+    The cell in row ``h`` and column ``w`` looks at the window of ``f`` rows from ``h * stride`` and
+    ``f`` columns from ``w * stride``, in each channel by itself.
 
     Parameters
     ----------
@@ -246,7 +256,7 @@ def pool_forward(
     Returns
     -------
     A : array, (m, n_H, n_W, n_C_prev)
-        With ``n_H = (n_H_prev - f) // stride + 1``, and ``n_W`` alike.
+        :math:`n_H = \lfloor (n_{H,prev} - f) / stride \rfloor + 1`, and ``n_W`` alike.
     cache : tuple
         ``(A_prev, hparameters)``, for `pool_backward`.
 
@@ -276,7 +286,7 @@ def pool_forward(
 
 
 def create_mask_from_window(x: Array) -> Array:
-    """Mark the maxima of a window: ``x == max(x)``, every NaN where there is one.
+    """Mark the maxima of a window; if it has NaNs, these are marked instead.
 
     Parameters
     ----------
@@ -319,7 +329,7 @@ def distribute_value(dz: Array | float, shape: tuple[int, int]) -> Array:
     Returns
     -------
     array, (n_H, n_W)
-        Of NumPy where `dz` is a number.
+        A NumPy array where `dz` is a number.
 
     Raises
     ------
@@ -344,8 +354,9 @@ def distribute_value(dz: Array | float, shape: tuple[int, int]) -> Array:
 def pool_backward(dA: Array, cache: tuple[Array, Hparameters], mode: str = "max") -> Array:
     """Propagate the gradient of `pool_forward`'s output to its input.
 
-    For each window, ``"max"`` adds ``dA[i, h, w, c]`` to every one of its maxima, and
-    ``"average"`` adds ``dA[i, h, w, c] / f**2`` to each of its cells.
+    The gradient :math:`dA_{ihwc}` of a window goes in full to every one of its maxima (``"max"``), or
+    in equal shares, :math:`dA_{ihwc} / f^2`, to all its cells (``"average"``); where windows overlap,
+    the parts add up.
 
     Parameters
     ----------
@@ -395,7 +406,7 @@ def rectified(x: Array | float) -> Array:
     Returns
     -------
     array
-        Of NumPy where `x` is a number.
+        A NumPy array where `x` is a number.
 
     Examples
     --------

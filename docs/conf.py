@@ -1,7 +1,9 @@
 """The documentation: ``sphinx-build -W docs docs/_build/html``, or ``nox -s docs``."""
 
+import base64
 import importlib
 import inspect
+import json
 import re
 import shutil
 from importlib.resources import files
@@ -22,6 +24,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
@@ -30,6 +33,10 @@ myst_heading_anchors = 3
 # The committed outputs are shown; ``nox -s notebooks`` keeps them true.
 nb_execution_mode = "off"
 numpydoc_show_class_members = False
+# What is copied can be run: neither prompts nor what they answered.
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .go"
 autosummary_generate = True
 autodoc_typehints = "none"
 
@@ -63,6 +70,10 @@ ORDER = (
     "resize",
     "loss",
 )
+# The picture of each notebook that the first page shows, counted from 0.
+GALLERY = {"01": -1, "02": -1, "03": -1, "04": 0, "05": -1, "06": 0, "07": 0, "08": 0, "09": 3}
+# What a notebook reads from the folder it is in.
+FILES = {"06": "benchmarks/results/cpu.json", "09": "notebooks/digits.onnx"}
 # One page of the reference for each room; the operations are split into families.
 MODULES = (
     "filters",
@@ -119,9 +130,10 @@ def families():
 
 
 def place(name):
-    """Return where a function stands in the reference: its family's place, then its own name."""
+    """Return where a function stands in the reference: its family's place, its name, and its vjp after it."""
     family = getattr(ac, name).__module__.split(".")[2:3]
-    return (ORDER.index(family[0]) if family and family[0] in ORDER else len(ORDER), name)
+    index = ORDER.index(family[0]) if family and family[0] in ORDER else len(ORDER)
+    return index, name.removesuffix("_vjp"), name
 
 
 def first_line(module):
@@ -153,11 +165,11 @@ def page(title, groups):
     return "\n".join(lines)
 
 
-def write(path, text):
+def write(path, content):
     # an unchanged file keeps its time, and Sphinx need not read it again
-    if not path.exists() or path.read_text() != text:
+    if not path.exists() or path.read_bytes() != content:
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
+        path.write_bytes(content)
 
 
 def write_reference():
@@ -175,12 +187,29 @@ def write_reference():
         f"error, the source, and an example that the tests run.\n\n```{{toctree}}\n:maxdepth: 2\n\n{listed}\n```\n"
     )
     for name, text in pages.items():
-        write(HERE / "reference" / f"{name}.md", text)
+        write(HERE / "reference" / f"{name}.md", text.encode())
 
 
 def copy_notebooks():
-    for notebook in (HERE.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"):
-        shutil.copy2(notebook, HERE / "tutorial" / notebook.name)
+    """Copy the notebooks, with where to get each as a file, and the picture of each for the first page."""
+    for path in sorted((HERE.parent / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        drawn = [
+            output["data"]["image/png"]
+            for cell in notebook["cells"]
+            for output in cell.get("outputs", ())
+            if "image/png" in output.get("data", {})
+        ]
+        write(
+            HERE / "tutorial" / f"{path.stem[:2]}.png",
+            base64.b64decode(drawn[GALLERY[path.stem[:2]]]),
+        )
+        beside = f"{{download}}`Download this notebook <../../notebooks/{path.name}>`"
+        if path.stem[:2] in FILES:
+            beside += f" and {{download}}`the file that it reads <../../{FILES[path.stem[:2]]}>`"
+        cell = {"id": "download", "cell_type": "markdown", "metadata": {}, "source": beside + "."}
+        notebook["cells"].insert(1, cell)
+        write(HERE / "tutorial" / path.name, json.dumps(notebook).encode())
 
 
 def escape_stars(app, what, name, obj, options, lines):

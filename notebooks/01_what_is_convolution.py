@@ -24,9 +24,11 @@ import numpy as xp
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from style import AMOUNT, SIGNED, matrix, picture
 
 import arrayconv as ac
+from arrayconv.lessons import AMOUNT, SIGNED, check, matrix, picture, style
+
+style()
 
 # %% [markdown]
 # NumPy (`np`) is here too, for plots and for numbers typed by hand; `ac.to_numpy` brings a result of any library back
@@ -244,6 +246,77 @@ assert abs(ac.to_numpy(ac.filters.apply_filter(xp.ones((8, 8)), "sobel"))).max()
 #   learning calls it convolution, and `ac.conv` computes it.
 # - A stride skips windows; along each axis there are $\lfloor (n - k) / s \rfloor + 1$ of them.
 # - What a kernel does can be read off its numbers. A network learns the numbers.
+
+# %% [markdown]
+# ## Exercises
 #
+# Put your answer in place of the dots and run the cell: it says whether it is right. One answer is folded up below it.
+
+# %% [markdown]
+# **1.** Convolve $(1, 2)$ with $(3, 4, 5)$ by hand: four numbers.
+
+# %%
+answer = ...
+
+f = xp.reshape(xp.asarray([1.0, 2.0]), (1, 2, 1))
+g = xp.reshape(xp.asarray([3.0, 4.0, 5.0]), (3, 1, 1))
+check(answer, ac.conv(f, g, padding=2, flip_kernel=True)[0, :, 0])
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = [3, 4 + 6, 5 + 8, 10]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **2.** A window of 5 x 5 moves over the photograph of 256 x 256, three cells at a time. How many cells has the result
+# along one axis?
+
+# %%
+answer = ...
+
+check(answer, ac.conv(xp.ones((1, 256, 256, 1)), xp.ones((5, 5, 1, 1)), stride=3).shape[1])
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = (256 - 5) // 3 + 1
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **3.** Write a 3 x 3 kernel under which `ac.conv` moves an image one cell to the right. (Correlation: which cell does
+# the new cell look at?)
+
+# %%
+answer = ...
+
+image = np.arange(25.0).reshape(5, 5)
+moved = np.pad(image, ((0, 0), (1, 0)))[:, :5]
+x = xp.reshape(xp.asarray(image), (1, 5, 5, 1))
+
+
+def by_the_kernel(kernel):
+    kernel = xp.reshape(xp.asarray(np.asarray(kernel, dtype=float)), (3, 3, 1, 1))
+    return ac.conv(x, kernel, padding=1)[0, :, :, 0]
+
+
+check(answer, moved, through=by_the_kernel)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
+# ```
+#
+# </details>
+
+# %% [markdown]
 # Next: [the same, step by step](02_convolution_step_by_step.ipynb), with padding, channels, many filters, and every
 # size.

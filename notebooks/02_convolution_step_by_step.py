@@ -25,11 +25,41 @@ import numpy as xp
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from style import AMOUNT, SIGNED, matrix, picture
 
 import arrayconv as ac
+from arrayconv import models
+from arrayconv.lessons import AMOUNT, SIGNED, check, matrix, picture, volume, style
+
+style()
 
 # %% [markdown]
+# ## First, a product of matrices
+#
+# Everything below comes down to it, so here it is as three loops: the cell in row $i$ and column $j$ is row $i$ of the
+# one times column $j$ of the other, cell by cell, and added up.
+
+
+# %%
+def matmul_loops(a, b):
+    rows, inner = a.shape
+    columns = b.shape[1]
+    product = np.zeros((rows, columns))
+    for i in range(rows):
+        for j in range(columns):
+            for k in range(inner):
+                product[i, j] += a[i, k] * b[k, j]
+    return product
+
+
+left, right = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
+print(matmul_loops(left, right))
+assert matmul_loops(left, right).tolist() == (left @ right).tolist()
+assert np.allclose(ac.to_numpy(xp.matmul(xp.asarray(left), xp.asarray(right))), left @ right)
+
+# %% [markdown]
+# `ac.dense`, the fully connected layer, is this product and a bias. How a convolution becomes one is at the end of this
+# lesson.
+#
 # ## Zero padding
 #
 # A 3 x 3 window fits fewer times into an image than the image has cells, and the cells of the border are seen less
@@ -107,6 +137,52 @@ def conv_forward_loops(A_prev, W, b, stride, pad):
                     Z[i, h, w, c] = (window * W[:, :, :, c]).sum() + b[0, 0, 0, c]
     return Z
 
+
+# %% [markdown]
+# What the two inner loops do, drawn: the window moves over the padded image, and each place fills one cell of the
+# result.
+
+# %%
+small = np.asarray([[1, 2, 0, 1], [0, 1, 3, 1], [2, 0, 1, 0], [1, 1, 0, 2]], dtype=float)
+around = np.pad(small, 1)
+adding = np.ones((2, 2))
+moving = conv_forward_loops(
+    small[None, :, :, None], adding[:, :, None, None], np.zeros((1, 1, 1, 1)), stride=2, pad=1
+)[0, :, :, 0]
+assert moving.tolist() == [[1, 2, 1], [2, 5, 1], [1, 1, 2]]
+
+figure, axes = plt.subplots(2, 9, figsize=(14, 3.6), height_ratios=(6, 3))
+for step, (h, w) in enumerate(np.ndindex(3, 3)):
+    seen = np.zeros(around.shape, dtype=bool)
+    seen[2 * h : 2 * h + 2, 2 * w : 2 * w + 2] = True
+    matrix(axes[0, step], around, f"step {step + 1}", mark=seen)
+    filled = np.where(np.arange(9).reshape(3, 3) <= step, moving, np.nan)
+    matrix(
+        axes[1, step],
+        np.nan_to_num(filled),
+        "result so far",
+        mark=np.arange(9).reshape(3, 3) == step,
+    )
+    for row, column in np.argwhere(np.isnan(filled)):
+        axes[1, step].texts[3 * row + column].set_text("")
+plt.show()
+
+# %% [markdown]
+# An image with channels is a block of numbers, and so is each filter: it has as many channels as the image, sees them
+# all at once, and makes one map. Two filters, two maps.
+
+# %%
+rng = np.random.default_rng(3)
+block, filters = rng.standard_normal((5, 5, 3)), rng.standard_normal((3, 3, 3, 2))
+maps = conv_forward_loops(block[None], filters, np.zeros((1, 1, 1, 2)), stride=1, pad=0)[0]
+assert maps.shape == (3, 3, 2)
+
+figure, axes = plt.subplots(1, 4, figsize=(12, 3.4), width_ratios=(8, 5, 5, 5))
+volume(axes[0], block, "the image: 5 x 5 x 3")
+volume(axes[1], filters[..., 0], "filter 0: 3 x 3 x 3", limit=2)
+volume(axes[2], filters[..., 1], "filter 1: 3 x 3 x 3", limit=2)
+volume(axes[3], maps, "the maps: 3 x 3 x 2")
+plt.show()
 
 # %% [markdown]
 # ## The forward pass, at once
@@ -219,6 +295,20 @@ else:
     raise AssertionError("a 3 x 3 window fitted into a 2 x 2 image")
 
 # %% [markdown]
+# ## A convolution is a product of matrices
+#
+# Write each window as a row: `im2col` does. The filters are the columns of a second matrix. Then one product computes
+# every window with every filter, and processors are built for such products.
+
+# %%
+A_prev = xp.asarray(np.random.default_rng(4).standard_normal((2, 5, 5, 3)))
+W = xp.asarray(np.random.default_rng(5).standard_normal((3, 3, 3, 4)))
+rows = ac.im2col(A_prev, 3)
+print("windows as rows:", tuple(rows.shape), " filters as columns:", (3 * 3 * 3, 4))
+product = matmul_loops(ac.to_numpy(rows).reshape(-1, 27), ac.to_numpy(W).reshape(27, 4))
+assert np.allclose(product.reshape(2, 3, 3, 4), ac.to_numpy(ac.conv(A_prev, W)), atol=1e-4)
+
+# %% [markdown]
 # ## Which cells a window sees
 #
 # Ask the gradient: give one output cell the gradient 1 and all others 0, and the cells of the input that receive
@@ -282,5 +372,73 @@ plt.show()
 # - `zero_pad`, `conv_single_step`, `conv_forward` are the course's; `conv` is the general form.
 # - `out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`: one formula for every axis.
 # - Filters are the last axis of `W`, channels the axis before: every filter sees all channels.
+
+# %% [markdown]
+# ## Exercises
 #
+# Put your answer in place of the dots and run the cell: it says whether it is right. One answer is folded up below it.
+
+# %% [markdown]
+# **1.** An axis of 6 cells, a kernel of 3 and a stride of 2, with `padding="same"`: how many zeros does it put before
+# and after? Two numbers.
+
+# %%
+answer = ...
+
+six, three = xp.ones((1, 6, 1)), xp.ones((3, 1, 1))
+
+
+def padded(pair):
+    return ac.conv(six, three, stride=2, padding=[tuple(pair)])[0, :, 0]
+
+
+check(answer, ac.conv(six, three, stride=2, padding="same")[0, :, 0], through=padded)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = (0, 1)  # three cells out need 2 * 2 + 3 = 7 in; the odd one goes to the end
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **2.** How many numbers does a layer learn that makes 128 maps out of 64 by windows of 3 x 3, its biases counted?
+
+# %%
+answer = ...
+
+layer = models.Sequential([models.Conv(128, 3, input_shape=(8, 8, 64))])
+check(answer, layer.count_params())
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = 3 * 3 * 64 * 128 + 128
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **3.** How many multiplications does the first forward pass above take: ten images of 4 x 4 x 3, `pad` 2, stride 2,
+# eight filters of 2 x 2?
+
+# %%
+answer = ...
+
+(plan,) = ac.explain(ac.conv, (10, 4, 4, 3), (2, 2, 3, 8), stride=2, padding=2)
+check(answer, plan.flops // 2)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = 10 * 4 * 4 * 8 * (2 * 2 * 3)  # cells of the result, times cells of a window
+# ```
+#
+# </details>
+
+# %% [markdown]
 # Next: [pooling](03_pooling.ipynb).

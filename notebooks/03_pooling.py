@@ -24,9 +24,12 @@ import numpy as xp
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from style import AMOUNT, matrix, picture
 
 import arrayconv as ac
+from arrayconv import models
+from arrayconv.lessons import AMOUNT, check, matrix, picture, style
+
+style()
 
 # %% [markdown]
 # ## Maximum and mean of a window
@@ -52,7 +55,27 @@ plt.show()
 # %% [markdown]
 # ## Forward, with the course's names and values
 #
-# `pool_forward(A_prev, hparameters, mode)`; the size is $n_H = \lfloor (n_{H,prev} - f) / stride \rfloor + 1$.
+# The size is $n_H = \lfloor (n_{H,prev} - f) / stride \rfloor + 1$. First as loops, which are the definition: one
+# window for each output cell and channel.
+
+
+# %%
+def pool_forward_loops(A_prev, f, stride, mode):
+    m, n_H_prev, n_W_prev, n_C = A_prev.shape
+    n_H, n_W = (n_H_prev - f) // stride + 1, (n_W_prev - f) // stride + 1
+    A = np.zeros((m, n_H, n_W, n_C))
+    for i in range(m):
+        for h in range(n_H):
+            for w in range(n_W):
+                top, left = h * stride, w * stride
+                for c in range(n_C):
+                    window = A_prev[i, top : top + f, left : left + f, c]
+                    A[i, h, w, c] = window.max() if mode == "max" else window.mean()
+    return A
+
+
+# %% [markdown]
+# `pool_forward(A_prev, hparameters, mode)` is the course's function, without a loop:
 
 # %%
 np.random.seed(1)
@@ -66,6 +89,7 @@ expected = [[1.96710175, 0.84616065, 1.27375593], [1.96710175, 0.84616065, 1.236
 expected += [[1.62765075, 1.12141771, 1.2245077]]
 assert A.shape == (2, 3, 3, 3)
 assert np.allclose(ac.to_numpy(A)[1, 1], expected, atol=1e-6)
+assert np.allclose(ac.to_numpy(A), pool_forward_loops(ac.to_numpy(A_prev), 3, 1, "max"))
 
 A, cache = ac.pool_forward(A_prev, hparameters, mode="average")
 print("mode = average, stride 1: A.shape =", tuple(A.shape))
@@ -89,6 +113,8 @@ print("mode = average, stride 2: A.shape =", tuple(A.shape))
 print("A[1] =\n", ac.to_numpy(A)[1])
 assert A.shape == (2, 2, 2, 3)
 assert np.allclose(ac.to_numpy(A)[1, 0, 0], [-0.17313416, 0.32377198, -0.34317572], atol=1e-6)
+loops = pool_forward_loops(ac.to_numpy(A_prev), 3, 2, "average")
+assert np.allclose(ac.to_numpy(A), loops, atol=1e-6)
 
 # %% [markdown]
 # The first edition of the course pools images of 4 x 4, where a window of 3 and a stride of 2 fit once:
@@ -235,6 +261,67 @@ matrix(axes[3], A, "pooled")
 plt.show()
 
 # %% [markdown]
+# ### The same as a model
+#
+# A model is a list of layers. This one has a single filter; `set_weights` gives it the detector instead of random
+# numbers, and `predict` runs it. Nothing is trained. With each kind of pooling after it:
+
+# %%
+picture_of_a_line = xp.asarray(line[None, :, :, None].astype("float32"))
+endings = {
+    "no pooling": [],
+    "average": [models.AveragePool(2)],
+    "max": [models.MaxPool(2)],
+    "global average": [models.GlobalAveragePool(keepdims=True)],
+    "global max": [models.GlobalMaxPool(keepdims=True)],
+}
+found = {}
+for name, ending in endings.items():
+    convolution = models.Conv(1, 3, activation="relu", input_shape=(8, 8, 1))
+    model = models.Sequential([convolution, *ending])
+    model.set_weights([detector[:, :, None, None].astype("float32"), np.zeros(1, dtype="float32")])
+    found[name] = ac.to_numpy(model.predict(picture_of_a_line))[0, :, :, 0]
+    print(f"{name:15} {found[name].shape[0]} x {found[name].shape[1]}")
+assert found["no pooling"].tolist() == Z.tolist()
+assert found["average"].tolist() == found["max"].tolist() == A.tolist()
+assert found["global average"].tolist() == [[1]]
+assert found["global max"].tolist() == [[3]]
+
+figure, axes = plt.subplots(1, 5, figsize=(13, 3.2), width_ratios=(6, 3, 3, 1.5, 1.5))
+for ax, (name, values) in zip(axes, found.items(), strict=True):
+    matrix(ax, values, name)
+plt.show()
+
+# %% [markdown]
+# Average and maximum agree here, because both columns of a window answer alike. Global pooling forgets *where* the line
+# is: the maximum says that there is one, the average how much of the image it fills.
+#
+# ## Sizes through a whole network
+#
+# Two networks of the course. `same_stack` pads every convolution, so that the image keeps its size to the end;
+# `torch_net`, from the course's PyTorch part, does not, and strides and pools as well. Each line is a layer, and each
+# size follows from the formula above.
+
+# %%
+for network in (models.networks.same_stack((28, 28, 1)), models.networks.torch_net((32, 32, 3))):
+    print(network.name)
+    for layer in network.layers:
+        print(f"    {type(layer).__name__:20} {layer.output.shape}")
+    print(f"    {network.count_params():,} numbers are learned or kept")
+    shapes = [layer.output.shape for layer in network.layers]
+    if network.name == "same_stack":
+        assert shapes[:3] == [(28, 28, 32), (28, 28, 64), (28, 28, 128)]
+        # a fully connected layer on so many cells holds nearly all of the network's numbers
+        assert network.count_params() > 25_000_000
+    else:
+        sizes = [shape[0] for shape in shapes if len(shape) == 3]
+        assert sizes == [32 - 2, 30, 30, (30 - 3) // 2 + 1, 14, 7]
+        assert network.count_params() < 25_000
+
+# %% [markdown]
+# That is what pooling is for: the first network spends 25 million numbers on one fully connected layer, the second
+# needs a thousandth of them.
+#
 # ## Translation invariance, and how far it goes
 #
 # Move the image by a cell: how much of the pooled result changes? Within a window, the maximum does not notice. But a
@@ -261,8 +348,8 @@ figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.4), width_rati
 picture(left, edges, "edges of the photograph", cmap=AMOUNT, vmax=2)
 pooled = ac.to_numpy(ac.max_pool(xp.asarray(edges[None, :, :, None]), 8))[0, :, :, 0]
 picture(middle, pooled, "largest of each 8 x 8", cmap=AMOUNT, vmax=2)
-for window, style in zip(change, ("-", "--", "-.", ":"), strict=True):
-    right.plot(shifts, change[window], style, label=f"window {window} x {window}")
+for window, line_style in zip(change, ("-", "--", "-.", ":"), strict=True):
+    right.plot(shifts, change[window], line_style, label=f"window {window} x {window}")
 right.set(xlabel="image moved by (cells)", ylabel="share of the result that changes", ylim=(0, 1.9))
 right.legend(fontsize=8, ncols=2, loc="upper left")
 plt.show()
@@ -286,5 +373,71 @@ assert after[1:].tolist() == before[:-1].tolist()
 # - Maximum: the winner takes the gradient. Mean: everyone gets a share. Overlap: add up.
 # - Ties need a rule, and libraries differ in it.
 # - Pooling is equivariant to moves by its stride, and only less sensitive to smaller ones.
+
+# %% [markdown]
+# ## Exercises
 #
+# Put your answer in place of the dots and run the cell: it says whether it is right. One answer is folded up below it.
+
+# %% [markdown]
+# **1.** A window of 2 x 2 lies on the rows $(1, 5)$ and $(5, 2)$, and the gradient that arrives is 6. What is the
+# gradient of the four cells with `ties="split"`?
+
+# %%
+answer = ...
+
+x = xp.reshape(xp.asarray([1.0, 5.0, 5.0, 2.0]), (1, 2, 2, 1))
+dy = 6 * xp.ones((1, 1, 1, 1), dtype=x.dtype)
+check(answer, ac.max_pool_vjp(dy, x, 2, ties="split")[0, :, :, 0])
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = [[0, 3], [3, 0]]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **2.** Global average pooling is an average pool with a large window. How large, for images of 6 x 9? One number per
+# axis.
+
+# %%
+answer = ...
+
+x = xp.asarray(np.random.default_rng(0).standard_normal((2, 6, 9, 3)))
+check(answer, ac.global_avg_pool(x), through=lambda window: ac.avg_pool(x, window)[:, 0, 0, :])
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = (6, 9)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **3.** Two convolutions of 3 x 3 without padding, each followed by a 2 x 2 max pool that moves by 2: what is left of
+# an image of 32 x 32 along one axis?
+
+# %%
+answer = ...
+
+x, w = xp.ones((1, 32, 32, 1)), xp.ones((3, 3, 1, 1))
+for _ in range(2):
+    x = ac.max_pool(ac.conv(x, w), 2)
+check(answer, x.shape[1])
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = ((32 - 2) // 2 - 2) // 2  # 32 -> 30 -> 15 -> 13 -> 6
+# ```
+#
+# </details>
+
+# %% [markdown]
 # Next: [the backward pass, derived by hand](04_backward_by_hand.ipynb).

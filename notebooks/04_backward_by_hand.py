@@ -25,9 +25,11 @@ import numpy as xp
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from style import matrix
 
 import arrayconv as ac
+from arrayconv.lessons import check, matrix, style
+
+style()
 
 # %% [markdown]
 # ## Convolution: three sums from one
@@ -205,12 +207,12 @@ for mode in ("max", "average"):
 # Both sums are equal: pooling hands the gradient on and loses none (where there are no ties). Worth remembering: it
 # is a check that costs nothing.
 #
-# # Five classic mistakes
+# ## Five classic mistakes
 #
 # Each of the next functions is wrong, runs without an error, and has been handed in many times. Each check after it
 # is one that you can use on your own code.
 #
-# ## 1. `dA[pad:-pad]` with a padding of 0
+# ### 1. `dA[pad:-pad]` with a padding of 0
 #
 # `-0` is `0`, so the slice `0:-0` is empty. The check is the simplest there is: **a gradient has the shape of what
 # it is the gradient of.**
@@ -230,7 +232,7 @@ _, cache = ac.conv_forward(
 assert ac.conv_backward(xp.ones((1, 2, 2, 2)), cache)[0].shape == (1, 4, 4, 3)
 
 # %% [markdown]
-# ## 2. The forgotten stride
+# ### 2. The forgotten stride
 #
 # The forward pass multiplies by the stride, the backward pass does not. With stride 1 nobody notices. The check:
 # **compare with central differences**, with a stride that is not 1. `check_directional` moves the input a little
@@ -273,7 +275,7 @@ error = ac.verify.check_directional(pool, x, vjp=lambda dy, x: ac.max_pool_vjp(d
 assert error < 1e-6
 
 # %% [markdown]
-# ## 3. The phantom output
+# ### 3. The phantom output
 #
 # `int((n - f) / stride) + 1` rounds *towards zero*, not down. A window of 3 on 2 cells, with stride 2:
 # $(2 - 3) / 2 = -0.5$, rounded towards zero 0, plus 1: an output cell for a window that does not exist. Its slice is
@@ -293,7 +295,7 @@ else:
     raise AssertionError("a phantom")
 
 # %% [markdown]
-# ## 4. `=` where windows overlap
+# ### 4. `=` where windows overlap
 #
 # `dA[window] = ...` instead of `+=`: the last window wins. Right when windows do not overlap, and that is how it is
 # usually tried. The check: **the adjoint test**. Convolution is linear in $x$, and the backward pass of a linear map
@@ -334,7 +336,7 @@ print(
 )
 
 # %% [markdown]
-# ## 5. The kernel that was not turned around
+# ### 5. The kernel that was not turned around
 #
 # "The input gradient is a convolution of $dZ$ with $W$": true, and in a library whose `conv` is a correlation,
 # wrong. Every shape is right. And with a **symmetric** kernel, such as a blur, every value is right too. The check:
@@ -363,5 +365,73 @@ assert ac.verify.check_adjoint(ac.conv, x, w) < 1e-12
 # - Ask of each number which outputs it occurs in, and with what factor: the sums write themselves.
 # - Walk over outputs and *add* to windows.
 # - Check shapes; check with strides, overlaps and random weights; use differences and the adjoint test.
+
+# %% [markdown]
+# ## Exercises
 #
+# Put your answer in place of the dots and run the cell: it says whether it is right. One answer is folded up below it.
+
+# %% [markdown]
+# **1.** All numbers of $dZ$ are 1, for 2 images and an output of 5 x 4 with 3 filters. What is $db$, one number per
+# filter?
+
+# %%
+answer = ...
+
+x, w, b = xp.zeros((2, 6, 5, 1)), xp.zeros((2, 2, 1, 3)), xp.zeros((3,))
+check(answer, ac.conv_vjp(xp.ones((2, 5, 4, 3)), x, w, b).db)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = [2 * 5 * 4] * 3  # every output of a filter has its bias once
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **2.** A kernel of 3 x 3 ones slides over an image of 5 x 5, and all numbers of $dZ$ are 1. What is $dA$ in the corner
+# and in the middle of the image? Two numbers.
+
+# %%
+answer = ...
+
+dx = ac.conv_vjp(xp.ones((1, 3, 3, 1)), xp.ones((1, 5, 5, 1)), xp.ones((3, 3, 1, 1))).dx
+check(answer, ac.to_numpy(dx)[0, [0, 2], [0, 2], 0])
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = (1, 9)  # the corner is in one window, the middle in all nine
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **3.** Write the gradient of $y = s\,x^2$ with respect to $x$; $s$ is a number, and `dy` the gradient of $y$.
+
+
+# %%
+def answer(dy, x, s):
+    return ...
+
+
+x, dy = np.asarray([1.0, -2.0, 3.0]), np.asarray([1.0, 10.0, 100.0])
+h = 1e-6
+slope = ((x + h) ** 2 * 4 - (x - h) ** 2 * 4) / (2 * h)
+check(answer(dy, x, 4), dy * slope)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# def answer(dy, x, s):
+#     return dy * 2 * x * s
+# ```
+#
+# </details>
+
+# %% [markdown]
 # Next: [checking every element against JAX](05_verify_with_jax.ipynb).

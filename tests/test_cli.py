@@ -362,29 +362,6 @@ def test_the_command_imports_no_array_library_but_numpy():
     assert done.stdout.splitlines()[-1] == "set()"
 
 
-def test_the_readmes_examples_run_without_their_gpu_line():
-    root = Path(__file__).parents[1]
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    everywhere, gradient, loop, model = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    pytest.importorskip("jax")
-    code = "\n".join(
-        line.replace("import cupy, ", "import ")
-        for line in f"{everywhere}\n{gradient}".splitlines()
-        if "cupy." not in line
-    )
-    names = {}
-    exec(code, names)
-    np.testing.assert_allclose(names["compiled"], names["on_the_cpu"], rtol=1e-5)
-    assert names["dx"].shape == names["x"].shape
-    script = (root / "examples" / "training_loop.py").read_text(encoding="utf-8")
-    assert "".join(loop.split()) in "".join(script.split())
-    datasets = pytest.importorskip("sklearn.datasets")
-    images, names["labels"] = datasets.load_digits(return_X_y=True)
-    names["images"] = images.reshape(-1, 8, 8, 1) / 16
-    exec(model, names)
-    assert names["history"].history["val_accuracy"][-1] > 0.7
-
-
 @pytest.mark.parametrize("dashes", [[], ["--"]])
 @pytest.mark.parametrize("arguments", [["--quick"], ["tiny", "--quick"], ["--help"], ["-h"], []])
 def test_bench_hands_its_arguments_on(monkeypatch, tmp_path, arguments, dashes):

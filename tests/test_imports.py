@@ -27,7 +27,7 @@ ROOMS = [
     {"models"},
     {"backends"},
     {"onnx"},
-    {"demo"},
+    {"demo", "lessons"},
     {"cli"},
 ]
 LEVEL = {room: i for i, rooms in enumerate(ROOMS) for room in rooms}

@@ -63,7 +63,7 @@ class options:  # noqa: N801 (a context manager, named as a function)
     strategy : str or None
         The name of one strategy (``arrayconv.engine.STRATEGIES``), to be used for every
         convolution; ``None`` lets the plan choose. A strategy that cannot do exactly what is asked
-        declines with a ``ValueError``; ``"winograd"`` and ``"fft"`` do unless ``precision`` is
+        raises ``ValueError``, as ``"winograd"`` and ``"fft"`` always do unless ``precision`` is
         ``"fast"``.
     workspace : int or None
         Bytes that a convolution's temporary arrays may take beyond its input and output, where

@@ -31,7 +31,9 @@ def im2col(
     dilation: Ints = 1,
     data_format: str = "channels_last",
 ) -> Array:
-    """Every window of ``x`` as a row, so that ``im2col(x, k) @ reshape(w, (-1, C_out))`` is ``conv``.
+    r"""Every window of ``x`` as a row.
+
+    A product of this matrix and the kernels, ``reshape(w, (-1, C_out))``, is a convolution.
 
     Parameters
     ----------
@@ -48,7 +50,11 @@ def im2col(
     -------
     array, shape (N * prod(out), prod(K) * C)
         Rows by image, then output cell; columns by window cell, then channel.
-        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis.
+        Along each axis of ``n`` cells, for a window of ``k``,
+
+        .. math::
+
+            out = \left\lfloor \frac{n + before + after - dilation \, (k - 1) - 1}{stride} \right\rfloor + 1
 
     Raises
     ------

@@ -14,7 +14,11 @@ SELU_SCALE = 1.0507009873554805
 
 @suggesting
 def elu(x: Array, *, alpha: float = 1.0) -> Array:
-    """``x`` where it is positive, ``alpha * (exp(x) - 1)`` elsewhere.
+    r"""The exponential linear unit.
+
+    .. math::
+
+        y = \begin{cases} x & x > 0 \\ \alpha \, (e^x - 1) & \text{elsewhere} \end{cases}
 
     Parameters
     ----------
@@ -101,7 +105,13 @@ def elu_vjp(dy: Array, x: Array, *, alpha: float = 1.0) -> Array:
 
 
 def selu(x: Array) -> Array:
-    """``scale * elu(x, alpha=alpha)`` with the two constants that keep mean 0 and variance 1.
+    r"""The scaled exponential linear unit, whose constants keep mean 0 and variance 1.
+
+    .. math::
+
+        y = \begin{cases} \lambda \, x & x > 0 \\ \lambda \alpha \, (e^x - 1) & \text{elsewhere} \end{cases}
+
+    with :math:`\lambda = 1.0507...` and :math:`\alpha = 1.6732...`.
 
     Parameters
     ----------

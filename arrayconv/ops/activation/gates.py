@@ -19,7 +19,11 @@ CUBIC = 0.044715
 
 
 def silu(x: Array) -> Array:
-    """``x * sigmoid(x)``, also called swish.
+    r"""The sigmoid linear unit, also called swish.
+
+    .. math::
+
+        y = \frac{x}{1 + e^{-x}}
 
     Parameters
     ----------
@@ -111,15 +115,19 @@ def silu_vjp(dy: Array, x: Array) -> Array:
 
 @suggesting
 def gelu(x: Array, *, approximate: bool = False) -> Array:
-    """``x * Phi(x)`` with the normal distribution function ``Phi(x) = (1 + erf(x / sqrt(2))) / 2``.
+    r"""The Gaussian error linear unit.
+
+    .. math::
+
+        y = x \, \Phi(x), \quad \Phi(x) = \frac{1 + \operatorname{erf}(x / \sqrt 2)}{2}
 
     Parameters
     ----------
     x : array
         Of any shape; real floating.
     approximate : bool
-        Take ``(1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2`` for ``Phi(x)``: PyTorch's
-        ``"tanh"``, where False is its ``"none"``.
+        Take :math:`(1 + \tanh(\sqrt{2 / \pi} \, (x + 0.044715 \, x^3))) / 2` for
+        :math:`\Phi(x)`: PyTorch's ``"tanh"``, where False is its ``"none"``.
 
     Returns
     -------

@@ -10,7 +10,11 @@ from arrayconv.ops.layout import check_gradient, scalar
 
 @suggesting
 def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Array:
-    """``slope * x + offset``, cut off at 0 and 1.
+    r"""A straight line cut off at 0 and 1, in place of the sigmoid.
+
+    .. math::
+
+        y = \min(\max(slope \cdot x + offset, 0), 1)
 
     Parameters
     ----------
@@ -105,7 +109,11 @@ def hard_sigmoid_vjp(dy: Array, x: Array, *, slope: float = 1 / 6, offset: float
 
 
 def hard_swish(x: Array) -> Array:
-    """``x * hard_sigmoid(x)``.
+    r"""The argument times its hard sigmoid, in place of silu.
+
+    .. math::
+
+        y = x \cdot \min(\max(x / 6 + 1 / 2, 0), 1)
 
     Parameters
     ----------

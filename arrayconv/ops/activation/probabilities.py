@@ -19,7 +19,11 @@ from arrayconv.ops.layout import check_gradient, scalar
 
 @suggesting
 def softmax(x: Array, *, axis: int = -1) -> Array:
-    """``exp(x)`` divided by its sum along ``axis``.
+    r"""Scores as probabilities: positive, with the sum 1 along ``axis``.
+
+    .. math::
+
+        y_k = \frac{e^{x_k}}{\sum_j e^{x_j}}
 
     Parameters
     ----------
@@ -123,7 +127,11 @@ def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) 
 
 @suggesting
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
-    """The logarithm of `softmax`: ``x - log(sum(exp(x)))``, the sum taken along ``axis``.
+    r"""The logarithm of ``softmax`` along ``axis``.
+
+    .. math::
+
+        y_k = x_k - \log \sum_j e^{x_j}
 
     Parameters
     ----------

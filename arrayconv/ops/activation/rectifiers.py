@@ -114,7 +114,13 @@ def relu_vjp(dy: Array, x: Array) -> Array | None:
 
 @suggesting
 def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
-    """``x`` where it is positive, ``negative_slope * x`` elsewhere.
+    r"""The identity above 0, a line of another slope below.
+
+    .. math::
+
+        y = \begin{cases} x & x > 0 \\ \alpha \, x & \text{elsewhere} \end{cases}
+
+    where :math:`\alpha` is ``negative_slope``.
 
     Parameters
     ----------
@@ -216,7 +222,11 @@ def leaky_relu_vjp(dy: Array, x: Array, *, negative_slope: float = 0.01) -> Arra
 
 
 def prelu(x: Array, alpha: Array) -> Array:
-    """``x`` where it is positive, ``alpha * x`` elsewhere, ``alpha`` being learned.
+    r"""The identity above 0, a line below whose slope is learned.
+
+    .. math::
+
+        y = \begin{cases} x & x > 0 \\ \alpha \, x & \text{elsewhere} \end{cases}
 
     Parameters
     ----------

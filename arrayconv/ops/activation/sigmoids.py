@@ -8,7 +8,11 @@ from arrayconv.ops.layout import check_gradient, scalar
 
 
 def sigmoid(x: Array) -> Array:
-    """``1 / (1 + exp(-x))``.
+    r"""The logistic function, which rises from 0 to 1.
+
+    .. math::
+
+        y = \frac{1}{1 + e^{-x}}
 
     Parameters
     ----------
@@ -31,8 +35,8 @@ def sigmoid(x: Array) -> Array:
 
     Notes
     -----
-    Computed from ``exp(-|x|)``, which cannot overflow, and without the kink of ``|x|`` at 0, so that
-    the code may be differentiated too.
+    Computed from :math:`e^{-|x|}`, which cannot overflow, and without the kink of :math:`|x|` at 0,
+    so that the code may be differentiated too.
 
     Examples
     --------
@@ -201,7 +205,11 @@ def tanh_vjp(dy: Array, x: Array, *, y: Array | None = None) -> Array:
 
 
 def softplus(x: Array) -> Array:
-    """``log(1 + exp(x))``, a smooth `relu`.
+    r"""A smooth ``relu``.
+
+    .. math::
+
+        y = \log(1 + e^x)
 
     Parameters
     ----------
@@ -226,7 +234,7 @@ def softplus(x: Array) -> Array:
     Notes
     -----
     C. Dugas et al., "Incorporating second-order functional knowledge for better option pricing",
-    NIPS 2000. Computed as ``max(x, 0) + log1p(exp(-|x|))``, which cannot overflow, both
+    NIPS 2000. Computed as :math:`\max(x, 0) + \log(1 + e^{-|x|})`, which cannot overflow, both
     halves with their slopes from the right at 0.
 
     Examples

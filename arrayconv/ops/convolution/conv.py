@@ -71,8 +71,13 @@ def conv(
     Returns
     -------
     array, shape (N, *out, C_out) or (N, C_out, *out)
-        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis, in
-        the promoted dtype of the arguments.
+        In the promoted dtype of the arguments. Along each axis of ``n`` cells
+
+        .. math::
+
+            out = \left\lfloor \frac{n + before + after - d \, (k - 1) - 1}{s} \right\rfloor + 1
+
+        where ``k`` is the number of cells of the kernel.
 
     Raises
     ------
@@ -170,8 +175,8 @@ def conv_vjp(
 
     Notes
     -----
-    Zeros that stand for windows that are not there may be multiplied: a weight that is not finite
-    may give NaN in ``dx`` at cells where its tap falls outside ``dy``.
+    Near the borders the kernel reaches beyond ``dy``, which counts as 0 there. An infinite or NaN
+    weight times such a 0 is NaN, so it may reach cells of ``dx`` that it never met.
 
     Examples
     --------

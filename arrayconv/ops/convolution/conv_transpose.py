@@ -41,7 +41,11 @@ def conv_transpose(
         y_{n,j,f} = b_f + \sum_{s \cdot i + d \cdot k - p = j} \, \sum_c \, x_{n,i,c} \; w_{k,f,c}
 
     with the stride ``s``, the dilation ``d`` and ``p`` cells cut off before the first. It is the
-    adjoint because ``sum(conv(u, w) * x) == sum(u * conv_transpose(x, w))`` for every ``u``.
+    adjoint because for every ``u``
+
+    .. math::
+
+        \sum \operatorname{conv}(u, w) \, x = \sum u \operatorname{conv\_transpose}(x, w)
 
     Parameters
     ----------
@@ -69,8 +73,13 @@ def conv_transpose(
     Returns
     -------
     array, shape (N, *out, C_out) or (N, C_out, *out)
-        ``out = (n - 1) * stride - before - after + dilation * (k - 1) + output_padding + 1`` along
-        each axis, and ``n * stride`` for ``"same"`` and ``"same_lower"``.
+        For ``"same"`` and ``"same_lower"`` ``n * stride`` cells along an axis of ``n``, else
+
+        .. math::
+
+            out = (n - 1) \, s - before - after + d \, (k - 1) + output\_padding + 1
+
+        where ``k`` is the number of cells of the kernel.
 
     Raises
     ------
@@ -84,8 +93,8 @@ def conv_transpose(
     Notes
     -----
     V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning",
-    arXiv:1603.07285: relationship 14. Zeros that stand for what is not there may be multiplied: a
-    weight that is not finite may give NaN at cells where its tap falls outside ``x``.
+    arXiv:1603.07285: relationship 14. Near the borders the kernel reaches beyond ``x``, which counts as 0
+    there. An infinite or NaN weight times such a 0 is NaN, so it may reach cells that it never met.
 
     Examples
     --------

@@ -64,7 +64,7 @@ def binary_cross_entropy(
     -----
     Probabilities of exactly 0 and 1 count as in PyTorch: no logarithm is less than -100 (Keras clips
     the probability to 1e-7 from either end). A probability below 0 or above 1 gives NaN. The
-    logits' form is ``(1 - t) * z + max(-z, 0) + log1p(exp(-abs(z)))``.
+    logits' form is :math:`(1 - t) \, z + \max(-z, 0) + \log(1 + e^{-|z|})` for a logit ``z``.
 
     Examples
     --------
@@ -104,7 +104,8 @@ def binary_cross_entropy_vjp(
 
         dp = a \, \frac{p - t}{p \, (1 - p)}, \quad dt = a \log \frac{1 - p}{p}
 
-    With ``from_logits`` the gradients are those of the logits: ``a * (p - t)`` and ``-a * y_pred``.
+    With ``from_logits`` the gradients are those of the logits ``z``: :math:`a \, (p - t)` and
+    :math:`-a \, z`.
     ``t`` stands for ``y_true`` and ``p`` for the probability; ``a`` is the part of ``dy`` that
     falls to an element, with ``N`` samples of ``M`` elements: ``dy / (N * M)`` under ``"mean"``,
     ``dy / M`` under ``"sum"`` and ``dy[n] / M`` under ``"none"``. The divisor is at least 1e-12,

@@ -104,8 +104,8 @@ def categorical_cross_entropy_vjp(
 
         dp = -a \, \frac{t}{p}, \quad dt = -a \log p
 
-    With ``from_logits`` the first is that of the logits: ``a * (p * sum(t) - t)``, the sum over the
-    classes. ``t`` stands for ``y_true`` and ``p`` for the probabilities; ``a`` is the part of
+    With ``from_logits`` the first is that of the logits, :math:`a \, (p \sum t - t)`, the sum over
+    the classes. ``t`` stands for ``y_true`` and ``p`` for the probabilities; ``a`` is the part of
     ``dy`` that falls to a position, with ``N`` samples of ``M`` positions: ``dy / (N * M)`` under
     ``"mean"``, ``dy / M`` under ``"sum"`` and ``dy[n] / M`` under ``"none"``. The divisor is at
     least 1e-12, and no logarithm of a given probability is less than -100.

@@ -69,7 +69,7 @@ def mean_squared_error_vjp(
 
         dp = 2 a \, (p - t), \quad dt = -dp
 
-    ``p`` stands for ``y_pred`` and ``t`` for ``y_true``; ``a`` is the part of ``dy`` that falls to
+    ``p`` stands for ``y_pred`` and ``t`` for ``y_true``; ``a`` is the part of ``dy`` that falls to an
     element, with ``N`` samples of ``M`` elements: ``dy / (N * M)`` under ``"mean"``, ``dy / M``
     under ``"sum"`` and ``dy[n] / M`` under ``"none"``.
 
@@ -167,7 +167,7 @@ def mean_absolute_error_vjp(
 
         dp = a \, \operatorname{sign}(p - t), \quad dt = -dp
 
-    ``p`` stands for ``y_pred`` and ``t`` for ``y_true``; ``a`` is the part of ``dy`` that falls to
+    ``p`` stands for ``y_pred`` and ``t`` for ``y_true``; ``a`` is the part of ``dy`` that falls to an
     element, with ``N`` samples of ``M`` elements: ``dy / (N * M)`` under ``"mean"``, ``dy / M``
     under ``"sum"`` and ``dy[n] / M`` under ``"none"``. The sign of 0 is 0.
 

@@ -28,15 +28,16 @@ Ranges = tuple[tuple[int, int], ...]
 
 @suggesting
 def adaptive_max_pool(x: Array, output_size: Ints, *, data_format: str = "channels_last") -> Array:
-    """The largest cell of each of ``output_size`` bins along every spatial axis.
+    r"""The largest cell of each of ``output_size`` bins along every spatial axis.
 
     Parameters
     ----------
     x : array, shape (N, *S, C), or (N, C, *S) for ``"channels_first"``
         Real floating or integer.
     output_size : int or sequence of int
-        Bins per spatial axis, at least 1. Bin ``i`` of ``o`` over ``n`` cells is ``[floor(i * n /
-        o), ceil((i + 1) * n / o))``, as in PyTorch.
+        Bins per spatial axis, at least 1. As in PyTorch, bin ``i`` of ``o`` over ``n`` cells begins
+        at cell :math:`\lfloor i \, n / o \rfloor` and ends before
+        :math:`\lceil (i + 1) \, n / o \rceil`, so that neighbouring bins may share a cell.
     data_format : {"channels_last", "channels_first"}
         Layout of ``x`` and of the result.
 

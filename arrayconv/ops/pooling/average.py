@@ -37,7 +37,7 @@ def avg_pool(
     count_include_pad: bool = False,
     data_format: str = "channels_last",
 ) -> Array:
-    """The mean of every window, channel by channel.
+    r"""The mean of every window, channel by channel.
 
     Parameters
     ----------
@@ -62,8 +62,14 @@ def avg_pool(
     Returns
     -------
     array, shape (N, *out, C) or (N, C, *out)
-        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis,
-        rounded up in ``ceil_mode``; the dtype of ``x``, accumulated in at least float32.
+        In the dtype of ``x``, accumulated in at least float32. Along each axis of ``n`` cells, for
+        a window of ``k``,
+
+        .. math::
+
+            out = \left\lfloor \frac{n + before + after - dilation \, (k - 1) - 1}{stride} \right\rfloor + 1
+
+        rounded up in ``ceil_mode``.
 
     Raises
     ------

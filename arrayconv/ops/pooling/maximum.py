@@ -44,7 +44,7 @@ def max_pool(
     ceil_mode: bool = False,
     data_format: str = "channels_last",
 ) -> Array:
-    """The largest cell of every window, channel by channel.
+    r"""The largest cell of every window, channel by channel.
 
     Parameters
     ----------
@@ -66,8 +66,14 @@ def max_pool(
     Returns
     -------
     array, shape (N, *out, C) or (N, C, *out)
-        ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` along each axis,
-        rounded up in ``ceil_mode``; the dtype of ``x``. NaN wins.
+        In the dtype of ``x``. NaN wins. Along each axis of ``n`` cells, for
+        a window of ``k``,
+
+        .. math::
+
+            out = \left\lfloor \frac{n + before + after - dilation \, (k - 1) - 1}{stride} \right\rfloor + 1
+
+        rounded up in ``ceil_mode``.
 
     Raises
     ------

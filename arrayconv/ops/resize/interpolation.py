@@ -40,12 +40,17 @@ def resize(
     rounding: str = "half_up",
     data_format: str = "channels_last",
 ) -> Array:
-    """An image on a finer or coarser grid, by its nearest cells or by linear interpolation.
+    r"""An image on a finer or coarser grid, by its nearest cells or by linear interpolation.
 
-    Output cell ``i`` of an axis reads the input at ``(i + 1/2) / s - 1/2`` (``"half_pixel"``),
-    ``i / s`` (``"asymmetric"``) or ``i * (n - 1) / (m - 1)`` (``"align_corners"``), which is kept
-    inside the input; ``s`` is ``m / n`` for a given ``size`` and the number given for ``scale``.
-    Nothing is averaged before an image is made smaller.
+    Along an axis, ``n`` cells become ``m``. Output cell ``i`` reads the input at the place
+
+    .. math::
+
+        \frac{i + 1/2}{s} - \frac12 \ \text{(half\_pixel)}, \quad \frac{i}{s} \ \text{(asymmetric)}, \quad
+        i \, \frac{n - 1}{m - 1} \ \text{(align\_corners)}
+
+    or at the nearest one inside the input. ``s`` is ``scale``, or ``m / n`` where ``size`` is given.
+    An image that is made smaller is not smoothed first.
 
     Parameters
     ----------
@@ -60,15 +65,15 @@ def resize(
     coordinates : {"half_pixel", "align_corners", "asymmetric"}
         Where an output cell reads the input, as above.
     rounding : {"half_up", "half_down"}
-        What the nearest cell is half-way between two. Under ``"asymmetric"`` coordinates it is
-        always the one before.
+        Which cell is the nearest to a place half-way between two: the later or the earlier one. Under
+        ``"asymmetric"`` coordinates a place belongs to the cell before it, wherever it is between two.
     data_format : {"channels_last", "channels_first"}
         Layout of ``x`` and of the result.
 
     Returns
     -------
     array, shape (N, *out, C) or (N, C, *out)
-        ``out`` is ``size``, or ``floor(n * scale)`` along each axis; the dtype of ``x``, accumulated
+        ``out`` is ``size``, or ``n * scale`` rounded down along each axis; the dtype of ``x``, accumulated
         in at least float32.
 
     Raises
@@ -88,8 +93,8 @@ def resize(
     -----
     PyTorch's ``nearest`` is ``coordinates="asymmetric"``, its ``nearest-exact``, ``jax.image`` and
     Keras the default; ONNX rounds ``"half_down"`` by default, and the coordinates have its names
-    (ONNX operator ``Resize``). PyTorch's own ``nearest`` of images, though not of sequences,
-    doubles every cell where an explicit scale gives exactly twice the cells, as 2.3 does for 3.
+    (ONNX operator ``Resize``). Where an explicit scale such as 2.3 makes exactly 6 cells of 3,
+    PyTorch's ``nearest`` of images (not of sequences) doubles every cell instead.
 
     Examples
     --------
