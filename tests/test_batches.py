@@ -120,3 +120,23 @@ def test_integers_of_numpy_are_integers():
     labels = np.asarray([0, 1])
     assert one_hot(labels, labels.max() + 1).shape == (2, 2)
     assert len(Batches(labels, batch_size=np.int64(1))) == 2
+
+
+@pytest.mark.backends("jax")
+def test_a_sharding_that_batches_cannot_have_is_refused(xp):
+    import jax
+    from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec
+
+    with pytest.raises(TypeError, match=r"must be a jax.sharding.NamedSharding, got 'batch'"):
+        Batches(np.arange(5), sharding="batch")
+    eight = NamedSharding(AbstractMesh((8, 2), ("rows", "columns")), PartitionSpec("rows"))
+    message = r"batch_size must be a multiple of 8, .* the mesh axis 'rows' .*, got 30"
+    with pytest.raises(ValueError, match=message):
+        Batches(np.arange(60), batch_size=30, sharding=eight)
+    both = NamedSharding(eight.mesh, PartitionSpec(("rows", "columns")))
+    with pytest.raises(ValueError, match=r"multiple of 16, .*\('rows', 'columns'\)"):
+        Batches(np.arange(60), batch_size=24, sharding=both)
+    one = NamedSharding(jax.make_mesh((1,), ("rows",)), PartitionSpec("rows"))
+    (batch,) = Batches(np.arange(5), batch_size=7, shuffle=False, sharding=one)
+    assert batch.sharding == one
+    np.testing.assert_array_equal(batch, np.arange(5))

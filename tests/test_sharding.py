@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("sharded_calls.py")
+TRAINING = Path(__file__).with_name("sharded_training.py")
 
 
 def names():
@@ -26,8 +27,8 @@ def names():
 
 
 @cache
-def report(mesh):
-    command = [sys.executable, str(SCRIPT), mesh]
+def report(script, mesh):
+    command = [sys.executable, str(script), mesh]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -37,9 +38,32 @@ def report(mesh):
 @pytest.mark.parametrize("mesh", ["Auto", "Explicit"])
 @pytest.mark.parametrize("name", names())
 def test_nothing_moves_but_sums(xp, name, mesh):
-    found = report(mesh)[name]
+    found = report(SCRIPT, mesh)[name]
     sums = found["moved"].pop("all-reduce", 0)
     assert not found["moved"]
     assert sums == found["wanted"]
     assert found["kept"]
     assert found["error"] < 1e-4
+
+
+@pytest.mark.backends("jax")
+@pytest.mark.parametrize("mesh", ["Auto", "Explicit"])
+def test_training_moves_gradients_and_statistics(xp, mesh):
+    found = report(TRAINING, mesh)
+    # batch normalization sums 8 channels twice forward and twice backward; the loss and the accuracy are a number each
+    assert found["moved"].pop("all-reduce") == found["gradients"] + 4 * 8 + 2
+    assert not found["moved"]
+    # one for whole batches, one for the last
+    assert found["programs"] == 2
+    assert found["whole"]
+
+
+@pytest.mark.backends("jax")
+@pytest.mark.parametrize("mesh", ["Auto", "Explicit"])
+def test_training_on_many_devices_is_that_on_one(xp, mesh):
+    found = report(TRAINING, mesh)
+    assert max(found["losses"]) < 1e-12
+    assert found["scores"] < 1e-12
+    assert found["predicted"] < 1e-11
+    assert found["kept"]
+    assert found["shuffled"] == found["wanted"]

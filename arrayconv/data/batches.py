@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from arrayconv.data.h5 import H5Rows
 from arrayconv.data.rows import Rows, whole
+from arrayconv.data.sharding import Part, check_sharding, sharding_of, taken
 from arrayconv.namespace import Array, array_namespace, placement
 
 
@@ -25,7 +26,8 @@ class Batches:
     ----------
     x : array, Rows, h5py.Dataset, or a tuple or list of them, each of shape (N, ...)
         A model of several inputs takes a tuple. Batches of an array are arrays of its library, on
-        its device; `Rows` and h5 data are read batch by batch, as NumPy arrays.
+        its device, and on all of them where JAX has sharded its rows; `Rows` and h5 data are read
+        batch by batch, as NumPy arrays.
     y : array, Rows, h5py.Dataset, or a tuple or list of them, optional
         The targets, one row for each of ``x``.
     batch_size : int
@@ -34,7 +36,11 @@ class Batches:
         Of the orders.
     transform : callable, optional
         Is given each batch, ``transform(x, y)`` or ``transform(x)``, and returns what to use
-        instead: scaled, augmented, or moved to another library or device.
+        instead: scaled, augmented, or moved to another library or device. With ``sharding`` it is
+        given the rows of this process.
+    sharding : jax.sharding.NamedSharding, optional
+        How each batch shall lie on devices, as a JAX array. Each process reads the rows of its own
+        devices alone. A last batch that they do not divide lies whole on each of them.
 
     Yields
     ------
@@ -44,10 +50,11 @@ class Batches:
     Raises
     ------
     TypeError
-        If ``x`` or ``y`` is none of these, or ``batch_size`` or ``seed`` no int.
+        If ``x`` or ``y`` is none of these, ``batch_size`` or ``seed`` no int, or ``sharding`` no
+        ``NamedSharding``.
     ValueError
-        If the numbers of rows differ, there is none, ``batch_size`` is not positive, or ``seed`` is
-        negative.
+        If the numbers of rows differ, there is none, ``batch_size`` is not positive or not divided
+        by the devices, or ``seed`` is negative.
 
     Examples
     --------
@@ -72,6 +79,7 @@ class Batches:
         shuffle: bool = True,
         seed: int = 0,
         transform: Callable[..., Any] | None = None,
+        sharding: Any = None,
     ) -> None:
         self._size = whole("Batches", "batch_size", batch_size, least=1)
         self._seed = whole("Batches", "seed", seed, least=0)
@@ -89,7 +97,11 @@ class Batches:
         if self._rows == 0:
             raise ValueError("Batches: x has no rows")
         self._several = isinstance(x, tuple | list), isinstance(y, tuple | list)
-        self._shuffle, self._transform = shuffle, transform
+        sources = (*self._x.values(), *(self._y or {}).values())
+        for found in (sharding, *map(sharding_of, sources)):
+            if found is not None:
+                check_sharding("Batches", found, min(self._size, self._rows), self._rows)
+        self._shuffle, self._transform, self._sharding = shuffle, transform, sharding
         self._passes = 0
 
     def __len__(self) -> int:
@@ -129,11 +141,21 @@ class Batches:
         for start in range(0, self._rows, self._size):
             stop = min(start + self._size, self._rows)
             part = slice(start, stop) if order is None else order[start:stop]
+            lies = None
+            if self._sharding is not None:
+                lies = Part(self._sharding, stop - start)
+                part = lies.own + start if order is None else order[start:stop][lies.own]
             x = _taken(self._x, part, self._several[0])
             batch = x if self._y is None else (x, _taken(self._y, part, self._several[1]))
             if self._transform is not None:
                 batch = self._transform(x) if self._y is None else self._transform(*batch)
-            yield batch
+            yield batch if lies is None else _put(lies, batch)
+
+
+def _put(lies: Part, batch: Any) -> Any:
+    if isinstance(batch, tuple | list):
+        return type(batch)(_put(lies, part) for part in batch)
+    return lies.put(batch)
 
 
 def _sources(name: str, value: Any) -> dict[str, Any]:
@@ -163,6 +185,8 @@ def _taken(sources: dict[str, Any], part: slice | NDArray[np.int64], several: bo
 def _rows(name: str, source: Any, part: slice | NDArray[np.int64]) -> Array:
     if isinstance(source, Rows):
         return source[part]
+    if sharding_of(source) is not None:
+        return taken(source, part)
     if isinstance(part, slice):
         return source[part, ...]
     xp = array_namespace("Batches", **{name: source})

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from arrayconv.data.sharding import everywhere, is_traced, put, sharding_of
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -30,24 +31,30 @@ def beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Array:
     return xp.asarray(np.array(values), **placement(like))
 
 
+def rows_beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Array:
+    """`beside`, but for rows: on several devices, they lie as those of ``like``."""
+    sharding = sharding_of(like)
+    return beside(xp, values, like) if sharding is None else put(values, sharding)
+
+
 def moved(values: Array, like: Array) -> Array:
-    """``values`` in the library, on the device and in the floating dtype of ``like``."""
+    """``values`` in the library, on the device and in the floating dtype of ``like``; whole on each of several."""
     xp = array_namespace("to", like=like)
     if not is_floating(xp, like.dtype):
         raise TypeError(
             f"to: like must have a real floating dtype, got {like.dtype}; cast it first, for example "
             "xp.astype(like, xp.float32)"
         )
-    if array_namespace("to", values=values) is xp and (
-        places_itself(like) or placement(values) == placement(like)
-    ):
+    if array_namespace("to", values=values) is xp and _together(values, like):
         return cast(xp, values, like.dtype)
     host = to_numpy(values)
     # NumPy has no bfloat16, so a wider type travels and the library narrows it
     name = float_name(xp, like.dtype)
     if name != "bfloat16":
         host = host.astype(name)
-    return cast(xp, beside(xp, host, like), like.dtype)
+    sharding = sharding_of(like)
+    there = beside(xp, host, like) if sharding is None else everywhere(np.asarray(host), sharding)
+    return cast(xp, there, like.dtype)
 
 
 def float_name(xp: Namespace, dtype: Any) -> str:
@@ -57,13 +64,22 @@ def float_name(xp: Namespace, dtype: Any) -> str:
 
 def same_place(values: Array, like: Array) -> bool:
     """Whether ``values`` are of the library, device and dtype of ``like``."""
-    return (
-        type(values) is type(like)
-        and values.dtype == like.dtype
-        and (places_itself(like) or placement(values) == placement(like))
-    )
+    return type(values) is type(like) and values.dtype == like.dtype and _together(values, like)
+
+
+def _together(values: Array, like: Array) -> bool:
+    """Whether arrays of one library are on the same device, or devices; which part is where does not count."""
+    if not places_itself(like):
+        return placement(values) == placement(like)
+    if is_traced(values) or is_traced(like):
+        return True
+    one, other = sharding_of(values), sharding_of(like)
+    return one is other or (one is not None and other is not None and one.mesh == other.mesh)
 
 
 def drawn_beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Array:
-    """NumPy's random ``values`` beside ``like``: masks stay boolean, numbers get its dtype."""
-    return moved(values, like) if values.dtype.kind == "f" else beside(xp, values, like)
+    """NumPy's random ``values`` for the rows of ``like``, beside them: masks stay boolean, numbers get its dtype."""
+    if values.dtype.kind != "f":
+        return rows_beside(xp, values, like)
+    sharding = sharding_of(like)
+    return moved(values, like) if sharding is None else cast(xp, put(values, sharding), like.dtype)

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from arrayconv.data.sharding import first_process
 from arrayconv.models import checks
 from arrayconv.models.training.hooks import Callback, LambdaCallback, Logs
 from arrayconv.models.training.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from arrayconv.models.training.progress import say
 
 __all__ = [
     "CSVLogger",
@@ -66,7 +68,7 @@ class LearningRateScheduler(Callback):
         rate = self.schedule(epoch, before) if self._takes_rate else self.schedule(epoch)
         self.model.optimizer.learning_rate = checks.number(type(self).__name__, "schedule", rate)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: learning rate {rate:.4g}")
+            say(f"Epoch {epoch + 1}: learning rate {rate:.4g}")
 
     def on_epoch_end(self, epoch: int, logs: Any) -> None:
         logs["learning_rate"] = self.model.optimizer.rate
@@ -84,12 +86,12 @@ class TerminateOnNaN(Callback):
     """
 
     def on_not_finite(self, error: FloatingPointError) -> bool:
-        print(error)
+        say(error)
         return True
 
 
 class CSVLogger(Callback):
-    """Write a line per epoch to a CSV file, complete after each epoch.
+    """Write a line per epoch to a CSV file, complete after each epoch; of several processes, the first writes.
 
     Parameters
     ----------
@@ -125,12 +127,15 @@ class CSVLogger(Callback):
                     "choose another file, or append=False"
                 )
             return
-        self.filename.parent.mkdir(parents=True, exist_ok=True)
+        if first_process():
+            self.filename.parent.mkdir(parents=True, exist_ok=True)
         self._write(self._names, "w")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self._write([epoch, *(logs.get(name, "") for name in self._names[1:])], "a")
 
     def _write(self, row: list[Any], mode: str) -> None:
+        if not first_process():
+            return
         with self.filename.open(mode, newline="", encoding="utf-8") as file:
             csv.writer(file, delimiter=self.separator).writerow(row)

@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from arrayconv.data.sharding import first_process
 from arrayconv.models import checks
 from arrayconv.models.config import Described
 from arrayconv.models.files.keras_arrays import load_keras_weights, save_keras
@@ -30,7 +31,8 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
 
     Nothing in it is code. It is written under a name of its own and renamed when it is whole and on
     the disk: a process killed while it writes leaves the file that was there, whoever reads meanwhile
-    reads a whole file, and of several threads that save to one path the last one counts.
+    reads a whole file, and of several threads that save to one path the last one counts. Of several
+    processes that JAX has joined, the first alone writes.
 
     Parameters
     ----------
@@ -66,6 +68,8 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
     True
     """
     checks.model_path("save", path)
+    if not first_process():
+        return
     if Path(path).suffix in KERAS:
         save_keras(model, path)
         return

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from arrayconv.data.batches import Batches
-from arrayconv.models.arrays import beside, moved
+from arrayconv.models.arrays import drawn_beside, moved, rows_beside
 from arrayconv.namespace import Array, Namespace, array_namespace, library, to_numpy
 
 
@@ -226,13 +226,16 @@ def batch_beside(batch: Batch, like: Array) -> Batch:
 
     def label(a: Array) -> Array:
         same = array_namespace("fit", y=a) is xp
-        return a if same else beside(xp, _held(xp, to_numpy(a)), like)
+        return a if same else rows_beside(xp, _held(xp, to_numpy(a)), like)
+
+    def rows(a: Array) -> Array:
+        return drawn_beside(xp, a, like) if isinstance(a, np.ndarray) else moved(a, like)
 
     x = batch.x
     if isinstance(x, Mapping):
-        x = {name: moved(part, like) for name, part in x.items()}
+        x = {name: rows(part) for name, part in x.items()}
     else:
-        x = tuple(moved(part, like) for part in (x if isinstance(x, list | tuple) else (x,)))
+        x = tuple(rows(part) for part in (x if isinstance(x, list | tuple) else (x,)))
     weight = None if batch.weight is None else label(batch.weight)
     return Batch(x, tuple(map(label, batch.y)), weight)
 
@@ -312,7 +315,7 @@ def _beside(value: Any, like: Any) -> Any:
     if not isinstance(value, np.ndarray) or isinstance(like, np.ndarray) or not _in_memory(like):
         return value
     xp = array_namespace("fit", x=like)
-    return value if library(xp) == "numpy" else beside(xp, _held(xp, value), like)
+    return value if library(xp) == "numpy" else rows_beside(xp, _held(xp, value), like)
 
 
 def _held(xp: Namespace, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from arrayconv.data.sharding import sharding_of, taken
 from arrayconv.models import checks
 from arrayconv.models.graph import Graph
 from arrayconv.models.training.data import Source, as_array, described, inputs_of, is_rows
@@ -79,6 +80,8 @@ def _split(values: Any, share: float) -> tuple[Any, Any]:
             f"fit: validation_split={share} leaves {at} of {rows} samples to train on and {rows - at} to "
             "validate with; both need some"
         )
+    if sharding_of(values) is not None:
+        return taken(values, slice(at)), taken(values, slice(at, rows))
     return values[:at], values[at:]
 
 
@@ -108,9 +111,14 @@ def check_targets(label: str, graph: Graph, trainer: Trainer, data: Source) -> N
 
 def rows(x: Any, count: int) -> Any:
     """The first samples of each input, as a tuple or a dict."""
+
+    def first(part: Any) -> Any:
+        sharded = sharding_of(part) is not None
+        return taken(part, slice(count)) if sharded else part[:count, ...]
+
     if isinstance(x, Mapping):
-        return {name: part[:count, ...] for name, part in x.items()}
-    return tuple(part[:count, ...] for part in (x if isinstance(x, list | tuple) else (x,)))
+        return {name: first(part) for name, part in x.items()}
+    return tuple(map(first, x if isinstance(x, list | tuple) else (x,)))
 
 
 def results(logs: Mapping[str, float], return_dict: bool) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from arrayconv.data.sharding import joined, sharding_of
 from arrayconv.models.arrays import drawn_beside, same_place
 from arrayconv.models.graph import Graph
 from arrayconv.models.training.data import Batch, Source, batch_beside
@@ -312,4 +313,7 @@ def predict(graph: Graph, batches: Iterable[Any], hooks: Hooks) -> list[Array]:
     if not parts:
         raise ValueError("predict: x has no batches")
     hooks.call("on_predict_end", {})
-    return [xp.concat(part, axis=0) for part in zip(*parts, strict=True)]
+    several = sharding_of(parts[0][0]) is not None
+    return [
+        joined(part) if several else xp.concat(part, axis=0) for part in zip(*parts, strict=True)
+    ]

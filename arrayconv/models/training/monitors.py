@@ -8,6 +8,7 @@ from typing import Any
 
 from arrayconv.models import checks
 from arrayconv.models.training.hooks import Callback, Logs
+from arrayconv.models.training.progress import say
 
 
 class _Monitor(Callback):
@@ -119,7 +120,7 @@ class EarlyStopping(_Monitor):
             self.stopped_epoch = epoch
             self.model.stop_training = True
             if self.verbose:
-                print(
+                say(
                     f"Epoch {epoch + 1}: early stopping, {self.monitor} is best in epoch {self.best_epoch + 1}"
                 )
 
@@ -128,7 +129,7 @@ class EarlyStopping(_Monitor):
             self.model.set_weights(self._weights)
             self._weights = None
             if self.verbose:
-                print(f"Restored the weights of epoch {self.best_epoch + 1}")
+                say(f"Restored the weights of epoch {self.best_epoch + 1}")
 
 
 class ReduceLROnPlateau(_Monitor):
@@ -206,7 +207,7 @@ class ReduceLROnPlateau(_Monitor):
                 optimizer.learning_rate = max(rate * self.factor, self.min_lr)
                 self._cooling, self._wait = self.cooldown, 0
                 if self.verbose:
-                    print(f"Epoch {epoch + 1}: learning rate {optimizer.rate:.4g}")
+                    say(f"Epoch {epoch + 1}: learning rate {optimizer.rate:.4g}")
 
 
 class ModelCheckpoint(_Monitor):
@@ -275,7 +276,7 @@ class ModelCheckpoint(_Monitor):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.model.save(path)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: saved {path}")
+            say(f"Epoch {epoch + 1}: saved {path}")
 
     def _path(self, epoch: int, logs: Logs) -> Path:
         try:

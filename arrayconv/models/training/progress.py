@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from arrayconv.data.sharding import first_process
+
 # Seconds between two looks at running numbers, which make an accelerator wait.
 _INTERVAL = 0.25
 
@@ -33,7 +35,7 @@ class Progress:
         if verbose not in ("auto", 0, 1, 2):
             raise ValueError(f"{label}: verbose must be 'auto', 0, 1 or 2, got {verbose!r}")
         self._lines = verbose != 0
-        self._live = verbose in ("auto", 1)
+        self._live = verbose in ("auto", 1) and first_process()
         self._bar: Any = None
         self._handle: Any = None
         self._title, self._steps = "", 0
@@ -98,8 +100,7 @@ class Progress:
             return
         self.close()
         if self._lines:
-            # a log that is followed shows each epoch as it ends
-            print(line, flush=True)
+            say(line)
 
     def close(self) -> None:
         """Remove the bar, whatever happened."""
@@ -109,6 +110,13 @@ class Progress:
 
     def _show(self, line: str) -> None:
         self._handle.update({"text/plain": line}, raw=True)
+
+
+def say(text: object) -> None:
+    """Print a line, of several processes that train together in the first alone."""
+    if first_process():
+        # a log that is followed shows each line as it comes
+        print(text, flush=True)
 
 
 def _listed(logs: Mapping[str, float]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from arrayconv.data.sharding import everywhere, sharding_of
 from arrayconv.models.graph import Graph
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.program import GraphWeights, Program
@@ -140,7 +141,10 @@ def averages(graph: Graph, objective: Objective, totals: Array) -> dict[str, flo
 def no_totals(xp: Namespace, graph: Graph, objective: Objective, like: Array) -> Array:
     """The sums of losses and metrics before the first batch."""
     size = objective.size([node.sample for node in graph.outputs])
-    return xp.zeros((size,), dtype=accumulator(xp, like.dtype), **placement(like))
+    zeros = xp.zeros((size,), dtype=accumulator(xp, like.dtype), **placement(like))
+    sharding = sharding_of(like)
+    # where a compiled step will leave them, so that there is one program of it
+    return zeros if sharding is None else everywhere(to_numpy(zeros), sharding)
 
 
 def copied(xp: Namespace, state: State) -> State:
