@@ -292,6 +292,28 @@ def placement(x: Array) -> dict[str, Any]:
     return {} if places_itself(x) else {"device": array_api_compat.device(x)}
 
 
+def memory_steps(xp: Namespace, x: Array) -> tuple[int, ...] | None:
+    """What ``strided`` takes for ``x`` as it lies, in the library's own unit; ``None`` where it has no such views."""
+    if _as_strided(xp) is None:
+        return None
+    steps = x.stride() if hasattr(x, "stride") else x.strides
+    return tuple(steps)
+
+
+def strided(xp: Namespace, x: Array, shape: tuple[int, ...], steps: tuple[int, ...]) -> Array:
+    """A view of ``x`` to read: from its first cell on, with neighbours along each axis ``steps`` apart in memory."""
+    as_strided = _as_strided(xp)
+    assert as_strided is not None  # for whom memory_steps gave steps
+    return as_strided(x, shape, steps)
+
+
+@lru_cache
+def _as_strided(xp: Namespace) -> Callable[..., Array] | None:
+    # the standard knows nothing of memory; libraries that do agree on the name, not on the place
+    tricks = getattr(getattr(xp, "lib", None), "stride_tricks", None)
+    return getattr(xp, "as_strided", None) or getattr(tricks, "as_strided", None)
+
+
 def contracted(
     xp: Namespace, a: Array, b: Array, axes: tuple[Sequence[int], Sequence[int]]
 ) -> Array:
