@@ -304,8 +304,12 @@ def fused(xp: Namespace, compute: Callable[..., Any], *arrays: Array) -> Any:
     constant of the kernel, so it must be hashable and few different values: a number that changes
     from call to call is an argument.
     """
-    fuse, code = getattr(xp, "fuse", None), getattr(compute, "__code__", None)
-    if fuse is None or code is None or is_symbol(arrays[0]):
+    fuse = _fuse(xp)
+    if fuse is None:
+        return compute(*arrays)
+    code = getattr(compute, "__code__", None)
+    if code is None or is_symbol(arrays[0]):
+        # one operation of the library's, or part of a kernel already
         return compute(*arrays)
     key = (code, *(cell.cell_contents for cell in compute.__closure__ or ()))
     kernel = _kernels.get(key)
@@ -315,6 +319,11 @@ def fused(xp: Namespace, compute: Callable[..., Any], *arrays: Array) -> Any:
         name = re.sub(r"\W+", "_", compute.__qualname__.replace(".<locals>", "")).strip("_")
         kernel = _kernels[key] = fuse(kernel_name=name)(compute)
     return kernel(*arrays)
+
+
+@lru_cache
+def _fuse(xp: Namespace) -> Callable[..., Any] | None:
+    return getattr(xp, "fuse", None)
 
 
 def is_symbol(x: Array) -> bool:

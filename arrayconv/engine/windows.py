@@ -18,6 +18,7 @@ from arrayconv.namespace import (
     Array,
     Namespace,
     constant_pad,
+    fused,
     memory_steps,
     placement,
     places_itself,
@@ -294,10 +295,17 @@ def reduce_windows(
     No window may lie outside altogether. No padding is made: near the borders fewer cells are
     combined.
     """
+
+    def combined(*cells: Array) -> Array:
+        return reduce(combine, cells)
+
     for axis, segments in enumerate(window.segments, start=1):
         before = _whole(axis)
         parts = [
-            reduce(combine, [x[(*before, cells, ...)] for cells in segment]) for segment in segments
+            fused(xp, combined, *[x[(*before, cells, ...)] for cells in segment])
+            if len(segment) > 1
+            else x[(*before, *segment, ...)]
+            for segment in segments
         ]
         x = parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
     return x

@@ -1,4 +1,4 @@
-"""How a function of single elements is computed: in at least float32, as one kernel or in blocks that stay in the cache.
+"""How a function of single elements is computed: in at least float32, in blocks that stay in the cache or as a kernel.
 
 A choice between two values by a random mask costs NumPy more than five arithmetic passes, so the functions multiply by
 a `step` where `where` would read more easily.
