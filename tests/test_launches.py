@@ -42,6 +42,8 @@ CEILINGS = [
     ("conv_vjp", [X, X, W], (), SAME, 14, 1250),
     ("max_pool_vjp", [HALF, X], (2,), {}, 8, 195),
     ("max_pool_vjp", [HALF, X], (3,), POOL, 18, 402),
+    ("batch_norm", [X, B, B], (), {}, 12, 184),
+    ("batch_norm_vjp", [X, X, B, B], (), {}, 20, 341),
     ("relu_vjp", [X, X], (), {}, 1, 78),
     ("gelu", [X], (), {}, 1, 52),
     ("gelu_vjp", [X, X], (), {}, 1, 78),
