@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -20,6 +21,10 @@ DType: TypeAlias = Any
 _lazy_types: dict[type, Callable[[], bool]] = {}
 _self_placing_types: dict[type, bool] = {}
 _by_types: dict[tuple[object, ...], Namespace] = {}
+_symbol_types: dict[type, bool] = {}
+_kernels: dict[tuple[object, ...], Callable[..., Any]] = {}
+# Kernels that are kept; each is of one function and the constants in it.
+_MOST_KERNELS = 512
 # Arguments that may be None.
 _OPTIONAL = frozenset({"b", "y", "gamma", "beta"})
 
@@ -126,7 +131,7 @@ def _lazy_test(x: Array) -> Callable[[], bool]:
     if array_api_compat.is_torch_array(x):
         # vmap writes no batch into a tensor that has none, and its tensors are of the same type as all others
         return sys.modules["torch"]._C._are_functorch_transforms_active  # type: ignore[no-any-return]
-    return _always if array_api_compat.is_lazy_array(x) else _never
+    return _always if is_symbol(x) or array_api_compat.is_lazy_array(x) else _never
 
 
 def _always() -> bool:
@@ -290,6 +295,66 @@ def copied(xp: Namespace, x: Array) -> Array:
 def placement(x: Array) -> dict[str, Any]:
     """Keyword arguments that put a new array beside ``x``; none where the library places arrays itself."""
     return {} if places_itself(x) else {"device": array_api_compat.device(x)}
+
+
+def fused(xp: Namespace, compute: Callable[..., Any], *arrays: Array) -> Any:
+    """``compute(*arrays)``, a function of single elements, as one kernel where the library makes one of it.
+
+    ``compute`` has no reductions, no indices and no assignments. What it has closed over becomes a
+    constant of the kernel, so it must be hashable and few different values: a number that changes
+    from call to call is an argument.
+    """
+    fuse = _fuse(xp)
+    if fuse is None:
+        return compute(*arrays)
+    code = getattr(compute, "__code__", None)
+    if code is None or is_symbol(arrays[0]):
+        # one operation of the library's, or part of a kernel already
+        return compute(*arrays)
+    key = (code, *(cell.cell_contents for cell in compute.__closure__ or ()))
+    kernel = _kernels.get(key)
+    if kernel is None:
+        if len(_kernels) >= _MOST_KERNELS:
+            _kernels.clear()
+        name = re.sub(r"\W+", "_", compute.__qualname__.replace(".<locals>", "")).strip("_")
+        kernel = _kernels[key] = fuse(kernel_name=name)(compute)
+    return kernel(*arrays)
+
+
+@lru_cache
+def _fuse(xp: Namespace) -> Callable[..., Any] | None:
+    return getattr(xp, "fuse", None)
+
+
+def is_symbol(x: Array) -> bool:
+    """Whether ``x`` stands for an array in a function that ``fused`` makes a kernel of."""
+    kind = type(x)
+    found = _symbol_types.get(kind)
+    if found is None:
+        found = _symbol_types[kind] = not array_api_compat.is_array_api_obj(x)
+    return found
+
+
+def memory_steps(xp: Namespace, x: Array) -> tuple[int, ...] | None:
+    """What ``strided`` takes for ``x`` as it lies, in the library's own unit; ``None`` where it has no such views."""
+    if _as_strided(xp) is None:
+        return None
+    steps = x.stride() if hasattr(x, "stride") else x.strides
+    return tuple(steps)
+
+
+def strided(xp: Namespace, x: Array, shape: tuple[int, ...], steps: tuple[int, ...]) -> Array:
+    """A view of ``x`` to read: from its first cell on, with neighbours along each axis ``steps`` apart in memory."""
+    as_strided = _as_strided(xp)
+    assert as_strided is not None  # for whom memory_steps gave steps
+    return as_strided(x, shape, steps)
+
+
+@lru_cache
+def _as_strided(xp: Namespace) -> Callable[..., Array] | None:
+    # the standard knows nothing of memory; libraries that do agree on the name, not on the place
+    tricks = getattr(getattr(xp, "lib", None), "stride_tricks", None)
+    return getattr(xp, "as_strided", None) or getattr(tricks, "as_strided", None)
 
 
 def contracted(

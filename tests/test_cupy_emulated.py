@@ -53,6 +53,14 @@ def test_elementwise_kernels_and_their_bytes(xp):
     assert launch.bytes == 4 * (6 + 2 + 6)
     assert record.synchronisations == 0
     np.testing.assert_array_equal(xp.to_numpy(result), a[:, ::2] * a[0, ::2])
+    windows = cupy.lib.stride_tricks.as_strided(there, (3, 3, 2), (16, 4, 4))
+    with recording() as record:
+        result = -windows
+    (launch,) = record.launches
+    # nor are the cells that windows share
+    assert launch.bytes == 4 * (12 + 18)
+    want = np.lib.stride_tricks.sliding_window_view(a, 2, axis=1)
+    np.testing.assert_array_equal(xp.to_numpy(result), -want)
 
 
 @emulated

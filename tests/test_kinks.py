@@ -9,6 +9,8 @@ import pytest
 import arrayconv as ac
 from arrayconv import engine
 from arrayconv.engine.choice import FAST
+from arrayconv.namespace import Traits
+from arrayconv.ops.pooling import maximum
 
 NAN, INF = np.nan, np.inf
 TIES = ("first", "split", "all")
@@ -93,6 +95,30 @@ def test_ties_against_loops(window, config, ties):
 def test_ties_on_every_library(xp, ties):
     check_ties(xp.array, xp.to_numpy, *POOLS[3], ties)
     check_ties(xp.array, xp.to_numpy, *POOLS[5], ties)
+
+
+@pytest.fixture
+def accelerator(monkeypatch):
+    """Have the gradient of a max pool taken as on an accelerator whose arrays can be written in place."""
+    monkeypatch.setattr(maximum, "traits", lambda xp, x: Traits(mutable=True, accelerator=True))
+
+
+@pytest.mark.backends("numpy", "torch", "cupy", "cupy-emulated")
+@pytest.mark.parametrize("ties", TIES)
+@pytest.mark.parametrize(("window", "config"), POOLS)
+def test_ties_on_an_accelerator(xp, accelerator, window, config, ties):
+    check_ties(xp.array, xp.to_numpy, window, config, ties)
+
+
+@pytest.mark.backends("numpy", "torch", "cupy", "cupy-emulated")
+@pytest.mark.parametrize("ties", TIES)
+def test_special_values_on_an_accelerator(xp, accelerator, ties):
+    x = np.random.default_rng(0).choice([NAN, INF, -INF, 1.0], (2, 6, 5, 3))
+    dy = np.random.default_rng(1).choice([NAN, INF, 2.0], (2, 3, 3, 3))
+    config = {"stride": 2, "padding": 1, "ties": ties}
+    dx = ac.max_pool_vjp(xp.array(dy), xp.array(x), 3, **config)
+    expected = naive_max_vjp(dy, x, 3, **config)
+    np.testing.assert_array_equal(xp.to_numpy(dx), expected)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 import pytest
 from cupy_emulated import recording
@@ -14,8 +18,10 @@ pytestmark = pytest.mark.backends("cupy-emulated")
 
 X = (32, 56, 56, 64)  # 25.7 MB in float32, as dy is
 HALF = (32, 28, 28, 64)  # after a pool
-B = (64,)
-POOL = {"stride": 2, "padding": 1}
+W, B = (3, 3, 64, 64), (64,)
+SAME, POOL = {"padding": 1}, {"stride": 2, "padding": 1}
+MIB = 2**20
+TF32 = 77  # CUBLAS_COMPUTE_32F_FAST_TF32
 # A reduction over more than this by fewer blocks leaves most of a GPU idle.
 STARVED_BYTES, FEWEST_BLOCKS = 1e6, 64
 
@@ -32,11 +38,20 @@ def counted(xp, op, shapes, *args, **config):
 
 # operation, shapes of its arrays, the rest of its arguments, most launches, most megabytes
 CEILINGS = [
+    ("conv", [X, W], (), SAME, 6, 660),
+    ("conv_vjp", [X, X, W], (), SAME, 14, 1250),
+    ("max_pool_vjp", [HALF, X], (2,), {}, 8, 195),
+    ("max_pool_vjp", [HALF, X], (3,), POOL, 18, 402),
+    ("batch_norm", [X, B, B], (), {}, 12, 184),
+    ("batch_norm_vjp", [X, X, B, B], (), {}, 20, 341),
+    ("relu_vjp", [X, X], (), {}, 1, 78),
+    ("gelu", [X], (), {}, 1, 52),
+    ("gelu_vjp", [X, X], (), {}, 1, 78),
     ("max_pool", [X], (2,), {}, 2, 58),
-    ("max_pool", [X], (3,), POOL, 10, 153),
+    ("max_pool", [X], (3,), POOL, 8, 115),
     ("avg_pool", [X], (2,), {}, 3, 71),
     ("avg_pool_vjp", [HALF, X], (2,), {}, 5, 91),
-    ("relu", [X], (), {}, 2, 52),
+    ("relu", [X], (), {}, 1, 52),
     ("dense", [(8192, 1024), (1024, 64), B], (), {}, 2, 41),
     ("dense_vjp", [(8192, 64), (8192, 1024), (1024, 64), B], (), {}, 5, 83),
 ]
@@ -50,9 +65,19 @@ def named(rows):
 def test_launches_and_bytes(xp, row):
     op, shapes, args, config, launches, megabytes = row
     record = counted(xp, op, shapes, *args, **config)
-    assert len(record.launches) <= launches, record
-    assert record.bytes <= 1e6 * megabytes, record
+    assert len(record.launches) <= launches, str(record)
+    assert record.bytes <= 1e6 * megabytes, str(record)
     assert record.synchronisations == 0
+
+
+def test_a_kernel_keeps_to_its_constants(xp):
+    x = np.asarray([-2.0, 3.0], dtype=np.float32)
+    there = xp.array(x)
+    for slope in (0.25, 0.5, 0.25):
+        with recording() as record:
+            y = ac.leaky_relu(there, negative_slope=slope)
+        assert len(record.launches) == 1
+        np.testing.assert_array_equal(xp.to_numpy(y), [-2 * slope, 3])
 
 
 def starved(record):
@@ -66,6 +91,7 @@ def starved(record):
 
 # operation, shapes of its arrays, configuration
 SUMS = [
+    ("conv_vjp", [X, X, W, B], SAME),
     ("batch_norm", [X, B, B], {}),
     ("batch_norm_vjp", [X, X, B, B], {}),
     ("layer_norm_vjp", [X, X, B, B], {}),
@@ -81,7 +107,7 @@ SUMS = [
 def test_no_sum_leaves_the_device_idle(xp, row):
     op, shapes, config = row
     record = counted(xp, op, shapes, **config)
-    assert not starved(record), record
+    assert not starved(record), str(record)
 
 
 # The compatibility layer's sign of CuPy arrays looks at values.
@@ -99,3 +125,71 @@ def test_no_operation_synchronises(xp, case):
     with recording() as record:
         vjp(dy, *arrays, *case.args, **case.config, **case.vjp_config)
     assert record.synchronisations == 0
+
+
+@contextmanager
+def tf32() -> Iterator[Any]:
+    """Let CuPy multiply float32 in TF32, as CUPY_TF32=1 does before it is imported."""
+    from cupy._core import _routines_linalg as linalg
+
+    kind = np.dtype(np.float32)
+    before = linalg.get_compute_type(kind)
+    linalg.set_compute_type(kind, linalg.COMPUTE_TYPE_TF32)
+    try:
+        yield
+    finally:
+        linalg.set_compute_type(kind, before)
+
+
+SMALL, KERNEL = (4, 20, 20, 16), (3, 3, 16, 24)
+Y = (4, 20, 20, 24)
+# with one group; None is what the plan chooses, and the other two are for accelerators as well
+PRODUCTS = [
+    ("conv", [SMALL, KERNEL], SAME),
+    ("conv_vjp", [Y, SMALL, KERNEL], {"wrt": ("x",), **SAME}),
+    ("conv_vjp", [Y, SMALL, KERNEL], {"wrt": ("w",), **SAME}),
+    ("conv_transpose", [Y, KERNEL], SAME),
+    ("conv_transpose_vjp", [SMALL, Y, KERNEL], {"wrt": ("x",), **SAME}),
+    ("conv_transpose_vjp", [SMALL, Y, KERNEL], {"wrt": ("w",), **SAME}),
+]
+
+
+@pytest.mark.parametrize("strategy", [None, "columns", "taps"])
+@named(PRODUCTS)
+def test_products_follow_the_choice_of_tf32(xp, row, strategy):
+    op, shapes, config = row
+    with tf32(), ac.options(strategy=strategy):
+        record = counted(xp, op, shapes, **config)
+    assert record.products
+    assert {product.compute for product in record.products} == {TF32}, str(record)
+
+
+def test_dense_products_follow_the_choice_of_tf32(xp):
+    with tf32():
+        records = [
+            counted(xp, "dense", [(64, 32), (32, 16), (16,)]),
+            counted(xp, "dense_vjp", [(64, 16), (64, 32), (32, 16), (16,)]),
+        ]
+    assert {p.compute for record in records for p in record.products} == {TF32}
+
+
+def test_a_weight_gradient_copies_its_columns_once(xp):
+    record = counted(xp, "conv_vjp", [X, X, W], wrt=("w",), **SAME)
+    # to make them: a product takes its operands transposed as they lie
+    columns = 9 * 4 * np.prod(X) / len(record.products)
+    copies = [launch for launch in record.launches if launch.compute is None]
+    assert sum(launch.bytes >= columns for launch in copies) == 1, str(record)
+
+
+def test_a_block_is_few_launches(xp):
+    with ac.options(workspace=64 * MIB):
+        record = counted(xp, "conv", [X, W], **SAME)
+    blocks = len(record.products)
+    assert blocks >= 4
+    assert len(record.launches) <= 4 * blocks + 2, str(record)
+
+
+@pytest.mark.parametrize("batch, most", [(32, 1), (256, 8)])
+def test_blocks_fill_an_accelerator(xp, batch, most):
+    record = counted(xp, "conv", [(batch, *X[1:]), W], **SAME)
+    assert len(record.products) <= most, str(record)

@@ -9,7 +9,9 @@ import pytest
 
 import arrayconv as ac
 from arrayconv.cases import cases, sample
-from arrayconv.engine import STRATEGIES
+from arrayconv.engine import STRATEGIES, windows
+from arrayconv.namespace import Traits, array_namespace
+from arrayconv.window import sliding
 
 PER_STRATEGY = 4
 
@@ -69,3 +71,36 @@ def test_forced_strategy(strategy, case, xp):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_has_a_sample(xp, strategy):
     assert len(accepted(strategy)) >= PER_STRATEGY
+
+
+# size, kernel, stride, padding, dilation
+WINDOWS = [
+    ((9,), (3,), 1, 0, 1),
+    ((9,), (3,), 2, 1, 2),
+    ((7, 8), (3, 2), (2, 1), ((2, 0), (0, 1)), (1, 3)),
+    ((5, 6), (5, 2), 1, 0, 1),
+    ((4, 5, 6), (2, 3, 2), (1, 2, 1), 1, (2, 1, 1)),
+]
+
+
+@pytest.mark.backends("numpy", "torch", "cupy", "cupy-emulated")
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("at", [-2, 1])
+@pytest.mark.parametrize("size, kernel, stride, padding, dilation", WINDOWS)
+def test_an_accelerator_copies_all_windows_at_once(
+    xp, monkeypatch, size, kernel, stride, padding, dilation, at, channels
+):
+    window = sliding("conv", size, kernel, stride, padding, dilation)
+    x = np.random.default_rng(0).standard_normal((2, *size, channels))
+    config = {"lead": 1, "at": at}
+    # a traced array is gathered by other means
+    want = windows.gather(np, x, window, mutable=False, **config)
+    there = xp.array(x)
+    monkeypatch.setattr(windows, "FEW_CELLS", 0)
+    monkeypatch.setattr(windows, "traits", lambda xp, x: Traits(mutable=True, accelerator=True))
+    got = windows.gather(array_namespace("conv", x=there), there, window, mutable=True, **config)
+    np.testing.assert_array_equal(xp.to_numpy(got), want)
+    # a new array: what is written into it reaches neither the input nor another window
+    got[(0,) * got.ndim] = 7.0
+    np.testing.assert_array_equal(xp.to_numpy(there), x)
+    assert np.count_nonzero(xp.to_numpy(got) != want) == 1

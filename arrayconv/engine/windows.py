@@ -14,7 +14,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, reduce
 from itertools import product
 
-from arrayconv.namespace import Array, Namespace, constant_pad, placement, places_itself
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    constant_pad,
+    fused,
+    memory_steps,
+    placement,
+    places_itself,
+    strided,
+    traits,
+)
 from arrayconv.window import Pairs, Window
 
 # Windows that one product of a weight gradient sums over: no library adds up a long sum as well as short ones.
@@ -126,11 +136,31 @@ def gather(
     if not mutable:
         joined = xp.concat(list(tap_views(padded, window, lead=lead)), axis=at)
         return xp.reshape(joined, tuple(shape))
+    if traits(xp, x).accelerator and (steps := memory_steps(xp, padded)) is not None:
+        # all the windows by one copy: each copy is a launch
+        view = _window_view(xp, padded, steps, window, lead, at)
+        columns = xp.empty(view.shape, dtype=x.dtype, **placement(x))
+        columns[...] = view
+        return xp.reshape(columns, tuple(shape))
     columns = xp.empty(tuple(shape), dtype=x.dtype, **placement(x))
     whole = _whole(at)
     for k, view in enumerate(tap_views(padded, window, lead=lead)):
         columns[(*whole, k, ...)] = view
     return columns
+
+
+def _window_view(
+    xp: Namespace, padded: Array, steps: tuple[int, ...], window: Window, lead: int, at: int
+) -> Array:
+    """Every window of what ``reach`` gave, where it lies: ``(*lead, *out, C)`` with the kernel's axes at ``at``."""
+    spatial = steps[lead:-1]
+    between = map(operator.mul, spatial, window.stride)
+    within = map(operator.mul, spatial, window.dilation)
+    shape = [*padded.shape[:lead], *window.output, padded.shape[-1]]
+    shape[at:at] = window.kernel
+    strides = [*steps[:lead], *between, steps[-1]]
+    strides[at:at] = within
+    return strided(xp, padded, tuple(shape), tuple(strides))
 
 
 @lru_cache(maxsize=256)
@@ -265,10 +295,17 @@ def reduce_windows(
     No window may lie outside altogether. No padding is made: near the borders fewer cells are
     combined.
     """
+
+    def combined(*cells: Array) -> Array:
+        return reduce(combine, cells)
+
     for axis, segments in enumerate(window.segments, start=1):
         before = _whole(axis)
         parts = [
-            reduce(combine, [x[(*before, cells, ...)] for cells in segment]) for segment in segments
+            fused(xp, combined, *[x[(*before, cells, ...)] for cells in segment])
+            if len(segment) > 1
+            else x[(*before, *segment, ...)]
+            for segment in segments
         ]
         x = parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
     return x

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from arrayconv.arguments import choice, known_shape
-from arrayconv.namespace import Array, DType, Namespace, is_lazy, placement
+from arrayconv.namespace import Array, DType, Namespace, is_lazy, is_symbol, placement
 
 # Cells of a long sum that are added one after the other.
 PIECE = 128
@@ -89,5 +89,5 @@ def summed(xp: Namespace, x: Array, axis: int, dtype: DType = None) -> Array:
 
 
 def scalar(xp: Namespace, value: float, like: Array) -> Array:
-    """``value`` as a 0-d array, for the functions of a namespace that take arrays alone."""
-    return xp.full((), value, dtype=like.dtype, **placement(like))
+    """``value`` as a 0-d array, for the functions of a namespace that take arrays alone; of a kernel, a constant."""
+    return value if is_symbol(like) else xp.full((), value, dtype=like.dtype, **placement(like))

@@ -1,4 +1,4 @@
-"""How a function of single elements is computed: in at least float32, and in blocks that stay in the cache.
+"""How a function of single elements is computed: in at least float32, in blocks that stay in the cache or as a kernel.
 
 A choice between two values by a random mask costs NumPy more than five arithmetic passes, so the functions multiply by
 a `step` where `where` would read more easily.
@@ -14,6 +14,7 @@ from arrayconv.namespace import (
     Namespace,
     accumulator,
     cast,
+    fused,
     is_lazy,
     placement,
     traits,
@@ -31,7 +32,7 @@ def elementwise(xp: Namespace, compute: Callable[..., Array], *arrays: Array) ->
     wide = accumulator(xp, dtype)
 
     def run(*parts: Array) -> Array:
-        return cast(xp, compute(*(cast(xp, part, wide) for part in parts)), dtype)
+        return cast(xp, fused(xp, compute, *(cast(xp, part, wide) for part in parts)), dtype)
 
     # lazy arrays first: their size may be a symbol, of which nothing is known
     if is_lazy(x) or size <= BLOCK or traits(xp, x).accelerator:

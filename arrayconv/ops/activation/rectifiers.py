@@ -11,6 +11,7 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
+    fused,
     is_floating,
     promoted,
     real,
@@ -62,7 +63,7 @@ def relu(x: Array) -> Array:
     """
     xp = array_namespace("relu", x=x)
     real("relu", xp, x=x)
-    return xp.maximum(x, scalar(xp, 0, x))
+    return fused(xp, lambda x: xp.maximum(x, scalar(xp, 0, x)), x)
 
 
 def relu_vjp(dy: Array, x: Array) -> Array | None:

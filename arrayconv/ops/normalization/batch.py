@@ -6,7 +6,15 @@ import math
 from typing import Any, NamedTuple
 
 from arrayconv.arguments import suggesting
-from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, promoted
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    fused,
+    promoted,
+)
 from arrayconv.ops.layout import check_gradient
 from arrayconv.ops.normalization.statistics import (
     NormGradients,
@@ -18,6 +26,7 @@ from arrayconv.ops.normalization.statistics import (
     moments_vjp,
     parameter,
     plus,
+    scaled,
     shaped,
     times,
     total,
@@ -117,9 +126,7 @@ def batch_norm(
     scale, shift = _given(op, xp, full, gamma=gamma, beta=beta)
     mean, var, centred = moments(xp, cast(xp, x, accumulator(xp, x.dtype)), axes)
     inverse = inverse_deviation(xp, var, eps)
-    y = centred * (inverse if scale is None else inverse * scale)
-    if shift is not None:
-        y = plus(y, shift)
+    y = scaled(xp, centred, inverse if scale is None else inverse * scale, shift)
     mean, var = (cast(xp, xp.reshape(part, (-1,)), x.dtype) for part in (mean, var))
     return BatchNorm(cast(xp, y, x.dtype), mean, var)
 
@@ -193,9 +200,9 @@ def batch_norm_vjp(
     wide = accumulator(xp, x.dtype)
     _, var, centred = moments(xp, cast(xp, x, wide), axes)
     inverse = inverse_deviation(xp, var, eps)
-    dx, sum_g, sum_gx = moments_vjp(xp, cast(xp, dy, wide), centred, inverse, axes)
     # gamma is one number per channel, so it may wait until after the means
-    dx = times(dx, inverse if scale is None else inverse * scale)
+    factor = inverse if scale is None else inverse * scale
+    dx, sum_g, sum_gx = moments_vjp(xp, cast(xp, dy, wide), centred, inverse, factor, axes)
     dgamma, dbeta = shaped(xp, sum_gx, gamma), shaped(xp, sum_g, beta)
     return NormGradients(cast(xp, dx, x.dtype), dgamma, dbeta)
 
@@ -269,9 +276,14 @@ def batch_norm_inference(
     _, full = _channels(op, x, data_format)
     gamma, beta, mean, var = _given(op, xp, full, gamma=gamma, beta=beta, mean=mean, var=var)
     inverse = inverse_deviation(xp, var, eps)
-    y = times(cast(xp, x, mean.dtype) - mean, inverse if gamma is None else inverse * gamma)
-    if beta is not None:
-        y = plus(y, beta)
+    factor = inverse if gamma is None else inverse * gamma
+
+    def normalized(x: Array, mean: Array, factor: Array, beta: Array | None = None) -> Array:
+        y = times(x - mean, factor)
+        return y if beta is None else plus(y, beta)
+
+    shift = () if beta is None else (beta,)
+    y = fused(xp, normalized, cast(xp, x, mean.dtype), mean, factor, *shift)
     return cast(xp, y, x.dtype)
 
 

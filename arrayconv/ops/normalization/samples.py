@@ -15,8 +15,8 @@ from arrayconv.ops.normalization.statistics import (
     moments_vjp,
     parameter,
     plus,
+    scaled,
     shaped,
-    times,
     total,
 )
 
@@ -51,8 +51,8 @@ def sample_norm(
     _, var, centred = moments(xp, xp.reshape(wide, split), axes)
     y = xp.reshape(centred * inverse_deviation(xp, var, eps), x.shape)
     if scale is not None:
-        y = y * scale
-    if shift is not None:
+        y = scaled(xp, y, scale, shift)
+    elif shift is not None:
         y = plus(y, shift)
     return cast(xp, y, x.dtype)
 
@@ -85,5 +85,5 @@ def sample_norm_vjp(
     if beta is not None:
         dbeta = shaped(xp, total(xp, dy, shared), beta)
     g = xp.reshape(dy if scale is None else dy * scale, split)
-    dx = times(moments_vjp(xp, g, centred, inverse, axes).dx, inverse)
+    dx = moments_vjp(xp, g, centred, inverse, inverse, axes).dx
     return NormGradients(cast(xp, xp.reshape(dx, x.shape), x.dtype), dgamma, dbeta)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from arrayconv.arguments import known_shape, number
-from arrayconv.namespace import Array, Namespace, accumulator, cast, copied, is_lazy
+from arrayconv.namespace import Array, Namespace, accumulator, cast, copied, fused, is_lazy
 from arrayconv.ops.layout import check_data_format, summed
 
 
@@ -45,12 +45,17 @@ def moments(xp: Namespace, x: Array, axes: Sequence[int]) -> Moments:
     """The moments in two passes, so that a large mean leaves the variance its digits."""
     cells = math.prod(x.shape[axis] for axis in axes)
     mean = total(xp, x, axes) / cells
+    centred, squares = fused(xp, _deviations, x, mean)
+    return Moments(mean, total(xp, squares, axes) / cells, centred)
+
+
+def _deviations(x: Array, mean: Array) -> tuple[Array, Array]:
     centred = x - mean
-    return Moments(mean, total(xp, centred * centred, axes) / cells, centred)
+    return centred, centred * centred
 
 
 class Backward(NamedTuple):
-    """``dx`` of a normalization before its factor, and the sums it is made of."""
+    """``dx`` of a normalization, and the sums it is made of."""
 
     dx: Array
     sum_g: Array
@@ -58,18 +63,41 @@ class Backward(NamedTuple):
 
 
 def moments_vjp(
-    xp: Namespace, g: Array, centred: Array, inverse: Array, axes: Sequence[int]
+    xp: Namespace, g: Array, centred: Array, inverse: Array, factor: Array, axes: Sequence[int]
 ) -> Backward:
     """The gradient through the moments, for the gradient ``g`` of ``xhat = centred * inverse``.
 
-    ``dx`` is ``g - mean(g) - xhat * mean(g * xhat)``, the means over ``axes``; the caller
-    multiplies it by ``inverse``. ``sum_g`` and ``sum_gx`` sum ``g`` and ``g * xhat``.
+    ``dx`` is ``factor * (g - mean(g) - xhat * mean(g * xhat))``, the means over ``axes``.
+    ``sum_g`` and ``sum_gx`` sum ``g`` and ``g * xhat``.
     """
     cells = math.prod(centred.shape[axis] for axis in axes)
     sum_g = total(xp, g, axes)
     sum_gx = total(xp, g * centred, axes) * inverse
-    dx = plus(g - sum_g / cells, centred * (sum_gx * (-inverse / cells)))
+    dx = fused(xp, _through_moments, g, centred, sum_g, sum_gx, inverse, factor, cells)
     return Backward(dx, sum_g, sum_gx)
+
+
+def _through_moments(
+    g: Array,
+    centred: Array,
+    sum_g: Array,
+    sum_gx: Array,
+    inverse: Array,
+    factor: Array,
+    cells: int,
+) -> Array:
+    dx = plus(g - sum_g / cells, centred * (sum_gx * (-inverse / cells)))
+    return times(dx, factor)
+
+
+def scaled(xp: Namespace, x: Array, scale: Array, shift: Array | None) -> Array:
+    """``x * scale + shift``, a new array."""
+    return fused(xp, _scaled, x, scale, *(() if shift is None else (shift,)))
+
+
+def _scaled(x: Array, scale: Array, shift: Array | None = None) -> Array:
+    y = x * scale
+    return y if shift is None else plus(y, shift)
 
 
 def plus(y: Array, part: Array) -> Array:
@@ -89,7 +117,7 @@ def times(y: Array, factor: Array) -> Array:
 
 
 def inverse_deviation(xp: Namespace, var: Array, eps: float) -> Array:
-    return 1.0 / xp.sqrt(var + eps)
+    return fused(xp, lambda var: 1.0 / xp.sqrt(var + eps), var)
 
 
 def check_eps(op: str, eps: Any) -> float:

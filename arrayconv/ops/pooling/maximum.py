@@ -17,6 +17,7 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     copied,
+    fused,
     is_floating,
     is_lazy,
     placement,
@@ -178,9 +179,7 @@ def max_pool_vjp(
     dy, x = to_last(xp, dy, data_format), to_last(xp, x, data_format)
     shape = (x.shape[0], *geometry.output, x.shape[-1])
     check_gradient(op, dy, shape)
-    if y is None:
-        y = window_maximum(xp, x, geometry)
-    else:
+    if y is not None:
         y = to_last(xp, y, data_format)
         check_gradient(op, y, shape, name="y")
     return from_last(xp, window_maximum_vjp(xp, dy, x, y, geometry, ties), data_format)
@@ -231,18 +230,19 @@ def window_maximum_vjp(
     xp: Namespace,
     dy: Array,
     x: Array,
-    y: Array,
+    y: Array | None,
     window: Window,
     ties: str,
     valid: Array | None = None,
 ) -> Array:
-    """The gradient of ``window_maximum``; cells of ``x`` that are not ``valid``, if given, take none."""
+    """The gradient of ``window_maximum``, whose result is ``y`` if at hand; cells that are not ``valid`` take none."""
     dtype = dy.dtype
     dy = cast(xp, dy, accumulator(xp, dtype))
     at = traits(xp, x)
     host = at.mutable and not at.accelerator
     # a CPU guesses the branches of where, and badly where each cell wins now and then
     shares = _multiplied if host else _chosen
+    in_place = at.mutable and at.accelerator
     # to share a gradient, all the maxima of a window must be counted
     by_axes = ties != "split" and _pays_by_axes(window, at.mutable)
 
@@ -256,9 +256,17 @@ def window_maximum_vjp(
             if allowed is not None:
                 allowed = windows.reduce_windows(xp, allowed, step, xp.logical_or)
             below.append((cells, allowed))
-        top, gradient = y[block.images, block.rows, ...], dy[block.images, block.rows, ...]
+        if y is None:
+            top = windows.reduce_windows(xp, cells, steps[-1], xp.maximum)
+        else:
+            top = y[block.images, block.rows, ...]
+        gradient = dy[block.images, block.rows, ...]
         for step in reversed(steps):
             cells, allowed = below.pop()
+            if in_place:
+                gradient = _by_cell(xp, gradient, cells, top, step, ties, allowed)
+                top = cells
+                continue
             hits = _winners(_hits(xp, cells, top, step, allowed, host), ties)
             parts = shares(xp, _upstream(xp, gradient, hits, ties), hits)
             gradient = windows.overlap_add(
@@ -284,6 +292,55 @@ def _pays_by_axes(window: Window, mutable: bool) -> bool:
     return by_axes <= (MORE if mutable else MORE_TRACED) * at_once
 
 
+def _by_cell(
+    xp: Namespace,
+    dy: Array,
+    x: Array,
+    y: Array,
+    window: Window,
+    ties: str,
+    valid: Array | None,
+) -> Array:
+    """The gradient of one step, written for one cell of all windows after the other: each is a kernel, where fused."""
+
+    def count(counts: Array, *hit: Array) -> None:
+        counts += xp.astype(_wins(*hit), counts.dtype)
+
+    def give(dx: Array, dy: Array, *hit: Array) -> None:
+        dx += xp.where(_wins(*hit), dy, 0.0)
+
+    def give_first(dx: Array, dy: Array, taken: Array, *hit: Array) -> None:
+        wins = _wins(*hit)
+        dx += xp.where(wins & ~taken, dy, 0.0)
+        taken |= wins
+
+    places = [
+        ((slice(None), *cells, ...), (slice(None), *outputs, ...))
+        for cells, outputs in window.tap_inside
+    ]
+    hits = [(x[at], y[of], *(() if valid is None else (valid[at],))) for at, of in places]
+    dx = xp.zeros(x.shape, dtype=dy.dtype, **placement(dy))
+    if ties == "first":
+        taken = xp.zeros(y.shape, dtype=xp.bool, **placement(dy))
+        for (at, of), hit in zip(places, hits, strict=True):
+            fused(xp, give_first, dx[at], dy[of], taken[of], *hit)
+        return dx
+    if ties == "split":
+        counts = xp.zeros(y.shape, dtype=dy.dtype, **placement(dy))
+        for (_, of), hit in zip(places, hits, strict=True):
+            fused(xp, count, counts[of], *hit)
+        dy = dy / counts
+    for (at, of), hit in zip(places, hits, strict=True):
+        fused(xp, give, dx[at], dy[of], *hit)
+    return dx
+
+
+def _wins(x: Array, y: Array, valid: Array | None = None) -> Array:
+    """Where cells hold the maximum of their window; NaN wins, and equals nothing, itself included."""
+    hit = (x == y) | (x != x)
+    return hit if valid is None else hit & valid
+
+
 def _hits(
     xp: Namespace, x: Array, y: Array, window: Window, valid: Array | None, host: bool
 ) -> Iterator[Array]:
@@ -292,10 +349,7 @@ def _hits(
         at = (slice(None), *cells, ...)
         # two comparisons of a copy cost a CPU less than two of every second cell
         cell = copied(xp, x[at]) if host and window.stride[-1] > 1 else x[at]
-        # NaN wins, and equals nothing, itself included
-        hit = (cell == y[(slice(None), *outputs, ...)]) | (cell != cell)
-        if valid is not None:
-            hit = hit & valid[at]
+        hit = _wins(cell, y[(slice(None), *outputs, ...)], None if valid is None else valid[at])
         widths = tuple((o.start, n - o.stop) for o, n in zip(outputs, window.output, strict=True))
         yield windows.pad(xp, hit, widths, lead=1, mutable=not is_lazy(x), value=False)
 

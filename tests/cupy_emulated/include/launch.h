@@ -15,13 +15,17 @@ template <class... A> inline void call(void (*kernel)(A...), void** p) {
   call(kernel, p, std::index_sequence_for<A...>());
 }
 
-// A CArray: its distinct cells, so not those of an axis that is only repeated.
+// A CArray: its distinct cells, so not those of an axis that is only repeated, nor more than lie between its first cell
+// and its last, where windows overlap.
 template <class T>
 auto size_of(T& a, int) -> decltype((void)a.strides(), (void)a[ptrdiff_t(0)], (unsigned long long)0) {
-  unsigned long long n = sizeof(a[ptrdiff_t(0)]);
-  for (int d = 0; d < T::ndim; d++)
-    if (a.strides()[d] || a.shape()[d] <= 1) n *= a.shape()[d];
-  return n;
+  unsigned long long n = sizeof(a[ptrdiff_t(0)]), span = n;
+  for (int d = 0; d < T::ndim; d++) {
+    const long long shape = a.shape()[d], step = a.strides()[d];
+    if (step || shape <= 1) n *= shape;
+    span += (shape - 1) * (step < 0 ? -step : step);
+  }
+  return n < span ? n : span;
 }
 // Anything else is a number.
 template <class T> unsigned long long size_of(T&, long) { return 0; }
