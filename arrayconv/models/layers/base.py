@@ -162,7 +162,8 @@ class Layer(Weighted):
         training, noise
             Where they are named after ``*``.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
+        hint = "; Keras's call(x) is forward(w, x) here" if hasattr(self, "call") else ""
+        raise NotImplementedError(f"{type(self).__name__} has no forward{hint}")
 
     def backward(self, *args: Any, **kwargs: Any) -> Any:
         """``backward(dy, w, *x)``: ``dx``, or with weights ``(dx, {weight: gradient})``.
@@ -225,9 +226,12 @@ class Layer(Weighted):
             Inputs that the layer cannot take, or that need other weights than it has.
         """
         self._check_inputs(shapes)
-        specs = {
-            name: looked_up(self.label, name, spec) for name, spec in self.build(*shapes).items()
-        }
+        declared = self.build(*shapes)
+        if not isinstance(declared, dict):
+            raise TypeError(
+                f"{self.label}: build must return a dict of name to WeightSpec, got {declared!r}"
+            )
+        specs = {name: looked_up(self.label, name, spec) for name, spec in declared.items()}
         have = {name: spec.shape for name, spec in self.specs.items()}
         want = {name: spec.shape for name, spec in specs.items()}
         if self.built and have != want:
@@ -259,6 +263,7 @@ class Layer(Weighted):
             raise ValueError(
                 f"{self.label}: expects an input of {self.rank} spatial axes and channels, got "
                 f"{checks.batched(shapes[0])}"
+                + ("; x[..., None] adds the axis of one channel" * (len(shapes[0]) == self.rank))
             )
 
     def __call__(self, x: Any, training: bool = False) -> Any:

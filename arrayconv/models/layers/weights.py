@@ -47,7 +47,7 @@ def looked_up(label: str, name: str, spec: Any) -> WeightSpec:
             f"{label}: build must return a dict of name to WeightSpec, got {name!r}: {spec!r}"
         )
     return spec._replace(
-        shape=tuple(spec.shape),
+        shape=checks.shape(f"{label}: {name}", spec.shape),
         initializer=initializer(label, f"the initializer of {name!r}", spec.initializer),
         regularizer=regularizer(label, f"the regularizer of {name!r}", spec.regularizer),
     )
