@@ -252,7 +252,7 @@ assert models.networks.signs().count_params() == (16 * 3 * 8 + 8) + (4 * 8 * 16 
 models.plot_model(signs)
 
 # %% tags=["varies"]
-falling = models.CosineDecay(0.02, decay_steps=20 * 12)  # 20 epochs of 12 batches
+falling = models.CosineDecay(0.01, decay_steps=20 * 12)  # 20 epochs of 12 batches
 signs.compile(models.Adam(falling), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 history = signs.fit(
     xp.asarray(x),
