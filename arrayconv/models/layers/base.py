@@ -21,6 +21,7 @@ __all__ = ["COMMON", "LAYERS", "Layer", "Node", "WeightSpec", "Weights"]
 COMMON = ("name", "trainable", "input_shape")
 # What Keras's layers take and these do not.
 _REFUSED = {
+    "alpha": "it is negative_slope, as in Keras 3",
     "activity_regularizer": "only weights are regularized",
     "beta_constraint": "weights are not constrained",
     "bias_constraint": "weights are not constrained",
