@@ -42,7 +42,8 @@ MODELS = {
     "branches": branches,
     "one rank each": lambda: m.Sequential([
         m.layers.ZeroPadding2D(1), m.layers.Conv2D(4, 3, activation=m.ReLU(max_value=0.5)), m.layers.DepthwiseConv2D(2),
-        m.layers.SeparableConv2D(3, 2), m.ReLU(negative_slope=0.25), m.layers.Conv2DTranspose(2, 2, activation="relu6"), m.layers.MaxPooling2D(2),
+        m.layers.SeparableConv2D(3, 2), m.ReLU(negative_slope=0.25),
+        m.layers.Conv2DTranspose(2, 2, activation="relu6"), m.layers.MaxPooling2D(2),
         m.layers.GlobalAveragePooling2D(), m.Dense(3, activation=m.LeakyReLU(0.125)),
     ]),
 }  # fmt: skip
