@@ -23,13 +23,13 @@ COMMON = ("name", "trainable", "input_shape")
 _REFUSED = {
     "alpha": "it is negative_slope, as in Keras 3",
     "activity_regularizer": "only weights are regularized",
-    "beta_constraint": "weights are not constrained",
-    "bias_constraint": "weights are not constrained",
     "data_format": "leave it out: the axes are taken as they come",
     "dtype": "the dtype of the data decides",
-    "gamma_constraint": "weights are not constrained",
     "input_dim": "write input_shape=(input_dim,)",
-    "kernel_constraint": "weights are not constrained",
+    **{
+        f"{w}_constraint": "weights are not constrained"
+        for w in ("beta", "bias", "gamma", "kernel")
+    },
 }
 # Every subclass of Layer by its name, so that a saved model finds the user's own layers too.
 LAYERS: dict[str, type[Layer]] = {}
@@ -66,10 +66,8 @@ class Layer(Weighted):
 
     Attributes
     ----------
-    specs : dict of str to WeightSpec
-        What `build` declared, its names of initializers and regularizers looked up.
-    weights : dict of str to array
-        In the order of ``specs``.
+    specs, weights : dict of str to WeightSpec, of str to array
+        What `build` declared, and the values, in one order.
     built : bool
         Whether the input's shape is known.
     nodes : list of Node
@@ -227,12 +225,7 @@ class Layer(Weighted):
             Inputs that the layer cannot take, or that need other weights than it has.
         """
         self._check_inputs(shapes)
-        declared = self.build(*shapes)
-        if not isinstance(declared, dict):
-            raise TypeError(
-                f"{self.label}: build must return a dict of name to WeightSpec, got {declared!r}"
-            )
-        specs = {name: looked_up(self.label, name, spec) for name, spec in declared.items()}
+        specs = looked_up(self.label, self.build(*shapes))
         have = {name: spec.shape for name, spec in self.specs.items()}
         want = {name: spec.shape for name, spec in specs.items()}
         if self.built and have != want:
