@@ -143,6 +143,7 @@ assert abs(after - before).max() > 0.05
 #
 # `networks.happy` is the sequential network of the course, which tells happy faces from others: padding, 32 filters
 # of 7 x 7, batch normalization, ReLU, max pooling, one output. On 64 x 64 colour images it has 37,633 parameters.
+# Written out, for small grey images:
 
 # %%
 assert models.networks.happy().count_params() == 37633
@@ -153,8 +154,21 @@ order = np.random.default_rng(0).permutation(200)
 faces, labels = faces[order], labels[order]
 
 models.set_seed(0)
-happy = models.networks.happy((25, 25, 1))
+happy = models.Sequential(
+    [
+        models.Input((25, 25, 1)),
+        models.ZeroPadding(3),
+        models.Conv(32, 7),
+        models.BatchNormalization(),
+        models.ReLU(),
+        models.MaxPool(2),
+        models.Flatten(),
+        models.Dense(1, activation="sigmoid"),
+    ],
+    name="happy",
+)
 happy.summary()
+assert happy.config() == models.networks.happy((25, 25, 1)).config()
 
 figure, axes = plt.subplots(1, 8, figsize=(11, 1.8))
 for ax, image, label in zip(axes, faces, labels, strict=False):
@@ -194,6 +208,9 @@ plt.show()
 # `networks.signs` is the functional model of the course, which reads the fingers of a hand. It learns here to tell
 # brick from grass from gravel, in patches of 64 x 64 pixels cut from three photographs; the right fifth of each
 # photograph is kept for testing. So few images make noisy steps; a learning rate that falls to zero calms them.
+#
+# With the functional API, each layer is called on what the one before gave, and `Model` takes the two ends. That also
+# writes networks that fork and join; this one is a row, as `plot_model` shows.
 
 # %%
 names = ("brick", "grass", "gravel")
@@ -218,12 +235,24 @@ x_new, y_new = patches(slice(400, 512), 20, rng)
 print("train", x.shape, " test", x_new.shape)
 
 models.set_seed(0)
-signs = models.networks.signs((64, 64, 1), classes=3)
+inputs = models.Input((64, 64, 1))
+hidden = models.Conv(8, 4, padding="same")(inputs)
+hidden = models.ReLU()(hidden)
+hidden = models.MaxPool(8, padding="same")(hidden)
+hidden = models.Conv(16, 2, padding="same")(hidden)
+hidden = models.ReLU()(hidden)
+hidden = models.MaxPool(4, padding="same")(hidden)
+outputs = models.Dense(3, activation="softmax")(models.Flatten()(hidden))
+signs = models.Model(inputs, outputs, name="signs")
 signs.summary()
+assert signs.config() == models.networks.signs((64, 64, 1), classes=3).config()
 assert models.networks.signs().count_params() == (16 * 3 * 8 + 8) + (4 * 8 * 16 + 16) + (64 * 6 + 6)
 
+# %%
+models.plot_model(signs)
+
 # %% tags=["varies"]
-falling = models.CosineDecay(0.02, decay_steps=20 * 12)  # 20 epochs of 12 batches
+falling = models.CosineDecay(0.01, decay_steps=20 * 12)  # 20 epochs of 12 batches
 signs.compile(models.Adam(falling), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 history = signs.fit(
     xp.asarray(x),

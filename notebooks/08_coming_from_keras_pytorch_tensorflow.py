@@ -22,12 +22,14 @@ import numpy as xp
 # %%
 import importlib.util
 import os
+import tempfile
 
 import matplotlib.pyplot as plt
 import numpy as np
 from style import BLUE
 
 import arrayconv as ac
+from arrayconv import models
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = torch = tf = None
@@ -251,6 +253,61 @@ ax.set(xlabel="x", ylabel="rectified(x)", title="rectified from -10 to 10")
 plt.show()
 
 # %% [markdown]
+# ## A whole program
+#
+# `arrayconv.models` has Keras's modules, classes and arguments, so that a Keras program runs when its import lines
+# change: `from arrayconv import models as keras`, `from arrayconv.models import layers`. Here is the network of Keras's
+# introduction, smaller; `program` gets the module that the import line would choose. From the same weights both make
+# the same steps.
+
+
+# %%
+def program(keras):
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input(shape=(12, 12, 1)),
+            layers.Conv2D(8, kernel_size=(3, 3), activation="relu"),
+            layers.MaxPooling2D(pool_size=(2, 2)),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile(loss="categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
+    return model
+
+
+images = rng.random((64, 12, 12, 1)).astype("float32")
+labels = models.utils.to_categorical(rng.integers(0, 3, 64), 3)
+training = {"batch_size": 16, "epochs": 3, "shuffle": False, "verbose": 0}
+
+ours = program(models)
+weights = ours.get_weights()
+losses = ours.fit(xp.asarray(images), labels, **training).history["loss"]
+print([round(loss, 4) for loss in losses])
+assert losses == sorted(losses, reverse=True)
+if keras:
+    theirs = program(keras)
+    theirs.set_weights(weights)
+    same("three epochs of keras", theirs.fit(images, labels, **training).history["loss"], losses)
+
+# %% [markdown]
+# A `.keras` file goes both ways, architecture and weights:
+
+# %%
+if keras:
+    with tempfile.TemporaryDirectory() as folder:
+        theirs.save(f"{folder}/theirs.keras")
+        loaded = models.load(f"{folder}/theirs.keras")
+        wanted = theirs.predict(images, verbose=0)
+        same("what keras saved", wanted, loaded.predict(xp.asarray(images)))
+        ours.save(f"{folder}/ours.keras")
+        there = keras.models.load_model(f"{folder}/ours.keras").predict(images, verbose=0)
+        same("what keras opens", there, ours.predict(xp.asarray(images)))
+
+# %% [markdown]
+# The losses, optimizers and callbacks are Keras's too; the how-to guide "Move a Keras program here" says what differs.
+#
 # ## A table of names
 #
 # | arrayconv | Keras 3 | PyTorch | TensorFlow |
@@ -267,6 +324,7 @@ plt.show()
 # | `adaptive_avg_pool(x, 7)` | `AdaptiveAveragePooling2D(7)` | `AdaptiveAvgPool2d(7)` | none |
 # | `im2col(x, 3)` | `ops.image.extract_patches` | `Unfold(3)` | `tf.image.extract_patches` |
 # | `relu(x)` | `ops.relu` | `relu` | `tf.nn.relu` |
+# | `models.layers.Conv2D(8, 3)` | `layers.Conv2D(8, 3)` | `nn.Conv2d(C, 8, 3)` | `tf.keras.layers.Conv2D(8, 3)` |
 # | `conv_vjp(dy, x, w)` | by the backend | `torch.autograd` | `tf.GradientTape` |
 #
 # ## Conventions that differ, and hurt

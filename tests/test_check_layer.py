@@ -129,3 +129,19 @@ def test_a_wrong_loss_is_named(oracle):
         verify.check_loss((cube, lambda dy, y, p: dy[:, None] * 2 * (p - y) ** 2))
     with pytest.raises(ValueError, match=r"half: must give a value for each sample, shape \(5,\)"):
         verify.check_loss(losses.Pair(lambda y, p: p.sum(), lambda dy, y, p: p, "half"))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: verify.check_layer(models.Flatten, (3,)),
+            r"must be a Layer, .*Flatten\(\) makes one",
+        ),
+        (lambda: verify.check_layer(models.Flatten()), "give the shape of each input of Flatten"),
+        (lambda: verify.check_loss("mse"), "must be a Loss or a pair"),
+    ],
+)
+def test_what_cannot_be_checked(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()

@@ -231,7 +231,12 @@ def test_models_that_call_models_end(tmp_path):
                 models.load(path)
 
 
-APPLICATIONS = ("DenseNet121", "MobileNetV2")
+LARGE = ("EfficientNetV2B0", "ResNet50V2", "VGG16")
+APPLICATIONS = (
+    "DenseNet121",
+    "MobileNetV2",
+    *(pytest.param(name, marks=pytest.mark.full) for name in LARGE),
+)
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)

@@ -282,6 +282,9 @@ REFUSED = [
     (lambda: models.Sequential().summary(10, 20), r"Model\.summary\(\) takes"),
     (lambda: models.Sequential().predict(), r"Model\.predict\(\) missing"),
     (lambda: models.Dense(2).set_weights(), r"Layer\.set_weights\(\) missing"),
+    (lambda: models.Input(batch_shape=(None, 3)), "without the batch axis"),
+    (lambda: models.Input((3,), dtype="int32"), "dtype of the data"),
+    (lambda: models.layers.LeakyReLU(alpha=0.3), "it is negative_slope"),
     (lambda: models.ModelCheckpoint("a.keras", save_freq=100), "save_freq must be 'epoch'"),
 ]
 
@@ -293,6 +296,8 @@ def test_what_is_refused_says_what_to_do(call, message):
 
 
 def test_what_asks_for_nothing_is_taken():
-    models.Dense(2, kernel_constraint=None, activity_regularizer=None, dtype=None)
+    models.Dense(2, kernel_constraint=None, activity_regularizer=None, dtype="float32")
+    models.Input((3,), dtype="float32")
+    assert models.InputLayer(input_shape=(3,)).node().shape == (None, 3)
     models.Adam(amsgrad=False, use_ema=False, decay=0.0)
     models.CosineSimilarity(axis=-1, reduction="sum_over_batch_size")

@@ -205,3 +205,36 @@ def test_a_frozen_layer_needs_no_gradients_of_its_weights():
     before = first.get_weights()
     model.fit(X, X, verbose=0)
     assert any((a != b).any() for a, b in zip(before, first.get_weights(), strict=True))
+
+
+BUILDS = [
+    (lambda shape: None, "Odd: build must return a dict of name to WeightSpec, got None"),
+    (lambda shape: [], "Odd: build must return a dict"),
+    (lambda shape: {"s": models.WeightSpec(3, "ones")}, "Odd: s: a shape is a tuple"),
+    (lambda shape: {"s": models.WeightSpec((None,))}, "Odd: s: a shape is a tuple"),
+]
+
+
+@pytest.mark.parametrize(("build", "message"), BUILDS, ids=[m for _, m in BUILDS])
+def test_what_build_must_return(build, message):
+    odd = type("Odd", (models.Layer,), {"build": lambda self, shape: build(shape)})
+    with pytest.raises((TypeError, ValueError), match=message):
+        odd()(X)
+
+
+def test_the_layer_of_another_library_is_told_the_names_here():
+    class OfKeras(models.Layer):
+        def call(self, x):
+            return x
+
+    with pytest.raises(NotImplementedError, match=r"Keras's call\(x\) is forward\(w, x\)"):
+        OfKeras()(X)
+    with pytest.raises(ValueError, match=r"got \(N, 28, 28\); x\[..., None\] adds the axis"):
+        models.layers.Conv2D(3, 3)(np.ones((2, 28, 28)))
+
+
+def test_initializers_and_regularizers_may_be_classes():
+    layer = models.Dense(2, kernel_initializer=models.Ones, kernel_regularizer=models.L2)
+    layer(X)
+    assert (layer.get_weights()[0] == 1).all()
+    assert isinstance(layer.specs["kernel"].regularizer, models.L2)

@@ -42,7 +42,8 @@ MODELS = {
     "branches": branches,
     "one rank each": lambda: m.Sequential([
         m.layers.ZeroPadding2D(1), m.layers.Conv2D(4, 3, activation=m.ReLU(max_value=0.5)), m.layers.DepthwiseConv2D(2),
-        m.ReLU(negative_slope=0.25), m.layers.Conv2DTranspose(2, 2, activation="relu6"), m.layers.MaxPooling2D(2),
+        m.layers.SeparableConv2D(3, 2), m.ReLU(negative_slope=0.25),
+        m.layers.Conv2DTranspose(2, 2, activation="relu6"), m.layers.MaxPooling2D(2),
         m.layers.GlobalAveragePooling2D(), m.Dense(3, activation=m.LeakyReLU(0.125)),
     ]),
 }  # fmt: skip
@@ -129,3 +130,15 @@ def test_what_cannot_be_saved(tmp_path):
 def test_a_relu_that_onnx_has_not(layer, tmp_path):
     with pytest.raises(ValueError, match="'relu' is a ReLU with a threshold"):
         ac.onnx.save(m.Sequential([layer]), tmp_path / "net.onnx", np.ones((1, 2), np.float32))
+
+
+def test_outputs_by_key(tmp_path):
+    start = m.Input((4,))
+    model = m.Model(start, {"b": m.Dense(2)(start), "a": m.Dense(3)(start)})
+    x = np.random.default_rng(1).standard_normal((2, 4)).astype(np.float32)
+    ac.onnx.save(model, path := str(tmp_path / "net.onnx"), x)
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    want = model(x)
+    for end, got in zip(session.get_outputs(), session.run(None, {"input_layer": x}), strict=True):
+        np.testing.assert_allclose(got, want[end.name], rtol=1e-5, atol=1e-6)
+    assert {end.name for end in session.get_outputs()} == {"a", "b"}

@@ -54,6 +54,35 @@ def test_a_training_that_goes_on_equals_one_without_a_stop(optimizer, batches):
     models.set_seed(0)
 
 
+@pytest.mark.backends("numpy", "jax", "torch")
+def test_fit_after_load_goes_on_to_the_last_digit(xp, tmp_path):
+    def made():
+        models.set_seed(4)
+        layers = [
+            models.Dropout(0.3),
+            models.Dropout(0.2, seed=5),
+            models.Dense(3, kernel_regularizer="l2"),
+        ]
+        model = models.Sequential([models.Input((4,)), models.BatchNormalization(), *layers])
+        loss = models.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(models.Nadam(models.CosineDecay(0.1, 15)), loss, metrics=["accuracy"])
+        return model
+
+    rng = np.random.default_rng(0)
+    x, y = xp.array(rng.random((22, 4)).astype("float32")), rng.integers(0, 3, 22)
+    want = made().fit(x, y, 8, epochs=4, verbose=0).history
+    model = made()
+    got = model.fit(x, y, 8, epochs=1, verbose=0).history
+    for epoch in (1, 2, 3):
+        model.save(path := tmp_path / "half.safetensors")
+        # whatever was chosen since: the file has the seed
+        models.set_seed(0)
+        model = models.load(path)
+        more = model.fit(x, y, 8, epochs=epoch + 1, initial_epoch=epoch, verbose=0).history
+        got = {name: [*got[name], *more[name]] for name in got}
+    assert got == want
+
+
 def test_a_copied_model_goes_on_alike():
     model = compiled()
     model.fit(X, LABELS, verbose=0)

@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 # NumPy has 64, of which one counts the samples.
 _AXES = 63
 # The values by which an argument of Keras's asks for nothing.
-_OFF = (False, -1, "auto", "sum_over_batch_size")
+_OFF = (False, -1, "auto", "float32", "sum_over_batch_size")
 DATA_FORMATS = ("channels_last", "channels_first")
 
 

@@ -92,15 +92,14 @@ def nodes_from_config(config: Mapping[str, Any]) -> tuple[list[Node], Any]:
         layer = layers[number]
         given = [nodes[parent] for parent in parents]
         nodes.append(layer.node() if isinstance(layer, InputLayer) else layer(given))
-    ends = config["outputs"]
-    outputs: Any = (
-        {key: nodes[i] for key, i in ends.items()}
-        if isinstance(ends, Mapping)
-        else [nodes[i] for i in ends]
-        if isinstance(ends, list)
-        else nodes[ends]
-    )
-    return [nodes[i] for i in config["inputs"]], outputs
+    return placed(list(config["inputs"]), nodes), placed(config["outputs"], nodes)
+
+
+def placed(ends: Any, values: Sequence[Any]) -> Any:
+    """``values[ends]``, or such a list or dict for several ends."""
+    if isinstance(ends, Mapping):
+        return {key: values[i] for key, i in ends.items()}
+    return [values[i] for i in ends] if isinstance(ends, list) else values[ends]
 
 
 def layers_from_config(config: Mapping[str, Any]) -> list[Layer]:

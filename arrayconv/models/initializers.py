@@ -330,6 +330,8 @@ def initializer(label: str, argument: str, value: Any) -> Initializer:
     """The initializer that ``value``, a name, a config or an `Initializer`, stands for."""
     if isinstance(value, Initializer):
         return value
+    if isinstance(value, type) and issubclass(value, Initializer):
+        return value()
     if isinstance(value, dict):
         arguments = dict(value)
         kind = checks.choice(label, f"{argument}['class']", arguments.pop("class", None), _BY_NAME)

@@ -95,6 +95,8 @@ def regularizer(label: str, argument: str, value: Any) -> Regularizer | None:
     """The regularizer that ``value``, a name, a config or a `Regularizer`, stands for."""
     if value is None or isinstance(value, Regularizer):
         return value
+    if isinstance(value, type) and issubclass(value, Regularizer):
+        return value()
     if isinstance(value, dict):
         arguments = dict(value)
         kind = checks.choice(label, f"{argument}['class']", arguments.pop("class", None), _BY_NAME)

@@ -45,7 +45,7 @@ def save(model: Any, path: str | os.PathLike[str], example: Array | Sequence[Arr
     TypeError
         `model` is no model.
     ValueError
-        A layer that ONNX has no operator for.
+        A layer that is not written as ONNX operators.
 
     Notes
     -----
@@ -100,7 +100,7 @@ class _Writer:
     def graph(
         self, config: dict[str, Any], shapes: list[tuple[int, ...]]
     ) -> list[onnx.ValueInfoProto]:
-        layers = config["layers"]
+        layers, names = config["layers"], []
         if config["class"] == "Sequential":
             layers = [{"class": "InputLayer", "name": "input"}, *layers]
             plan: list[Any] = [[i, [i - 1] if i else []] for i in range(len(layers))]
@@ -108,6 +108,8 @@ class _Writer:
         else:
             plan, starts = config["nodes"], list(config["inputs"])
             ends = config["outputs"]
+            if isinstance(ends, Mapping):
+                names, ends = list(map(str, ends)), list(ends.values())
             ends = [ends] if isinstance(ends, int) else list(ends)
         values: dict[int, Value] = {}
         for place, shape in zip(starts, shapes, strict=True):
@@ -122,6 +124,7 @@ class _Writer:
         for number, place in enumerate(ends):
             last = self.order(values[place], False)
             name = f"output_{number}" if len(ends) > 1 else "output"
+            name = names[number] if names else name
             self.nodes.append(helper.make_node("Identity", [last.name], [name]))
             free = [None] * (last.ndim - 1)
             results.append(
@@ -189,7 +192,7 @@ class _Writer:
             return self.rectified(x, config)
         if kind not in ACTIVATIONS:
             raise ValueError(
-                f"save: layer {config['name']!r} is a {kind}, which ONNX has no operator for"
+                f"save: layer {config['name']!r} is a {kind}, which is not written as ONNX operators"
             )
         operator, attributes = ACTIVATIONS[kind]
         if "axis" in attributes(config):
@@ -201,7 +204,7 @@ class _Writer:
         if config.get("threshold") or (slope and top is not None):
             raise ValueError(
                 f"save: layer {config['name']!r} is a ReLU with a threshold, or with a slope and a largest value, "
-                "which ONNX has no operator for"
+                "which is not written as ONNX operators"
             )
         if slope:
             return x._replace(name=self.node("LeakyRelu", [x.name], alpha=float(slope)))
@@ -275,7 +278,7 @@ def _conv(writer: _Writer, config: Config, values: list[Value]) -> Value:
 
 
 def _depthwise(writer: _Writer, config: Config, values: list[Value]) -> Value:
-    separable = config["class"] == "SeparableConv"
+    separable = config["class"].startswith("SeparableConv")
     name = "depthwise_kernel" if separable else "kernel"
     x, w = _images(writer, config, values), writer.weight(config, name)
     b = writer.weight(config, "bias")

@@ -57,6 +57,13 @@ def check_layer(layer: Any, *shapes: tuple[int, ...], batch: int = 3, seed: int 
     >>> ac.verify.check_layer(Scale(), (4,)) < 1e-10
     True
     """
+    if isinstance(layer, type) or not hasattr(layer, "reads"):
+        made = f"; {layer.__name__}() makes one" if isinstance(layer, type) else ""
+        raise TypeError(f"check_layer: layer must be a Layer, got {layer!r}{made}")
+    if not shapes:
+        raise ValueError(
+            f"check_layer: give the shape of each input of {layer.label}, such as (8, 8, 3)"
+        )
     layer, given, rng = copy.copy(layer), layer, np.random.default_rng(seed)
     x = [rng.standard_normal((batch, *shape)) for shape in shapes]
     reads = given.reads.forward | given.reads.backward
@@ -185,6 +192,8 @@ def check_loss(loss: Any, y_true: Any = None, y_pred: Any = None, *, seed: int =
     >>> ac.verify.check_loss((half, half_vjp)) < 1e-10
     True
     """
+    if not isinstance(loss, tuple) and not hasattr(loss, "gradient"):
+        raise TypeError(f"check_loss: loss must be a Loss or a pair (f, f_vjp), got {loss!r}")
     values, gradient = loss if isinstance(loss, tuple) else (loss.values, loss.gradient)
     drawn = np.random.default_rng(seed).uniform(0.1, 1.0, (2, 5, 4))
     drawn /= drawn.sum(-1, keepdims=True)

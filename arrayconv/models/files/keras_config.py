@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any, NamedTuple
 
+from arrayconv.models.config import placed
 from arrayconv.models.graph import Graph
 from arrayconv.models.initializers import initializer
 from arrayconv.models.layers.base import COMMON, LAYERS, Layer
@@ -201,7 +202,9 @@ def ours(item: Mapping[str, Any]) -> dict[str, Any]:
     if LAYERS[kind] is InputLayer:
         shape = given["batch_shape"][1:]
         if None in shape:
-            raise ValueError(f"{label}: a size is not known, and here every size but the first is")
+            raise ValueError(
+                f"{label}: a size is not known in {given['batch_shape']}; save it with an Input of whole numbers"
+            )
         return {"class": kind, "shape": shape}
     takes = (*LAYERS[kind].fields, *COMMON)
     found: dict[str, Any] = {"class": kind}
@@ -274,19 +277,12 @@ def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]
             tensors = [_tensor(calls[p], graph.nodes[p].sample, dtype) for p in parents]
             args = [tensors] if len(tensors) > 1 else tensors
             item["inbound_nodes"].append({"args": args, "kwargs": {}})
-    ends = config["outputs"]
     held = {
         "name": name,
         "trainable": True,
         "layers": layers,
         "input_layers": [calls[i] for i in config["inputs"]],
-        "output_layers": (
-            {key: calls[i] for key, i in ends.items()}
-            if isinstance(ends, Mapping)
-            else calls[ends]
-            if isinstance(ends, int)
-            else [calls[i] for i in ends]
-        ),
+        "output_layers": placed(config["outputs"], calls),
     }
     return {
         "module": "keras.src.models.functional",

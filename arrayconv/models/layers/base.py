@@ -21,14 +21,15 @@ __all__ = ["COMMON", "LAYERS", "Layer", "Node", "WeightSpec", "Weights"]
 COMMON = ("name", "trainable", "input_shape")
 # What Keras's layers take and these do not.
 _REFUSED = {
+    "alpha": "it is negative_slope, as in Keras 3",
     "activity_regularizer": "only weights are regularized",
-    "beta_constraint": "weights are not constrained",
-    "bias_constraint": "weights are not constrained",
     "data_format": "leave it out: the axes are taken as they come",
     "dtype": "the dtype of the data decides",
-    "gamma_constraint": "weights are not constrained",
     "input_dim": "write input_shape=(input_dim,)",
-    "kernel_constraint": "weights are not constrained",
+    **{
+        f"{w}_constraint": "weights are not constrained"
+        for w in ("beta", "bias", "gamma", "kernel")
+    },
 }
 # Every subclass of Layer by its name, so that a saved model finds the user's own layers too.
 LAYERS: dict[str, type[Layer]] = {}
@@ -65,10 +66,8 @@ class Layer(Weighted):
 
     Attributes
     ----------
-    specs : dict of str to WeightSpec
-        What `build` declared, its names of initializers and regularizers looked up.
-    weights : dict of str to array
-        In the order of ``specs``.
+    specs, weights : dict of str to WeightSpec, of str to array
+        What `build` declared, and the values, in one order.
     built : bool
         Whether the input's shape is known.
     nodes : list of Node
@@ -162,7 +161,8 @@ class Layer(Weighted):
         training, noise
             Where they are named after ``*``.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
+        hint = "; Keras's call(x) is forward(w, x) here" if hasattr(self, "call") else ""
+        raise NotImplementedError(f"{type(self).__name__} has no forward{hint}")
 
     def backward(self, *args: Any, **kwargs: Any) -> Any:
         """``backward(dy, w, *x)``: ``dx``, or with weights ``(dx, {weight: gradient})``.
@@ -225,9 +225,7 @@ class Layer(Weighted):
             Inputs that the layer cannot take, or that need other weights than it has.
         """
         self._check_inputs(shapes)
-        specs = {
-            name: looked_up(self.label, name, spec) for name, spec in self.build(*shapes).items()
-        }
+        specs = looked_up(self.label, self.build(*shapes))
         have = {name: spec.shape for name, spec in self.specs.items()}
         want = {name: spec.shape for name, spec in specs.items()}
         if self.built and have != want:
@@ -259,6 +257,7 @@ class Layer(Weighted):
             raise ValueError(
                 f"{self.label}: expects an input of {self.rank} spatial axes and channels, got "
                 f"{checks.batched(shapes[0])}"
+                + ("; x[..., None] adds the axis of one channel" * (len(shapes[0]) == self.rank))
             )
 
     def __call__(self, x: Any, training: bool = False) -> Any:

@@ -17,9 +17,10 @@ class InputLayer(Layer):
     shape : sequence of int
     """
 
-    def __init__(self, shape: Any, **common: Any) -> None:
+    def __init__(self, shape: Any = None, **common: Any) -> None:
         super().__init__(**common)
-        self.shape: Shape = checks.shape("Input", shape)
+        # Keras's older name of the same
+        self.shape: Shape = checks.shape("Input", self.input_shape if shape is None else shape)
 
     @property
     def label(self) -> str:
@@ -33,7 +34,15 @@ class InputLayer(Layer):
         return self.nodes[0]
 
 
-def Input(shape: Any, name: str | None = None) -> Node:
+# What Keras's Input takes and this does not.
+_REFUSED = {
+    "batch_shape": "give shape, without the batch axis",
+    "batch_size": "a batch may be of any size",
+    "dtype": "the dtype of the data decides",
+}
+
+
+def Input(shape: Any = None, name: str | None = None, **unknown: Any) -> Node:
     """A place where data enters a model.
 
     Parameters
@@ -49,6 +58,8 @@ def Input(shape: Any, name: str | None = None) -> Node:
 
     Raises
     ------
+    TypeError
+        An argument of Keras's that is not here.
     ValueError
         If ``shape`` is not a sequence of positive ints.
 
@@ -58,4 +69,5 @@ def Input(shape: Any, name: str | None = None) -> Node:
     >>> models.Input(shape=(28, 28, 1))
     Node(Input, shape=(N, 28, 28, 1))
     """
+    checks.refuse("Input", unknown, ("shape", "name"), _REFUSED)
     return InputLayer(shape, name=name).node()

@@ -40,17 +40,21 @@ class WeightSpec(NamedTuple):
     regularizer: Regularizer | str | None = None
 
 
-def looked_up(label: str, name: str, spec: Any) -> WeightSpec:
-    """``spec`` with its names of initializers and regularizers replaced by what they stand for."""
-    if not isinstance(spec, WeightSpec):
-        raise TypeError(
-            f"{label}: build must return a dict of name to WeightSpec, got {name!r}: {spec!r}"
+def looked_up(label: str, declared: Any) -> dict[str, WeightSpec]:
+    """What `build` returned, the names of initializers and regularizers replaced by what they stand for."""
+    wanted = f"{label}: build must return a dict of name to WeightSpec, got"
+    if not isinstance(declared, dict):
+        raise TypeError(f"{wanted} {declared!r}")
+    found = {}
+    for name, spec in declared.items():
+        if not isinstance(spec, WeightSpec):
+            raise TypeError(f"{wanted} {name!r}: {spec!r}")
+        found[name] = spec._replace(
+            shape=checks.shape(f"{label}: {name}", spec.shape),
+            initializer=initializer(label, f"the initializer of {name!r}", spec.initializer),
+            regularizer=regularizer(label, f"the regularizer of {name!r}", spec.regularizer),
         )
-    return spec._replace(
-        shape=tuple(spec.shape),
-        initializer=initializer(label, f"the initializer of {name!r}", spec.initializer),
-        regularizer=regularizer(label, f"the regularizer of {name!r}", spec.regularizer),
-    )
+    return found
 
 
 @checks.part_of("Layer")
