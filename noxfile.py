@@ -141,9 +141,12 @@ def wheel(session: nox.Session) -> None:
     """A wheel in an empty environment with what the README installs: its commands and its blocks."""
     place = ROOT / ".nox" / "wheel"
     shutil.rmtree(place, ignore_errors=True)
-    session.run(cpu(session), "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(place), str(ROOT))
+    session.run(
+        sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(place), str(ROOT)
+    )
     (built,) = place.glob("*.whl")
-    (extras,) = re.findall(r'pip install -e "\.(\[.+?\])" ', (ROOT / "README.md").read_text())
+    # those of the README's first command
+    extras = re.search(r'"\.(\[.+?\])"', (ROOT / "README.md").read_text())[1]
     python = environment(session, "wheel/venv", f"{built}{extras}")
     session.run(str(python), str(ROOT / "tests" / "readme.py"), env={"JAX_PLATFORMS": "cpu"})
 

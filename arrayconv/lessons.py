@@ -91,8 +91,8 @@ def _bare(axes: Any, title: str) -> None:
     axes.spines[:].set_visible(False)
 
 
-def check(answer: Any, want: Any, *, through: Callable[[Any], Any] | None = None) -> bool:
-    """Say whether an exercise's answer is right.
+def check(answer: Any, want: Any, *, through: Callable[[Any], Any] | None = None) -> None:
+    """Print whether an exercise's answer is right.
 
     Parameters
     ----------
@@ -103,37 +103,34 @@ def check(answer: Any, want: Any, *, through: Callable[[Any], Any] | None = None
     through : callable, optional
         Computes from the answer what is compared; what it raises is shown.
 
-    Returns
-    -------
-    bool
-
     Examples
     --------
     >>> from arrayconv.lessons import check
     >>> check(..., 3)
     Not answered yet: write your answer in place of the dots, and run this cell again.
-    False
     >>> check((7 - 3) // 2 + 1, 3)
     Right.
-    True
+    >>> check(4, 3)
+    Not yet: the shape fits, the numbers do not.
     >>> check([3, 3], 3)
-    Not yet: of shape (2,), and the answer has shape ().
-    False
+    Not yet: it has the shape (2,), and the answer has ().
+    >>> check(-1, 3, through=lambda n: [3][n + 9])
+    Not yet: IndexError: list index out of range
     """
     if answer is ... or answer is None:
         print("Not answered yet: write your answer in place of the dots, and run this cell again.")
-        return False
+        return
     try:
         found, target = _array(through(answer) if through else answer), _array(want)
     except Exception as error:
         print(f"Not yet: {type(error).__name__}: {error}")
-        return False
+        return
     if found.shape != target.shape:
-        print(f"Not yet: of shape {found.shape}, and the answer has shape {target.shape}.")
-        return False
-    right = bool(np.allclose(found, target, rtol=1e-4, atol=1e-5))
-    print("Right." if right else "Not yet: the shape fits, the numbers do not.")
-    return right
+        print(f"Not yet: it has the shape {found.shape}, and the answer has {target.shape}.")
+    elif np.allclose(found, target, rtol=1e-4, atol=1e-5):
+        print("Right.")
+    else:
+        print("Not yet: the shape fits, the numbers do not.")
 
 
 def _array(values: Any) -> NDArray[Any]:

@@ -37,6 +37,7 @@ numpydoc_show_class_members = False
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .go"
+copybutton_selector = ":not(.output) > div.highlight pre"
 autosummary_generate = True
 autodoc_typehints = "none"
 
@@ -160,8 +161,8 @@ def page(title, groups):
     lines = [f"# {title}", ""]
     for heading, names in groups.items():
         lines += [f"## {heading}", ""] if heading else []
-        lines += ["```{eval-rst}", ".. autosummary::", "   :toctree: api", ""]
-        lines += [f"   {name}" for name in names] + ["```", ""]
+        lines += ["```{eval-rst}", ".. autosummary::", "   :toctree: api", "   :nosignatures:", ""]
+        lines += [f"   ~{name}" for name in names] + ["```", ""]
     return "\n".join(lines)
 
 

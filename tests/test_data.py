@@ -313,7 +313,7 @@ def test_enormous_images_are_refused(folder):
         (lambda p: None, "expected a sub-folder of images for each of two or more classes.*none"),
         (lambda p: picture(p / "cat" / "1.png", 0), "found cat"),
         (lambda p: [picture(p / "cat" / "1.png", 0), (p / "dog").mkdir()], "dog: there are no images"),
-        (lambda p: [picture(p / n / "1.png", 0) for n in "ab"], "1 images are too few to divide"),
+        (lambda p: [picture(p / n / "1.png", 0) for n in "ab"], "too few images to divide into training and test: 1"),
     ],
 )  # fmt: skip
 def test_folders_that_are_no_data_set(tmp_path, make, message):

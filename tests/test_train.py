@@ -249,7 +249,7 @@ def test_ctrl_c_leaves_the_epochs_done(capsys, tmp_path, course_file, monkeypatc
         assert ours == whole
     capsys.readouterr()
     assert train(*resume) == 2
-    assert "all its 9 epochs are done" in capsys.readouterr().err
+    assert "its training is finished, 9 of 9 epochs" in capsys.readouterr().err
     (tmp_path / "out" / "history.json").write_text("{}")
     assert train(*resume) == 2
     assert "history.json tells of no training" in capsys.readouterr().err

@@ -198,7 +198,8 @@ def _take_over(args: argparse.Namespace) -> dict[str, list[float]]:
     report = results.read_report(args.resume)
     before: dict[str, list[float]] = report["history"]
     if len(before["loss"]) >= report["epochs"]:
-        raise ValueError(f"--resume {args.resume}: all its {report['epochs']} epochs are done")
+        done = f"{report['epochs']} of {report['epochs']} epochs"
+        raise ValueError(f"--resume {args.resume}: its training is finished, {done}")
     for name in ("seed", "batch_size", "epochs", "dtype", "model"):
         setattr(args, name, report[name])
     # what is there is overwritten by what begins with it

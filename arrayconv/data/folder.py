@@ -143,7 +143,7 @@ def _divided(
         kept = max(1, round(share * len(files)))
         if kept >= len(files):
             raise DataError(
-                f"{path / name}: {len(files)} images are too few to divide into training and test"
+                f"{path / name}: too few images to divide into training and test: {len(files)}"
             )
         order = rng.permutation(len(files))
         test[name] = [files[i] for i in sorted(order[:kept])]
