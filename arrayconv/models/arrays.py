@@ -11,11 +11,14 @@ from arrayconv.namespace import (
     Namespace,
     array_namespace,
     cast,
+    fused,
     is_floating,
     placement,
     places_itself,
     to_numpy,
+    traits,
 )
+from arrayconv.ops.layout import scalar
 
 _FLOATS = ("float64", "float32", "float16", "bfloat16", "longdouble")
 
@@ -67,3 +70,13 @@ def same_place(values: Array, like: Array) -> bool:
 def drawn_beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Array:
     """NumPy's random ``values`` beside ``like``: masks stay boolean, numbers get its dtype."""
     return moved(values, like) if values.dtype.kind == "f" else beside(xp, values, like)
+
+
+def clipped(xp: Namespace, x: Array, low: float, high: float) -> Array:
+    """``x`` cut off at two numbers; NaN stays NaN."""
+    if not traits(xp, x).accelerator:
+        return xp.clip(x, low, high)
+    # the compatibility layer's clip asks the device for the bounds, and waits for the answer
+    return fused(
+        xp, lambda x: xp.minimum(xp.maximum(x, scalar(xp, low, x)), scalar(xp, high, x)), x
+    )
