@@ -12,11 +12,14 @@ from arrayconv.namespace import (
     Namespace,
     array_namespace,
     cast,
+    fused,
     is_floating,
     placement,
     places_itself,
     to_numpy,
+    traits,
 )
+from arrayconv.ops.layout import scalar
 
 _FLOATS = ("float64", "float32", "float16", "bfloat16", "longdouble")
 
@@ -83,3 +86,13 @@ def drawn_beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Ar
         return rows_beside(xp, values, like)
     sharding = sharding_of(like)
     return moved(values, like) if sharding is None else cast(xp, put(values, sharding), like.dtype)
+
+
+def clipped(xp: Namespace, x: Array, low: float, high: float) -> Array:
+    """``x`` cut off at two numbers; NaN stays NaN."""
+    if not traits(xp, x).accelerator:
+        return xp.clip(x, low, high)
+    # the compatibility layer's clip asks the device for the bounds, and waits for the answer
+    return fused(
+        xp, lambda x: xp.minimum(xp.maximum(x, scalar(xp, low, x)), scalar(xp, high, x)), x
+    )

@@ -6,6 +6,7 @@ from typing import Any
 
 import arrayconv as ac
 from arrayconv.models import checks
+from arrayconv.models.arrays import clipped
 from arrayconv.models.losses.loss import Loss
 from arrayconv.models.targets import class_numbers
 from arrayconv.namespace import Array, Namespace, array_namespace, cast, is_floating
@@ -203,7 +204,7 @@ class SparseCategoricalCrossentropy(_Classes):
 def _kept(p: Array) -> tuple[Array, Array]:
     """Probabilities away from 0 and 1, and a factor that is 0 where they were moved."""
     xp = array_namespace("crossentropy", p=p)
-    kept = xp.clip(p, _EPSILON, 1 - _EPSILON)
+    kept = clipped(xp, p, _EPSILON, 1 - _EPSILON)
     return kept, xp.astype(kept == p, p.dtype)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import arrayconv as ac
 from arrayconv.models import checks
+from arrayconv.models.arrays import clipped
 from arrayconv.models.losses.loss import Loss
 from arrayconv.namespace import Array, array_namespace
 
@@ -87,12 +88,12 @@ class Huber(Loss):
     def values(self, y_true: Array, y_pred: Array) -> Array:
         xp = array_namespace(self.name, y_pred=y_pred)
         e = xp.abs(y_pred - y_true)
-        kept = xp.clip(e, None, self.delta)
+        kept = clipped(xp, e, 0.0, self.delta)
         return _mean(kept * (e - kept / 2))
 
     def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
         xp = array_namespace(self.name, y_pred=y_pred)
-        return _spread(dy, y_pred) * xp.clip(y_pred - y_true, -self.delta, self.delta)
+        return _spread(dy, y_pred) * clipped(xp, y_pred - y_true, -self.delta, self.delta)
 
 
 class Hinge(Loss):

@@ -8,6 +8,7 @@ from arrayconv.models.optimizers.optimizer import (
     COMMON,
     Coefficients,
     Optimizer,
+    elementwise,
     share_below_one,
 )
 from arrayconv.models.optimizers.schedules import LearningRateSchedule
@@ -60,6 +61,7 @@ class Adam(Optimizer):
         correction = math.sqrt(1 - self.beta_2 ** (step + 1)) / (1 - self.beta_1 ** (step + 1))
         return {**found, "alpha": found["learning_rate"] * correction}
 
+    @elementwise
     def change(
         self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
     ) -> tuple[Array, tuple[Array, ...]]:
@@ -145,6 +147,7 @@ class Nadam(Adam):
             "correction": 1 - self.beta_2**t,
         }
 
+    @elementwise
     def change(
         self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
     ) -> tuple[Array, tuple[Array, ...]]:

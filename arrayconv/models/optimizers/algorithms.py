@@ -9,6 +9,7 @@ from arrayconv.models.optimizers.optimizer import (
     Optimizer,
     Slots,
     Weights,
+    elementwise,
     share_below_one,
 )
 from arrayconv.models.optimizers.schedules import LearningRateSchedule
@@ -55,6 +56,7 @@ class SGD(Optimizer):
         self.nesterov = checks.flag(self.label, "nesterov", nesterov)
         self.slots = ("momentum",) if momentum else ()
 
+    @elementwise
     def change(
         self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
     ) -> tuple[Array, tuple[Array, ...]]:
@@ -101,6 +103,7 @@ class RMSprop(Optimizer):
         self.epsilon = epsilon
         self.slots = ("velocity", "momentum") if momentum else ("velocity",)
 
+    @elementwise
     def change(
         self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
     ) -> tuple[Array, tuple[Array, ...]]:
@@ -162,6 +165,7 @@ class Adagrad(Optimizer):
             }
         }
 
+    @elementwise
     def change(
         self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
     ) -> tuple[Array, tuple[Array, ...]]:
@@ -203,6 +207,7 @@ class Lion(Optimizer):
         self.beta_1 = share_below_one(self.label, "beta_1", beta_1)
         self.beta_2 = share_below_one(self.label, "beta_2", beta_2)
 
+    @elementwise
     def change(
         self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
     ) -> tuple[Array, tuple[Array, ...]]:

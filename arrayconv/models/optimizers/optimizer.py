@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from arrayconv.models import checks
+from arrayconv.models.arrays import clipped
 from arrayconv.models.optimizers.schedules import LearningRateSchedule
-from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast
+from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, fused
 
 # By any key: the training's are (layer, weight).
 Weights = Mapping[Any, Array]
@@ -42,6 +44,12 @@ _REFUSED = {
     "name": "optimizers have no names",
     "use_ema": "averages of the weights are not kept",
 }
+
+
+def elementwise(change: Callable[..., Any]) -> Callable[..., Any]:
+    """Say of an optimizer's ``change`` that it makes each element of its results of the same element of its arrays."""
+    change.elementwise = True  # type: ignore[attr-defined]
+    return change
 
 
 class Optimizer:
@@ -142,17 +150,29 @@ class Optimizer:
         coefficients : mapping of str to float
             From `coefficients`: computed outside, so that a compiled step serves every learning rate.
         """
-        rate = coefficients["learning_rate"]
+        names, slots = tuple(coefficients), len(self.slots)
+        decays = self.weight_decay is not None
+        numbers = list(coefficients.values())
+        if self.weight_decay is not None:
+            numbers.append(self.weight_decay * coefficients["learning_rate"])
         new_weights: dict[Any, Array] = {}
         new_state: Slots = {slot: {} for slot in self.slots}
         for name, g in self._clipped(gradients).items():
             w = weights[name]
             xp = array_namespace(self.label, w=w)
-            kept = tuple(state[slot][name] for slot in self.slots)
-            delta, new = self.change(xp, cast(xp, g, w.dtype), kept, coefficients)
-            if self.weight_decay is not None:
-                w = w - w * (self.weight_decay * rate)
-            new_weights[name] = w - delta
+
+            def step(w: Array, g: Array, *rest: Any, xp: Namespace = xp) -> tuple[Array, ...]:
+                given = dict(zip(names, rest[slots:], strict=False))
+                delta, new = self.change(xp, g, rest[:slots], given)
+                if decays:
+                    w = w - w * rest[-1]
+                return (w - delta, *new)
+
+            kept = (state[slot][name] for slot in self.slots)
+            arguments = (w, cast(xp, g, w.dtype), *kept, *numbers)
+            # a change of the user's own may take sums, which are no part of a kernel
+            ours = getattr(self.change, "elementwise", False)
+            new_weights[name], *new = fused(xp, step, *arguments) if ours else step(*arguments)
             for slot, value in zip(self.slots, new, strict=True):
                 new_state[slot][name] = value
         return new_weights, new_state
@@ -174,7 +194,7 @@ class Optimizer:
         if self.clipvalue is not None:
             v = self.clipvalue
             return {
-                name: array_namespace(self.label, g=g).clip(g, -v, v)
+                name: clipped(array_namespace(self.label, g=g), g, -v, v)
                 for name, g in gradients.items()
             }
         return gradients
@@ -200,7 +220,7 @@ def _scaled(g: Array, squares: Array, largest: float) -> Array:
     """``g`` times ``largest / norm`` where the norm, the root of ``squares``, is larger."""
     xp = array_namespace("Optimizer", g=g)
     norm = xp.sqrt(squares)
-    scale = largest / xp.clip(norm, largest, None)
+    scale = largest / clipped(xp, norm, largest, math.inf)
     return g * cast(xp, scale, g.dtype)
 
 
