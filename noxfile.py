@@ -94,7 +94,7 @@ def torch_cpu(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", tags=["cpu"])
 def dask(session: nox.Session) -> None:
-    """Dask, chunked along the batch."""
+    """Dask, chunked along the batch; in `test_chunks.py` along space too."""
     on_cpu(session, "dask", "dask.array")
 
 

@@ -20,6 +20,7 @@ DType: TypeAlias = Any
 
 _lazy_types: dict[type, Callable[[], bool]] = {}
 _self_placing_types: dict[type, bool] = {}
+_chunked_types: dict[type, bool] = {}
 _by_types: dict[tuple[object, ...], Namespace] = {}
 _symbol_types: dict[type, bool] = {}
 _kernels: dict[tuple[object, ...], Callable[..., Any]] = {}
@@ -125,6 +126,15 @@ def is_lazy(x: Array) -> bool:
     if lazy is None:
         lazy = _lazy_types[kind] = _lazy_test(x)
     return lazy()
+
+
+def is_chunked(x: Array) -> bool:
+    """Whether ``x`` is made of chunks, of which other tasks may be made: Dask's."""
+    kind = type(x)
+    found = _chunked_types.get(kind)
+    if found is None:
+        found = _chunked_types[kind] = is_lazy(x) and hasattr(x, "numblocks")
+    return found
 
 
 def _lazy_test(x: Array) -> Callable[[], bool]:

@@ -41,8 +41,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import tee, zip_longest
+from typing import Any
 
-from arrayconv.engine import native, windows
+from arrayconv.engine import chunks, native, windows
 from arrayconv.engine.blocks import Block
 from arrayconv.engine.choice import STRATEGIES
 from arrayconv.engine.plan import Plan, make_plan
@@ -53,6 +54,7 @@ from arrayconv.namespace import (
     DType,
     Namespace,
     accumulator,
+    array_namespace,
     cast,
     copied,
     itemsize,
@@ -75,6 +77,12 @@ def correlate(
         y = native.correlate(xp, x, w, window, groups, None if b is None else _bias(xp, x, b))
         if y is not None:
             return y
+    if chunks.serves(window, x):
+        # a strategy that declines says so here, and not in a task
+        plan_for("correlate", xp, x, window, groups, w.shape[-2], w.shape[-1] // groups)
+        x, at = _whole_channels(x), chunks.layout(window, x)
+        more = {"w": w, "b": b, "groups": groups}
+        return chunks.gathered(_correlated, x, at, (w.shape[-1],), x.dtype, **more)
     wide = accumulator(xp, x.dtype)
     weights = _group_weights(xp, cast(xp, w, wide), groups)
     plan = plan_for("correlate", xp, x, window, groups, *weights.shape[-2:])
@@ -83,11 +91,17 @@ def correlate(
 
 
 def correlate_input_vjp(
-    xp: Namespace, dy: Array, w: Array, window: Window, groups: int, b: Array | None = None
+    xp: Namespace,
+    dy: Array,
+    w: Array,
+    window: Window,
+    groups: int,
+    b: Array | None = None,
+    x: Array | None = None,
 ) -> Array:
     """The gradient with respect to ``x``: ``(N, *output, O)`` and ``(*kernel, C / groups, O)`` to ``(N, *size, C)``.
 
-    A transposed convolution adds its bias ``b``.
+    A transposed convolution adds its bias ``b``. In chunks, the result lies as ``x`` does, where that is given.
     """
     if current().engine == "native":
         bias = None if b is None else _bias(xp, dy, b)
@@ -97,6 +111,14 @@ def correlate_input_vjp(
     wide = accumulator(xp, dy.dtype)
     weights = _group_weights(xp, cast(xp, w, wide), groups)
     shape = (dy.shape[0], *window.size, groups * weights.shape[-2])
+    if chunks.serves(window, dy):
+        plan_for("input_vjp", xp, dy, window, groups, *weights.shape[-2:])
+        at = chunks.layout(window, dy, outputs=True) if x is None else chunks.layout(window, x)
+        dy, dtype = _whole_channels(dy), dy.dtype
+        dy = cast(xp, dy, wide) if b is not None else dy
+        more = {"w": w, "groups": groups}
+        dx = chunks.spread(_input_vjp, (dy,), at, (shape[-1],), dy.dtype, **more)
+        return dx if b is None else cast(xp, dx + _bias(xp, dx, cast(xp, b, wide)), dtype)
     if 0 in shape:
         return xp.zeros(shape, dtype=dy.dtype, **placement(dy))
     plan = plan_for("input_vjp", xp, dy, window, groups, *weights.shape[-2:])
@@ -113,6 +135,12 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
             return dw
     channels, features = x.shape[-1] // groups, dy.shape[-1] // groups
     shape = (*window.kernel, channels, groups * features)
+    if chunks.serves(window, x):
+        plan_for("weight_vjp", xp, x, window, groups, channels, features)
+        wide = accumulator(xp, x.dtype)
+        x, at = _whole_channels(cast(xp, x, wide)), chunks.layout(window, x)
+        dy, dtype = _whole_channels(cast(xp, dy, wide)), dy.dtype
+        return cast(xp, chunks.added(_weight_vjp, x, dy, at, shape, wide, groups=groups), dtype)
     plan = plan_for("weight_vjp", xp, x, window, groups, channels, features)
     if x.shape[0] == 0:
         return xp.zeros(shape, dtype=x.dtype, **placement(x))
@@ -134,6 +162,28 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
     return cast(xp, xp.reshape(dw, shape), x.dtype)
 
 
+def _whole_channels(x: Array) -> Array:
+    return x.rechunk({x.ndim - 1: -1})
+
+
+def _correlated(
+    xp: Namespace, arrays: tuple[Array], window: Window, outputs: object, **more: Any
+) -> Array:
+    return correlate(xp, *arrays, window=window, **more)
+
+
+def _input_vjp(
+    xp: Namespace, arrays: tuple[Array], window: Window, outputs: object, **more: Any
+) -> Array:
+    return correlate_input_vjp(xp, *arrays, window=window, **more)
+
+
+def _weight_vjp(
+    xp: Namespace, arrays: tuple[Array, Array], window: Window, outputs: object, groups: int
+) -> Array:
+    return correlate_weight_vjp(xp, *arrays, window=window, groups=groups)
+
+
 def plan_for(
     kind: str,
     xp: Namespace,
@@ -150,6 +200,9 @@ def plan_for(
     are those of the input and of the output per group; ``dtype`` is that of ``x``, unless given.
     """
     batch = x.shape[0]
+    if chunks.serves(window, x):
+        x, batch, window = chunks.example(window, x, outputs=kind == "input_vjp")
+        xp = array_namespace("explain", x=x)
     # under jax.export the batch may be a symbol
     known = isinstance(batch, int)
     at = traits(xp, x)

@@ -219,19 +219,25 @@ class Window:
 
     def rows(self, first: int, stop: int) -> tuple[slice, Window]:
         """What outputs ``first:stop`` of the first axis read, a slice of the input, and their window over it."""
-        n, s, (before, _), e = self.size[0], self.stride[0], self.padding[0], self.extent[0]
+        return self.along(0, first, stop)
+
+    def along(self, axis: int, first: int, stop: int) -> tuple[slice, Window]:
+        """The same for outputs of any axis."""
+        n, s, e = self.size[axis], self.stride[axis], self.extent[axis]
+        before, _ = self.padding[axis]
         start, end = first * s - before, (stop - 1) * s + e - before
         low, high = max(start, 0), min(end, n)
         if low >= high:
             low = high = 0
         before = low - start if high else end - start
+        pads = before, end - start - before - (high - low)
         part = Window(
-            (high - low, *self.size[1:]),
+            _replaced(axis, self.size, high - low),
             self.kernel,
             self.stride,
             self.dilation,
-            ((before, end - start - before - (high - low)), *self.padding[1:]),
-            (stop - first, *self.output[1:]),
+            _replaced(axis, self.padding, pads),
+            _replaced(axis, self.output, stop - first),
         )
         return slice(low, high), part
 
@@ -302,6 +308,10 @@ class Window:
             shift = (cells - 1) * (d // common) - (r - d * first) // s - low if cells else 0
             taps = slice(first, kernel, step)
             yield _AxisPhase(target, taps, cells, d // common, shift, high - low + 1)
+
+
+def _replaced(axis: int, values: tuple[T, ...], value: T) -> tuple[T, ...]:
+    return (*values[:axis], value, *values[axis + 1 :])
 
 
 def _only(axis: int, values: tuple[int, ...]) -> tuple[int, ...]:

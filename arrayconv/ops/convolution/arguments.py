@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from arrayconv.arguments import flag, integer, known_shape
-from arrayconv.namespace import Array
+from arrayconv.namespace import Array, is_chunked
 from arrayconv.ops.layout import check_layout, spatial
 from arrayconv.window import Window, sliding, transposed
 
@@ -94,6 +94,13 @@ def _check_weights(op: str, x: Array, w: Array, groups: Any, data_format: str) -
             f"{tuple(x.shape)} ({data_format}); got shape {tuple(w.shape)}"
         )
     known_shape(op, "w", w.shape)
+    axis = x.ndim - 1 if data_format == "channels_last" else 1
+    pieces = x.chunks[axis] if is_chunked(x) else ()
+    if len(pieces) > 1:
+        raise ValueError(
+            f"{op}: the channels of x, axis {axis}, lie in chunks of {pieces}, and a convolution sums over all of "
+            f"them: x.rechunk({{{axis}: -1}}) puts them together"
+        )
     integer(op, "groups", groups, least=1)
     if 0 in w.shape:
         raise ValueError(f"{op}: w must not be empty, got shape {tuple(w.shape)}")

@@ -205,7 +205,8 @@ def conv_vjp(
     dy = to_last(xp, dy, data_format)
     dx = dw = None
     if "x" in wrt:
-        dx = engine.correlate_input_vjp(xp, dy, flipped(xp, w, flip_kernel), window, groups)
+        cells, kernel = to_last(xp, x, data_format), flipped(xp, w, flip_kernel)
+        dx = engine.correlate_input_vjp(xp, dy, kernel, window, groups, x=cells)
         dx = from_last(xp, dx, data_format)
     if "w" in wrt:
         dw = engine.correlate_weight_vjp(xp, to_last(xp, x, data_format), dy, window, groups)

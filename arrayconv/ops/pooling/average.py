@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
+from typing import TypeAlias
 
 from arrayconv.arguments import flag, suggesting
-from arrayconv.engine import windows
+from arrayconv.engine import chunks, windows
 from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
     Array,
@@ -97,16 +98,13 @@ def avg_pool(
     geometry = check_pool("avg_pool", x, window, stride, padding, dilation, ceil_mode, data_format)
     flag("avg_pool", "count_include_pad", count_include_pad)
     last = to_last(xp, x, data_format)
-    wide = accumulator(xp, x.dtype)
-
-    divisor = _divisor(xp, x, wide, geometry, count_include_pad)
-
-    def mean(block: Block) -> Array:
-        part = cast(xp, last[block.images, block.cells, ...], wide)
-        total = windows.reduce_windows(xp, part, block.window, operator.add)
-        return cast(xp, total / _rows(divisor, block), x.dtype)
-
-    return from_last(xp, pooled(xp, last, geometry, mean), data_format)
+    divisors = _divisors(geometry, count_include_pad)
+    if chunks.serves(geometry, last):
+        at = chunks.layout(geometry, last)
+        y = chunks.gathered(_means, last, at, last.chunks[-1], x.dtype, divisors=divisors)
+    else:
+        y = _means(xp, (last,), geometry, None, divisors)
+    return from_last(xp, y, data_format)
 
 
 @suggesting
@@ -169,9 +167,46 @@ def avg_pool_vjp(
     channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
     g = to_last(xp, dy, data_format)
     check_gradient(op, g, (x.shape[0], *geometry.output, channels))
-    g = cast(xp, g, accumulator(xp, dy.dtype))
+    divisors = _divisors(geometry, count_include_pad)
+    if chunks.serves(geometry, g):
+        last = to_last(xp, x, data_format)
+        g = g.rechunk({0: last.chunks[0], g.ndim - 1: last.chunks[-1]})
+        at = chunks.layout(geometry, last)
+        dx = chunks.spread(_shares, (g,), at, g.chunks[-1], g.dtype, divisors=divisors)
+    else:
+        dx = _shares(xp, (g,), geometry, None, divisors)
+    return from_last(xp, dx, data_format)
 
-    divisor = _divisor(xp, g, g.dtype, geometry, count_include_pad)
+
+def _means(
+    xp: Namespace,
+    arrays: tuple[Array],
+    window: Window,
+    outputs: _Ranges | None,
+    divisors: _Divisors,
+) -> Array:
+    (x,) = arrays
+    wide = accumulator(xp, x.dtype)
+    divisor = _divisor(xp, x, wide, outputs, divisors)
+
+    def mean(block: Block) -> Array:
+        part = cast(xp, x[block.images, block.cells, ...], wide)
+        total = windows.reduce_windows(xp, part, block.window, operator.add)
+        return cast(xp, total / _rows(divisor, block), x.dtype)
+
+    return pooled(xp, x, window, mean)
+
+
+def _shares(
+    xp: Namespace,
+    arrays: tuple[Array],
+    window: Window,
+    outputs: _Ranges | None,
+    divisors: _Divisors,
+) -> Array:
+    (dy,) = arrays
+    g = cast(xp, dy, accumulator(xp, dy.dtype))
+    divisor = _divisor(xp, g, g.dtype, outputs, divisors)
 
     def spread(block: Block, into: Array | None) -> Array:
         part = g[block.images, block.rows, ...] / _rows(divisor, block)
@@ -182,21 +217,35 @@ def avg_pool_vjp(
                 [part] * along.cells,
                 along,
                 lead=1,
-                mutable=not is_lazy(x),
+                mutable=not is_lazy(g),
                 into=into if last else None,
                 alone=block.window.disjoint,
             )
         return part
 
-    return from_last(xp, cast(xp, unpooled(xp, g, geometry, spread), dy.dtype), data_format)
+    return cast(xp, unpooled(xp, g, window, spread), dy.dtype)
+
+
+_Ranges: TypeAlias = tuple[tuple[int, int], ...]
+# The cells along each axis that each output is the mean of.
+_Divisors: TypeAlias = tuple[tuple[int, ...], ...]
+
+
+def _divisors(window: Window, include_pad: bool) -> _Divisors:
+    axes = range(len(window.size))
+    return tuple(tuple(counts(window, axis, include_pad=include_pad)) for axis in axes)
 
 
 def _divisor(
-    xp: Namespace, like: Array, dtype: DType, window: Window, include_pad: bool
+    xp: Namespace, like: Array, dtype: DType, outputs: _Ranges | None, divisors: _Divisors
 ) -> Array | float:
     """Cells to divide each window's sum by: a number where all are equal, else ``(1, *out, 1)``."""
-    ndim = len(window.size)
-    per_axis = [counts(window, axis, include_pad=include_pad) for axis in range(ndim)]
+    ndim = len(divisors)
+    per_axis = (
+        divisors
+        if outputs is None
+        else [values[slice(*r)] for values, r in zip(divisors, outputs, strict=True)]
+    )
     if all(len(set(values)) == 1 for values in per_axis):
         return float(math.prod(values[0] for values in per_axis))
     divisor = None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import reduce
 
 from arrayconv.arguments import choice, flag, suggesting
-from arrayconv.engine import windows
+from arrayconv.engine import chunks, windows
 from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
     Array,
@@ -218,6 +218,8 @@ def check_pool(
 
 def window_maximum(xp: Namespace, x: Array, window: Window) -> Array:
     """The maximum of every window of ``(N, *S, C)``."""
+    if chunks.serves(window, x):
+        return chunks.gathered(_maximum, x, chunks.layout(window, x), x.chunks[-1], x.dtype)
 
     def part(block: Block) -> Array:
         cells = x[block.images, block.cells, ...]
@@ -237,6 +239,9 @@ def window_maximum_vjp(
 ) -> Array:
     """The gradient of ``window_maximum``, whose result is ``y`` if at hand; cells that are not ``valid`` take none."""
     dtype = dy.dtype
+    if valid is None and chunks.serves(window, x):
+        lies = chunks.layout(window, x)
+        return chunks.spread(_maximum_vjp, (dy, y), lies, x.chunks[-1], dtype, x, ties=ties)
     dy = cast(xp, dy, accumulator(xp, dtype))
     at = traits(xp, x)
     host = at.mutable and not at.accelerator
@@ -282,6 +287,17 @@ def window_maximum_vjp(
         return gradient
 
     return cast(xp, unpooled(xp, dy, window, part), dtype)
+
+
+def _maximum(xp: Namespace, arrays: tuple[Array], window: Window, outputs: object) -> Array:
+    return window_maximum(xp, *arrays, window)
+
+
+def _maximum_vjp(
+    xp: Namespace, arrays: tuple[Array, Array, Array], window: Window, outputs: object, ties: str
+) -> Array:
+    dy, y, x = arrays
+    return window_maximum_vjp(xp, dy, x, y, window, ties)
 
 
 def _pays_by_axes(window: Window, mutable: bool) -> bool:
