@@ -62,12 +62,10 @@ def layout(window: Window, x: Array, *, outputs: bool = False) -> Layout:
 
 def serves(window: Window, x: Array) -> bool:
     """Whether ``x``, cells or outputs of the window, lies in chunks that tasks can be made of."""
-    met = all(
-        start < stop
-        for axis, o in enumerate(window.output)
-        for start, stop in [_reads(window, axis, Piece((0, 0), (0, o)))]
-    )
-    return is_chunked(x) and 0 not in x.shape and met
+    if not is_chunked(x) or 0 in x.shape:
+        return False
+    reads = (_reads(window, axis, Piece((0, 0), (0, o))) for axis, o in enumerate(window.output))
+    return all(start < stop for start, stop in reads)
 
 
 def gathered(
