@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -36,15 +37,27 @@ def count(label: str, argument: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
-def number(label: str, argument: str, value: Any, least: float = -math.inf) -> float:
-    """A finite real number of at least ``least``, NumPy's included, as a float."""
+def number(
+    label: str,
+    argument: str,
+    value: Any,
+    least: float = -math.inf,
+    *,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """A finite real number within bounds, NumPy's included, as a float."""
     real = isinstance(value, int | float | np.integer | np.floating)
     if not real or isinstance(value, bool):
         raise TypeError(f"{label}: {argument} must be a number, got {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{label}: {argument} must be a finite number, got {value!r}")
     if value < least:
-        raise ValueError(f"{label}: {argument} must be at least {least}, got {value!r}")
+        raise ValueError(f"{label}: {argument} must be at least {least:g}, got {value!r}")
+    if value <= above:
+        raise ValueError(f"{label}: {argument} must be above {above:g}, got {value!r}")
+    if value >= below:
+        raise ValueError(f"{label}: {argument} must be below {below:g}, got {value!r}")
     return float(value)
 
 
@@ -63,6 +76,16 @@ def choice(label: str, argument: str, value: Any, table: Mapping[str, T]) -> T:
             f"{suggestion(value, table)}"
         )
     return table[value]
+
+
+def known(label: str, unknown: Iterable[str], hints: Mapping[str, str], *takers: Any) -> None:
+    """Raise ``TypeError`` for the first ``unknown`` keyword: none of ``takers`` has an argument of that name."""
+    for name in unknown:
+        parameters = (p for f in takers for p in inspect.signature(f).parameters.values())
+        takes = dict.fromkeys(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+        takes.pop("self", None)
+        said = hints.get(name) or suggestion(name, takes)
+        raise TypeError(f"{label}: unknown argument {name!r}{said} (it takes {', '.join(takes)})")
 
 
 def suggestion(value: Any, known: Iterable[str]) -> str:

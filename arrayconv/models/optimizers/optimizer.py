@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,20 +15,9 @@ Weights = Mapping[Any, Array]
 Slots = dict[str, dict[Any, Array]]
 Coefficients = Mapping[str, float]
 
-COMMON = """weight_decay : float, optional
-        Before each update, every weight shrinks by ``learning_rate * weight_decay`` of itself.
-    clipnorm : float, optional
-        The largest Euclidean norm that the gradient of a single weight keeps.
-    clipvalue : float, optional
-        The largest absolute value that an element of a gradient keeps.
-    global_clipnorm : float, optional
-        The largest Euclidean norm that all gradients together keep.
-
-    Raises
-    ------
-    ValueError
-        A learning rate below 0, a share outside [0, 1), or more than one kind of clipping.
-    """
+# What an algorithm keeps of a weight, by its slots; and what it subtracts from it, with what it keeps then.
+Kept = tuple[Array, ...]
+Change = tuple[Array, Kept]
 
 
 class Optimizer:
@@ -41,7 +29,21 @@ class Optimizer:
     ----------
     learning_rate : float or LearningRateSchedule
         May be assigned between two calls of ``fit``.
-    {common}
+    weight_decay : float, optional
+        Before each update, every weight shrinks by ``learning_rate * weight_decay`` of itself.
+    clipnorm : float, optional
+        The largest Euclidean norm that the gradient of a single weight keeps.
+    clipvalue : float, optional
+        The largest absolute value that an element of a gradient keeps.
+    global_clipnorm : float, optional
+        The largest Euclidean norm that all gradients together keep.
+
+    Raises
+    ------
+    TypeError
+        What is no number; an unknown argument.
+    ValueError
+        A learning rate below 0, a share outside [0, 1), or more than one kind of clipping.
     """
 
     slots: tuple[str, ...] = ()
@@ -56,34 +58,19 @@ class Optimizer:
         global_clipnorm: float | None = None,
         **unknown: Any,
     ) -> None:
-        for name in unknown:
-            own, common = (inspect.signature(kind).parameters for kind in (type(self), Optimizer))
-            takes = [key for key, p in {**own, **common}.items() if p.kind is not p.VAR_KEYWORD]
-            # the older name that Keras has dropped
-            close = (
-                "; did you mean 'learning_rate'?"
-                if name == "lr"
-                else checks.suggestion(name, takes)
-            )
-            raise TypeError(
-                f"{self.label}: unknown argument {name!r}{close} (it takes {', '.join(takes)})"
-            )
+        hints = {"lr": "; did you mean 'learning_rate'?"}
+        checks.known(self.label, unknown, hints, type(self), Optimizer)
         self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clipnorm, self.clipvalue = clipnorm, clipvalue
+        self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
         self.global_clipnorm = global_clipnorm
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         given = {name: value for name, value in clips.items() if value is not None}
         if len(given) > 1:
             raise ValueError(f"{self.label}: give one of {', '.join(clips)}, got {given}")
         for name, value in given.items():
-            if not checks.number(self.label, name, value) > 0:
-                raise ValueError(f"{self.label}: {name} must be positive, got {value!r}")
-        if (
-            weight_decay is not None
-            and not checks.number(self.label, "weight_decay", weight_decay) >= 0
-        ):
-            raise ValueError(f"{self.label}: weight_decay must be at least 0, got {weight_decay!r}")
+            checks.number(self.label, name, value, above=0)
+        if weight_decay is not None:
+            checks.number(self.label, "weight_decay", weight_decay, least=0)
 
     @property
     def label(self) -> str:
@@ -98,11 +85,7 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule) -> None:
         if not callable(value):
-            value = checks.number(self.label, "learning_rate", value)
-            if value < 0:
-                raise ValueError(
-                    f"{self.label}: learning_rate must be a number of at least 0 or a schedule, got {value!r}"
-                )
+            value = checks.number(self.label, "learning_rate", value, least=0)
         self._learning_rate = value
 
     @property
@@ -117,7 +100,10 @@ class Optimizer:
 
     def init(self, weights: Weights) -> Slots:
         """The state before the first step: zeros, shaped as the weights."""
-        return {slot: {name: _zeros(w) for name, w in weights.items()} for slot in self.slots}
+        return {
+            slot: {n: array_namespace("init", w=w).zeros_like(w) for n, w in weights.items()}
+            for slot in self.slots
+        }
 
     def coefficients(self, step: int) -> dict[str, float]:
         """The numbers that change from step to step; the first step is number 0."""
@@ -138,51 +124,50 @@ class Optimizer:
         coefficients : mapping of str to float
             From `coefficients`: computed outside, so that a compiled step serves every learning rate.
         """
-        rate = coefficients["learning_rate"]
         new_weights: dict[Any, Array] = {}
         new_state: Slots = {slot: {} for slot in self.slots}
         for name, g in self._clipped(gradients).items():
             w = weights[name]
-            xp = array_namespace(self.label, w=w)
-            kept = tuple(state[slot][name] for slot in self.slots)
+            xp = array_namespace("update", w=w)
+            kept = tuple([state[slot][name] for slot in self.slots])
             delta, new = self.change(xp, cast(xp, g, w.dtype), kept, coefficients)
             if self.weight_decay is not None:
-                w = w - w * (self.weight_decay * rate)
+                w = w - w * (self.weight_decay * coefficients["learning_rate"])
             new_weights[name] = w - delta
             for slot, value in zip(self.slots, new, strict=True):
                 new_state[slot][name] = value
         return new_weights, new_state
 
-    def change(
-        self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
-    ) -> tuple[Array, tuple[Array, ...]]:
-        """What to subtract from a weight of gradient ``g``, and the new values of its slots."""
+    def change(self, xp: Namespace, g: Array, kept: Kept, numbers: Coefficients) -> Change:
+        """What to subtract from a weight of gradient ``g``, and the new values of its slots.
+
+        Parameters
+        ----------
+        xp : namespace
+        g : array
+            In the shape and dtype of the weight.
+        kept : tuple of array
+            Its slots' values.
+        numbers : mapping of str to float
+            From `coefficients`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define change")
 
     def _clipped(self, gradients: Weights) -> Weights:
         if self.clipnorm is not None:
             return {name: _scaled(g, _squares(g), self.clipnorm) for name, g in gradients.items()}
         if self.global_clipnorm is not None and gradients:
-            total: Any = 0.0
-            for g in gradients.values():
-                total = total + _squares(g)
+            total = sum(map(_squares, gradients.values()))
             return {name: _scaled(g, total, self.global_clipnorm) for name, g in gradients.items()}
         if self.clipvalue is not None:
             v = self.clipvalue
-            return {
-                name: array_namespace(self.label, g=g).clip(g, -v, v)
-                for name, g in gradients.items()
-            }
+            return {n: array_namespace("update", g=g).clip(g, -v, v) for n, g in gradients.items()}
         return gradients
 
     def __repr__(self) -> str:
         given = {name.removeprefix("_"): value for name, value in vars(self).items()}
         shown = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
         return f"{type(self).__name__}({shown})"
-
-
-def _zeros(w: Array) -> Array:
-    return array_namespace("Optimizer.init", w=w).zeros_like(w)
 
 
 def _squares(g: Array) -> Array:
@@ -200,8 +185,6 @@ def _scaled(g: Array, squares: Array, largest: float) -> Array:
     return g * cast(xp, scale, g.dtype)
 
 
-def share_below_one(label: str, name: str, value: float) -> float:
-    share = checks.number(label, name, value)
-    if not 0 <= share < 1:
-        raise ValueError(f"{label}: {name} must be in [0, 1), got {value!r}")
-    return share
+def share(label: str, name: str, value: float) -> float:
+    """A number in [0, 1)."""
+    return checks.number(label, name, value, least=0, below=1)
