@@ -78,9 +78,7 @@ class Huber(Loss):
     name = "huber"
 
     def __init__(self, delta: float = 1.0) -> None:
-        self.delta = checks.number("Huber", "delta", delta)
-        if self.delta <= 0:
-            raise ValueError(f"Huber: delta must be above 0, got {delta!r}")
+        self.delta = checks.number("Huber", "delta", delta, above=0)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         xp = array_namespace(self.name, y_pred=y_pred)
