@@ -77,6 +77,7 @@ class Graph:
         starts = (node.layer for node in self.inputs if node.layer not in self.layers)
         self.names = name_layers(label, [*self.layers, *starts]) if names is None else names
         self.keys = node_keys(self.nodes, self.names)
+        self.output_shapes = tuple(node.shape for node in self.outputs)
         self._programs: dict[tuple[bool, ...], Program] = {}
 
     def __getstate__(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from arrayconv.models.layers.returned import (
     split_backward,
 )
 from arrayconv.models.regularizers import Regularizer
-from arrayconv.namespace import Array, array_namespace
+from arrayconv.namespace import Array, Namespace, array_namespace
 
 # By layer, then by weight: a layer's dict is handed on, never copied or searched.
 GraphWeights = Mapping[str, Mapping[str, Array]]
@@ -116,6 +116,13 @@ class Program:
             for key, spec in specs.items()
             if isinstance(spec.regularizer, Regularizer)
         }
+
+    def penalty(self, xp: Namespace, weights: GraphWeights) -> Any:
+        """What the regularizers add to the loss."""
+        total: Any = 0.0
+        for (layer, name), regularizer in self.regularizers.items():
+            total = total + regularizer.value(xp, weights[layer][name])
+        return total
 
     def noise(
         self, batch: int, step: int | None = None, seed: int = 0

@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from arrayconv.models import checks
-from arrayconv.models.graph import Graph
 from arrayconv.models.training.data import Source, as_array, described, inputs_of, is_rows
 from arrayconv.models.training.trainer import Trainer
-
-
-def source_for(
-    trainer: Trainer, label: str, x: Any, y: Any, sample_weight: Any, **how: Any
-) -> Source:
-    """The data with their targets in the order of the trainer's outputs."""
-    names = [output.name for output in trainer.objective.outputs]
-    return Source(label, names, x, y, sample_weight, seed=trainer.drawn_from, **how)
-
-
-# Keras's arguments that choose how its backends run.
-_NO_NEED = ("auto_scale_loss", "jit_compile", "run_eagerly", "steps_per_execution")
-
-
-def refuse(label: str, unknown: Mapping[str, Any], method: Callable[..., Any]) -> None:
-    """Raise ``TypeError`` for an argument that a method does not have."""
-    for name in unknown:
-        takes = [p for p in inspect.signature(method).parameters if p not in ("self", "unknown")]
-        said = (
-            "; leave it out: JAX's steps are compiled, the others' run as they are"
-            if name in _NO_NEED
-            else checks.suggestion(name, takes)
-        )
-        raise TypeError(f"{label}: unknown argument {name!r}{said} (it takes {', '.join(takes)})")
 
 
 def validates(frequency: Any) -> Callable[[int], bool]:
@@ -89,23 +63,13 @@ def validation_for(trainer: Trainer, data: Any, batch_size: int | None) -> Sourc
     if data is None:
         return None
     label = "fit: validation_data"
-    pair = isinstance(data, tuple) or (isinstance(data, list) and all(map(is_rows, data)))
-    if not pair:
-        return source_for(trainer, label, data, None, None)
+    if not isinstance(data, tuple) and not (isinstance(data, list) and all(map(is_rows, data))):
+        return trainer.source(label, data)
     if len(data) not in (2, 3):
         raise ValueError(
             f"{label} must be (x, y) or (x, y, sample_weight), or an iterable of batches; got {len(data)} parts"
         )
-    x, y, sample_weight = (*data, None)[:3]
-    return source_for(trainer, label, x, y, sample_weight, batch_size=batch_size)
-
-
-def check_targets(label: str, graph: Graph, trainer: Trainer, data: Source) -> None:
-    """Look at inputs and targets that are all there, once, before anything is trained."""
-    if data.arrays is not None:
-        dtype = graph.as_inputs(rows(data.arrays.x, 1))[0].dtype
-        shapes = [node.shape for node in graph.outputs]
-        trainer.objective.check(label, shapes, dtype, data.arrays.y)
+    return trainer.source(label, *data, batch_size=batch_size)
 
 
 def rows(x: Any, count: int) -> Any:

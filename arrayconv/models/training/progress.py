@@ -70,15 +70,15 @@ class Progress:
         finally:
             self.close()
 
-    def step(self, logs: Callable[[], Mapping[str, float]]) -> None:
-        """Count a batch; ``logs``, which fetches the running numbers, is called now and then."""
+    def step(self, logs: Callable[..., Mapping[str, float]], *args: Any) -> None:
+        """Count a batch; ``logs(*args)``, which fetches the running numbers, is called now and then."""
         self._steps += 1
         if self._bar is None and self._handle is None:
             return
         now = time.perf_counter()
         if now - self._shown >= _INTERVAL:
             self._shown = now
-            numbers = _listed(logs())
+            numbers = _listed(logs(*args))
             if self._handle is not None:
                 of = "" if self._total is None else f"/{self._total}"
                 self._show(f"{self._title}: batch {self._steps}{of}, {numbers}")

@@ -11,6 +11,7 @@ from arrayconv.models.initializers import current_seed
 from arrayconv.models.optimizers import as_optimizer
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.program import Key
+from arrayconv.models.training.data import Source
 from arrayconv.models.training.objective import Objective
 from arrayconv.models.training.plain import made, plain
 from arrayconv.namespace import Array
@@ -92,6 +93,11 @@ class Trainer:
             "epoch": self.epoch,
             "seed": self.drawn_from,
         }
+
+    def source(self, label: str, x: Any, y: Any = None, weight: Any = None, **how: Any) -> Source:
+        """Data as `Model.fit` takes them, their targets in the order of the outputs."""
+        names = [output.name for output in self.objective.outputs]
+        return Source(label, names, x, y, weight, seed=self.drawn_from, **how)
 
     @property
     def drawn_from(self) -> int:
