@@ -87,11 +87,10 @@ class Graph:
     def program(self) -> Program:
         """The graph as a pure function, for the layers' present ``trainable``."""
         frozen = tuple([layer.trainable for layer in self.layers])
-        if frozen not in self._programs:
-            self._programs[frozen] = Program(
-                self.label, self.inputs, self.outputs, self.nodes, self.names
-            )
-        return self._programs[frozen]
+        if (found := self._programs.get(frozen)) is None:
+            found = Program(self.label, self.inputs, self.outputs, self.nodes, self.names)
+            self._programs[frozen] = found
+        return found
 
     @property
     def weight_names(self) -> tuple[tuple[str, str], ...]:
@@ -121,7 +120,6 @@ class Graph:
 
     @weights.setter
     def weights(self, weights: GraphWeights) -> None:
-        own = {self.names[layer]: layer for layer in self.layers}
         have = {(layer, name) for layer, values in weights.items() for name in values}
         wanted = set(self.weight_names)
         if have != wanted:
@@ -129,10 +127,11 @@ class Graph:
                 [f"{a}/{b}" for a, b in sorted(s)] for s in (wanted - have, have - wanted)
             )
             raise ValueError(f"{self.label}: weights lacks {lacks} and should not have {extra}")
-        for name, layer in own.items():
+        for layer in self.layers:
             if layer.specs:
                 # a compiled step hands dicts back in another order
-                layer.weights = {key: weights[name][key] for key in layer.specs}
+                own = weights[self.names[layer]]
+                layer.weights = {name: own[name] for name in layer.specs}
 
     def draw(self) -> None:
         """Give layers that have none their first weights."""
@@ -188,13 +187,27 @@ class Graph:
         xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(arrays)})
         floats = [a.dtype for a in arrays if is_floating(xp, a.dtype)]
         dtype = xp.result_type(*floats) if floats else getattr(xp, self.float_name(), xp.float32)
-        for a in arrays:
+        if len(arrays) != len(self.inputs):
+            names = ", ".join(self.keys[node] for node in self.inputs)
+            raise ValueError(
+                f"{self.label}: takes {len(self.inputs)} inputs ({names}), got {len(arrays)}"
+            )
+        for node, a in zip(self.inputs, arrays, strict=True):
             if not is_real(xp, a.dtype) and not xp.isdtype(a.dtype, "bool"):
                 raise TypeError(
                     f"{self.label}: the inputs must be real floating, integer or boolean, got {a.dtype}"
                 )
-        self._check_shapes(arrays)
-        return tuple(cast(xp, a, dtype) for a in arrays)
+            if tuple(a.shape[1:]) != node.shape or a.ndim < 1:
+                raise ValueError(
+                    f"{self.label}: {node.layer.label} expects an array of shape {checks.batched(node.shape)}, "
+                    f"got {tuple(a.shape)}{_hint(tuple(a.shape), node.shape)}"
+                )
+            if a.shape[0] != arrays[0].shape[0]:
+                lengths = sorted({int(part.shape[0]) for part in arrays})
+                raise ValueError(
+                    f"{self.label}: the inputs must have equally many samples, got {lengths}"
+                )
+        return tuple([cast(xp, a, dtype) for a in arrays])
 
     def _arrays(self, x: Any) -> tuple[Array, ...]:
         if isinstance(x, Mapping):
@@ -204,27 +217,7 @@ class Graph:
                     f"{self.label}: the inputs are called {', '.join(names)}, got {', '.join(map(str, x))}"
                 )
             return tuple(x[name] for name in names)
-        if isinstance(x, list | tuple) and holds_arrays(tuple(x)):
-            return tuple(x)
-        return (x,)
-
-    def _check_shapes(self, inputs: Sequence[Array]) -> None:
-        if len(inputs) != len(self.inputs):
-            raise ValueError(
-                f"{self.label}: takes {len(self.inputs)} inputs "
-                f"({', '.join(self.keys[node] for node in self.inputs)}), got {len(inputs)}"
-            )
-        for node, x in zip(self.inputs, inputs, strict=True):
-            if tuple(x.shape[1:]) != node.shape or x.ndim < 1:
-                raise ValueError(
-                    f"{self.label}: {node.layer.label} expects an array of shape {checks.batched(node.shape)}, "
-                    f"got {tuple(x.shape)}{_hint(tuple(x.shape), node.shape)}"
-                )
-        lengths = {int(x.shape[0]) for x in inputs}
-        if len(lengths) > 1:
-            raise ValueError(
-                f"{self.label}: the inputs must have equally many samples, got {sorted(lengths)}"
-            )
+        return tuple(x) if isinstance(x, list | tuple) and holds_arrays(tuple(x)) else (x,)
 
 
 def _check_ends(label: str, inputs: tuple[Node, ...], outputs: tuple[Node, ...]) -> None:
