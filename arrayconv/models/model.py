@@ -9,11 +9,12 @@ from arrayconv.models import checks
 from arrayconv.models.network import Network
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.training import loop
-from arrayconv.models.training.data import Source, rows_of
-from arrayconv.models.training.given import results, rows, split_off, validates, validation_for
+from arrayconv.models.training.data import Batch, Source, first_rows, rows_of
+from arrayconv.models.training.given import results, split_off, validates, validation_for
 from arrayconv.models.training.history import History
 from arrayconv.models.training.hooks import Hooks
 from arrayconv.models.training.trainer import Trainer
+from arrayconv.namespace import Array
 
 # Keras's arguments that choose how its backends run.
 _NO_NEED = dict.fromkeys(
@@ -140,10 +141,13 @@ class Model(Network):
 
     def _check(self, label: str, data: Source) -> None:
         if data.arrays is not None:
-            self._build_for(data.arrays.x)
-            like = self.graph.as_inputs(rows(data.arrays.x, 1))[0]
-            objective = self._compiled(label).objective
+            like, objective = self._first(data.arrays), self._compiled(label).objective
             objective.check(label, self.graph.output_shapes, like.dtype, data.arrays.y)
+
+    def _first(self, batch: Batch) -> Array:
+        """The first sample as an input, once the model is built for such a batch."""
+        self._build_for(batch.x)
+        return self.graph.as_inputs(first_rows(batch.x))[0]
 
     def fit(
         self,
@@ -245,8 +249,7 @@ class Model(Network):
         validation = validation_for(trainer, validation_data, size)
         if (batch := data.arrays or data.first(trainer.step)) is not None:
             # the weights before the first epoch, which an error goes back to, are where the data are
-            self._build_for(batch.x)
-            self.graph.to(self.graph.as_inputs(rows(batch.x, 1))[0])
+            self.graph.to(self._first(batch))
         if validation is not None:
             self._check("fit: validation_data", validation)
         self.history, self.stop_training = History(), False
@@ -340,9 +343,5 @@ class Model(Network):
         x, y, sample_weight, return_dict
             As in `evaluate`; arrays.
         """
-        label = "test_on_batch"
-        size, trainer = rows_of(label, x), self._compiled(label)
-        data = self._source(label, x, y, sample_weight, batch_size=size)
-        hooks = Hooks(label, None, 0, self)
-        logs = loop.evaluate(self.graph, trainer, data.epoch(), hooks, label)
-        return results(logs, return_dict)
+        size = rows_of("test_on_batch", x)
+        return self.evaluate(x, y, size, 0, sample_weight, return_dict)

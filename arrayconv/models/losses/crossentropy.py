@@ -7,8 +7,7 @@ from typing import ClassVar
 
 import arrayconv as ac
 from arrayconv.models import checks
-from arrayconv.models.losses.loss import Loss
-from arrayconv.models.targets import class_numbers
+from arrayconv.models.losses.loss import Loss, class_numbers
 from arrayconv.namespace import Array, Namespace, array_namespace, cast, is_floating
 
 # Keras keeps probabilities this far from 0 and 1.

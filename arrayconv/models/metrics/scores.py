@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arrayconv.models import checks
+from arrayconv.models.losses.loss import aligned
 from arrayconv.models.metrics.metric import Metric, Terms
-from arrayconv.models.targets import aligned
 from arrayconv.namespace import (
     Array,
     Namespace,

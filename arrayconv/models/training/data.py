@@ -212,6 +212,13 @@ def rows_of(label: str, x: Any) -> int:
     return max([1, *map(int, parts[0].shape[:1])])
 
 
+def first_rows(x: Any) -> Any:
+    """The first sample of each input, as a tuple or a dict."""
+    if isinstance(x, Mapping):
+        return {name: part[:1, ...] for name, part in x.items()}
+    return tuple(part[:1, ...] for part in (x if isinstance(x, list | tuple) else (x,)))
+
+
 def batch_beside(batch: Batch, like: Array) -> Batch:
     """The batch in the library, on the device and in the floating dtype of ``like``."""
     xp = array_namespace("fit", like=like)
@@ -321,10 +328,8 @@ def _held(xp: Namespace, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def described(value: Any) -> str:
+    """A value as an error shows it."""
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
-    return (
-        f"{type(value).__name__} of shape {tuple(value.shape)}"
-        if hasattr(value, "shape")
-        else repr(value)
-    )
+    shaped = hasattr(value, "shape")
+    return f"{type(value).__name__} of shape {tuple(value.shape)}" if shaped else repr(value)

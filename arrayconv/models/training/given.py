@@ -72,13 +72,6 @@ def validation_for(trainer: Trainer, data: Any, batch_size: int | None) -> Sourc
     return trainer.source(label, *data, batch_size=batch_size)
 
 
-def rows(x: Any, count: int) -> Any:
-    """The first samples of each input, as a tuple or a dict."""
-    if isinstance(x, Mapping):
-        return {name: part[:count, ...] for name, part in x.items()}
-    return tuple(part[:count, ...] for part in (x if isinstance(x, list | tuple) else (x,)))
-
-
 def results(logs: Mapping[str, float], return_dict: bool) -> Any:
     """The numbers as Keras returns them: one alone, a list, or a dict by name."""
     if return_dict:

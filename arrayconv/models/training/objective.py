@@ -68,7 +68,6 @@ class Objective:
     ) -> None:
         if checks.is_pair(losses) and not any(isinstance(part, Loss) for part in losses):
             losses = loss(losses)
-        each_loss = _spread("loss", losses, outputs)
         weights = 1.0 if weights is None else weights
         for weight in _listed(list(weights.values()) if isinstance(weights, Mapping) else weights):
             if isinstance(weight, str):
@@ -77,19 +76,15 @@ class Objective:
                     "write metrics=[...]"
                 )
             checks.number("compile", "loss_weights", weight)
-        each_weight = _spread("loss_weights", weights, outputs)
-        plain = _per_output("metrics", metrics, outputs)
-        weighing = _per_output("weighted_metrics", weighted_metrics, outputs)
-        self.outputs = tuple(
-            Output(
-                name,
-                loss(each_loss[i]),
-                float(each_weight[i]),
-                tuple(map(metric, plain[i])),
-                tuple(map(metric, weighing[i])),
-            )
-            for i, name in enumerate(outputs)
+        each = zip(
+            outputs,
+            map(loss, _spread("loss", losses, outputs)),
+            map(float, _spread("loss_weights", weights, outputs)),
+            _metrics("metrics", metrics, outputs),
+            _metrics("weighted_metrics", weighted_metrics, outputs),
+            strict=True,
         )
+        self.outputs = tuple(Output(*parts) for parts in each)
         # the way that is better, by name
         self.names: dict[str, str | None] = {"loss": "min"}
         if len(outputs) > 1:
@@ -252,24 +247,19 @@ def _spread(argument: str, value: Any, outputs: Sequence[str]) -> list[Any]:
     return [value] * len(outputs)
 
 
-def _per_output(argument: str, metrics: Any, outputs: Sequence[str]) -> list[list[Any]]:
-    """A list of metrics for each output."""
-    if metrics is None:
-        return [[] for _ in outputs]
-    if isinstance(metrics, Mapping):
-        unknown = set(metrics) - set(outputs)
-        if unknown:
+def _metrics(argument: str, given: Any, outputs: Sequence[str]) -> list[tuple[Metric, ...]]:
+    """The metrics of each output, from a list for all, one for each, or a dict by their names."""
+    if isinstance(given, Mapping):
+        if set(given) - set(outputs):
             raise ValueError(
-                f"compile: {argument} must name outputs among {', '.join(outputs)}, got {', '.join(map(str, metrics))}"
+                f"compile: {argument} must name outputs among {', '.join(outputs)}, got {', '.join(map(str, given))}"
             )
-        return [_listed(metrics.get(name, [])) for name in outputs]
-    if len(outputs) == 1:
-        metrics = _listed(metrics)
-        nested = len(metrics) == 1 and isinstance(metrics[0], list | tuple)
-        return [_listed(metrics[0])] if nested else [metrics]
-    if isinstance(metrics, list | tuple) and any(isinstance(m, list | tuple) for m in metrics):
-        return [_listed(m) for m in _spread(argument, metrics, outputs)]
-    return [_listed(metrics) for _ in outputs]
+        each = [given.get(name, []) for name in outputs]
+    else:
+        given = [] if given is None else _listed(given)
+        nested = any(isinstance(item, list | tuple) for item in given)
+        each = _spread(argument, given, outputs) if nested else [given] * len(outputs)
+    return [tuple(map(metric, _listed(item))) for item in each]
 
 
 def _listed(value: Any) -> list[Any]:

@@ -32,21 +32,19 @@ class Progress:
     def __init__(self, label: str, verbose: Any) -> None:
         if verbose not in ("auto", 0, 1, 2):
             raise ValueError(f"{label}: verbose must be 'auto', 0, 1 or 2, got {verbose!r}")
-        self._lines = verbose != 0
-        self._live = verbose in ("auto", 1)
+        self._verbose, self._steps = verbose, 0
+        # a bar in a terminal, a line in a notebook
         self._bar: Any = None
         self._handle: Any = None
-        self._title, self._steps = "", 0
-        self._total: int | None = None
-        self._start = self._shown = 0.0
 
     def begin(self, title: str, total: int | None) -> None:
         """Begin an epoch of ``total`` batches, or of a number not known."""
         self._title, self._total, self._steps = title, total, 0
         self._start = self._shown = time.perf_counter()
-        if not self._live:
+        if self._verbose not in ("auto", 1):
             return
-        if _in_notebook():
+        ipython = sys.modules.get("IPython")
+        if ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None:
             import IPython.display
 
             show: Any = IPython.display.display
@@ -79,11 +77,11 @@ class Progress:
         if now - self._shown >= _INTERVAL:
             self._shown = now
             numbers = _listed(logs(*args))
-            if self._handle is not None:
+            if self._bar is not None:
+                self._bar.set_postfix_str(numbers, refresh=False)
+            else:
                 of = "" if self._total is None else f"/{self._total}"
                 self._show(f"{self._title}: batch {self._steps}{of}, {numbers}")
-            else:
-                self._bar.set_postfix_str(numbers, refresh=False)
         if self._bar is not None:
             self._bar.update()
 
@@ -97,7 +95,7 @@ class Progress:
             self._handle = None
             return
         self.close()
-        if self._lines:
+        if self._verbose != 0:
             # a log that is followed shows each epoch as it ends
             print(line, flush=True)
 
@@ -126,9 +124,3 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
-
-
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and getattr(shell, "kernel", None) is not None
