@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -33,15 +34,8 @@ from arrayconv.namespace import Array, Namespace, array_namespace, cast, to_nump
 _AHEAD = 2
 
 
-class Waiting(NamedTuple):
-    """A batch that is under way, with what an error about it needs."""
-
-    number: int
-    problem: Array
-    x: tuple[Array, ...]
-    y: tuple[Array, ...]
-    weight: Array | None
-    noise: dict[int, Array]
+# The batches under way: what is wrong with each, 0 for nothing, and what raises the error about it.
+Waiting = deque[tuple[Array, Callable[..., None]]]
 
 
 def fit(
@@ -130,10 +124,10 @@ class _Epoch:
         self.where = "" if epoch is None else f" in epoch {epoch + 1}"
         since = "before" if epoch is None else "before this epoch"
         self.kept = f"The model keeps the weights it had {since}"
-        self.waiting: deque[Waiting] = deque()
 
     def run(self, data: Source, threads: Threads) -> tuple[dict[str, float], Array]:
         graph, trainer, program, hooks = self.graph, self.trainer, self.graph.program, self.hooks
+        waiting: Waiting = deque()
         state: State | None = None
         step, seed = trainer.step, trainer.drawn_from
         for number, batch in enumerate(data.epoch(step)):
@@ -159,9 +153,8 @@ class _Epoch:
             rates = trainer.optimizer.coefficients(step)
             state, problem = function(state, x, batch.y, batch.weight, noise, rates)
             step += 1
-            self.waiting.append(Waiting(number, problem, x, batch.y, batch.weight, noise))
-            while len(self.waiting) > ahead:
-                self.check_oldest(state)
+            waiting.append((problem, functools.partial(self.explain, number, x, batch, noise)))
+            _look(waiting, ahead, state)
             if hooks.by_batch:
                 graph.weights = state.weights
                 hooks.call("on_train_batch_end", number, self.numbers(state))
@@ -172,8 +165,7 @@ class _Epoch:
                 f"{self.label}: x gave no batches{self.where}: an iterator is used up by one pass; give "
                 "a list of batches, arrayconv.data.Batches, or steps_per_epoch"
             )
-        while self.waiting:
-            self.check_oldest(state)
+        _look(waiting, 0, state)
         self.check_weights(xp, state)
         graph.weights, trainer.slots, trainer.step = state.weights, state.slots, step
         return self.numbers(state), like
@@ -181,17 +173,21 @@ class _Epoch:
     def numbers(self, state: State) -> dict[str, float]:
         return self.trainer.objective.averages(state.totals, self.graph.output_shapes)
 
-    def check_oldest(self, state: State) -> None:
-        """Look at how the oldest batch under way went."""
-        old = self.waiting.popleft()
-        problem = int(old.problem)
-        if not problem:
-            return
-        where = self.where and f"{self.where}, batch {old.number + 1}"
+    def explain(
+        self,
+        number: int,
+        x: tuple[Array, ...],
+        batch: Batch,
+        noise: dict[int, Array],
+        problem: int,
+        state: State,
+    ) -> None:
+        """Raise the error about a batch."""
+        where = self.where and f"{self.where}, batch {number + 1}"
         if problem == BAD_LABELS:
-            found = bad_labels(self.trainer.objective, self.graph, old.y)
+            found = bad_labels(self.trainer.objective, self.graph, batch.y)
             raise ValueError(f"{self.label}{where}: {found}")
-        found = first_not_finite(self.graph, state.weights, old.x, old.y, old.weight, old.noise)
+        found = first_not_finite(self.graph, state.weights, x, batch.y, batch.weight, noise)
         raise FloatingPointError(
             f"{self.label}: the loss is not finite{where}. {found}. {self.kept}"
         )
@@ -205,6 +201,14 @@ class _Epoch:
                     f"{self.label}: the weight '{layer}/{name}' of layer {layer!r} is not finite after the "
                     f"last batch{self.where}. {ADVICE}. {self.kept}"
                 )
+
+
+def _look(waiting: Waiting, most: int, *state: State) -> None:
+    """Ask the batches under way how they went, but for the last ``most``."""
+    while len(waiting) > most:
+        problem, explain = waiting.popleft()
+        if found := int(problem):
+            explain(found, *state)
 
 
 def begin(xp: Namespace, graph: Graph, trainer: Trainer, like: Array, label: str = "fit") -> State:
@@ -229,12 +233,10 @@ def evaluate(
     """The loss and the metrics over every batch; with ``like`` the batches are moved there."""
     objective = trainer.objective
     totals: Any = None
-    waiting: deque[tuple[Batch, Array]] = deque()
+    waiting: Waiting = deque()
 
-    def check_oldest() -> None:
-        batch, valid = waiting.popleft()
-        if not bool(valid):
-            raise ValueError(f"{label}: {bad_labels(objective, graph, batch.y)}")
+    def explain(batch: Batch, problem: int) -> None:
+        raise ValueError(f"{label}: {bad_labels(objective, graph, batch.y)}")
 
     def numbers(totals: Array) -> dict[str, float]:
         return objective.averages(totals, graph.output_shapes)
@@ -249,10 +251,9 @@ def evaluate(
                 totals = objective.no_totals(xp, graph.output_shapes, x[0])
             hooks.call("on_test_batch_begin", number, {})
             function = test_step(xp, graph, trainer)
-            totals, valid = function(totals, weights, x, batch.y, batch.weight)
-            waiting.append((batch, valid))
-            while len(waiting) > (_AHEAD if compiles(xp) else 0):
-                check_oldest()
+            totals, problem = function(totals, weights, x, batch.y, batch.weight)
+            waiting.append((problem, functools.partial(explain, batch)))
+            _look(waiting, _AHEAD if compiles(xp) else 0)
             if hooks.has("on_test_batch_end"):
                 hooks.call("on_test_batch_end", number, numbers(totals))
             # the display of a fit counts the batches that it trains on
@@ -260,8 +261,7 @@ def evaluate(
                 hooks.progress.step(numbers, totals)
     if totals is None:
         raise ValueError(f"{label}: there are no batches")
-    while waiting:
-        check_oldest()
+    _look(waiting, 0)
     logs = numbers(totals)
     hooks.call("on_test_end", logs)
     return logs

@@ -64,7 +64,7 @@ def train_step(
 
 
 def test_step(xp: Namespace, graph: Graph, trainer: Trainer) -> Callable[..., tuple[Array, Array]]:
-    """``(totals, weights, x, y, weight) -> (totals, valid)``."""
+    """``(totals, weights, x, y, weight) -> (totals, problem)``."""
     program, objective = graph.program, trainer.objective
 
     def step(
@@ -77,7 +77,7 @@ def test_step(xp: Namespace, graph: Graph, trainer: Trainer) -> Callable[..., tu
         outputs, _, _ = program.forward(weights, x)
         penalty = program.penalty(xp, weights)
         found = objective.evaluate(outputs, y, weight, gradients=False, penalty=penalty)
-        return totals + found.sums, found.valid
+        return totals + found.sums, (1 - xp.astype(found.valid, xp.int32)) * BAD_LABELS
 
     return _made(xp, trainer.compiled, ("test", program), step)
 
