@@ -107,7 +107,7 @@ class Optimizer:
 
     def coefficients(self, step: int) -> dict[str, float]:
         """The numbers that change from step to step; the first step is number 0."""
-        rate = self.learning_rate
+        rate = self._learning_rate
         return {"learning_rate": float(rate(step)) if callable(rate) else rate}
 
     def update(
