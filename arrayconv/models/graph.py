@@ -13,7 +13,7 @@ from arrayconv.models.layers.base import Layer, Node
 from arrayconv.models.layers.input import InputLayer
 from arrayconv.models.program import GraphWeights, Program
 from arrayconv.models.topology import name_layers, node_keys, ordered
-from arrayconv.namespace import Array, array_namespace, cast, is_floating, is_real, placement
+from arrayconv.namespace import Array, array_namespace, cast, is_floating, placement
 
 
 class Graph:
@@ -185,15 +185,16 @@ class Graph:
         """
         arrays = self._arrays(x)
         xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(arrays)})
-        floats = [a.dtype for a in arrays if is_floating(xp, a.dtype)]
-        dtype = xp.result_type(*floats) if floats else getattr(xp, self.float_name(), xp.float32)
         if len(arrays) != len(self.inputs):
             names = ", ".join(self.keys[node] for node in self.inputs)
             raise ValueError(
                 f"{self.label}: takes {len(self.inputs)} inputs ({names}), got {len(arrays)}"
             )
+        floats = []
         for node, a in zip(self.inputs, arrays, strict=True):
-            if not is_real(xp, a.dtype) and not xp.isdtype(a.dtype, "bool"):
+            if is_floating(xp, a.dtype):
+                floats.append(a.dtype)
+            elif not xp.isdtype(a.dtype, ("integral", "bool")):
                 raise TypeError(
                     f"{self.label}: the inputs must be real floating, integer or boolean, got {a.dtype}"
                 )
@@ -207,6 +208,7 @@ class Graph:
                 raise ValueError(
                     f"{self.label}: the inputs must have equally many samples, got {lengths}"
                 )
+        dtype = xp.result_type(*floats) if floats else getattr(xp, self.float_name(), xp.float32)
         return tuple([cast(xp, a, dtype) for a in arrays])
 
     def _arrays(self, x: Any) -> tuple[Array, ...]:

@@ -29,7 +29,10 @@ CLASSES: dict[str, type] = {
     kind.__name__: kind
     for module in (losses, metrics, optimizers, schedules)
     for kind in vars(module).values()
-    if isinstance(kind, type) and issubclass(kind, _KINDS) and kind not in (*_KINDS, *_OF_FUNCTIONS)
+    if isinstance(kind, type)
+    and issubclass(kind, _KINDS)
+    and kind.__name__[0] != "_"
+    and kind not in (*_KINDS, *_OF_FUNCTIONS)
 }
 
 
