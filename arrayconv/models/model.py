@@ -9,7 +9,7 @@ from arrayconv.models import checks
 from arrayconv.models.network import Network
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.training import loop
-from arrayconv.models.training.data import Batch, Source, first_rows, rows_of
+from arrayconv.models.training.data import Batch, Source, each, rows_of
 from arrayconv.models.training.given import results, split_off, validates, validation_for
 from arrayconv.models.training.history import History
 from arrayconv.models.training.hooks import Hooks
@@ -141,13 +141,13 @@ class Model(Network):
 
     def _check(self, label: str, data: Source) -> None:
         if data.arrays is not None:
-            like, objective = self._first(data.arrays), self._compiled(label).objective
-            objective.check(label, self.graph.output_shapes, like.dtype, data.arrays.y)
+            dtype, objective = self._first(data.arrays).dtype, self._compiled(label).objective
+            objective.check(label, self.graph.output_shapes, dtype, data.arrays.y)
 
     def _first(self, batch: Batch) -> Array:
         """The first sample as an input, once the model is built for such a batch."""
         self._build_for(batch.x)
-        return self.graph.as_inputs(first_rows(batch.x))[0]
+        return self.graph.as_inputs(each(lambda part: part[:1, ...], batch.x))[0]
 
     def fit(
         self,
@@ -249,7 +249,8 @@ class Model(Network):
         validation = validation_for(trainer, validation_data, size)
         if (batch := data.arrays or data.first(trainer.step)) is not None:
             # the weights before the first epoch, which an error goes back to, are where the data are
-            self.graph.to(self._first(batch))
+            first_row = self._first(batch)
+            self.graph.to(first_row)
         if validation is not None:
             self._check("fit: validation_data", validation)
         self.history, self.stop_training = History(), False

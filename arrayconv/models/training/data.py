@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -212,11 +212,11 @@ def rows_of(label: str, x: Any) -> int:
     return max([1, *map(int, parts[0].shape[:1])])
 
 
-def first_rows(x: Any) -> Any:
-    """The first sample of each input, as a tuple or a dict."""
+def each(f: Callable[[Any], Any], x: Any) -> Any:
+    """``f`` of every array in a dict or a list, or of one alone, put together as they were."""
     if isinstance(x, Mapping):
-        return {name: part[:1, ...] for name, part in x.items()}
-    return tuple(part[:1, ...] for part in (x if isinstance(x, list | tuple) else (x,)))
+        return {name: f(part) for name, part in x.items()}
+    return tuple(map(f, x)) if isinstance(x, list | tuple) else f(x)
 
 
 def batch_beside(batch: Batch, like: Array) -> Batch:
@@ -227,11 +227,7 @@ def batch_beside(batch: Batch, like: Array) -> Batch:
         same = array_namespace("fit", y=a) is xp
         return a if same else beside(xp, _held(xp, to_numpy(a)), like)
 
-    x = batch.x
-    if isinstance(x, Mapping):
-        x = {name: moved(part, like) for name, part in x.items()}
-    else:
-        x = tuple(moved(part, like) for part in (x if isinstance(x, list | tuple) else (x,)))
+    x = each(lambda part: moved(part, like), batch.x)
     weight = None if batch.weight is None else label(batch.weight)
     return Batch(x, tuple(map(label, batch.y)), weight)
 

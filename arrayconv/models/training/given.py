@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from arrayconv.models import checks
-from arrayconv.models.training.data import Source, as_array, described, inputs_of, is_rows
+from arrayconv.models.training.data import Source, as_array, described, each, inputs_of, is_rows
 from arrayconv.models.training.trainer import Trainer
 
 
@@ -21,8 +21,7 @@ def validates(frequency: Any) -> Callable[[int], bool]:
 
 def split_off(share: Any, validation: Any, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
     """``x, y, sample_weight`` and the data to validate with: the last samples, ``share`` of them, if none are given."""
-    if not 0 <= checks.number("fit", "validation_split", share) < 1:
-        raise ValueError(f"fit: validation_split must be in [0, 1), got {share!r}")
+    checks.number("fit", "validation_split", share, least=0, below=1)
     if not share or validation is not None:
         return x, y, weight, validation
     if inputs_of(x)[1] is None:
@@ -37,12 +36,10 @@ def _split(values: Any, share: float) -> tuple[Any, Any]:
     """The first and the last samples of each array, the last being ``share`` of them."""
     if values is None:
         return None, None
-    if isinstance(values, Mapping):
-        pairs = {name: _split(part, share) for name, part in values.items()}
-        return {n: a for n, (a, _) in pairs.items()}, {n: b for n, (_, b) in pairs.items()}
-    if isinstance(values, list | tuple) and values and all(map(is_rows, values)):
-        both = [_split(part, share) for part in values]
-        return [a for a, _ in both], [b for _, b in both]
+    several = isinstance(values, list | tuple) and values and all(map(is_rows, values))
+    if isinstance(values, Mapping) or several:
+        first = each(lambda part: _split(part, share)[0], values)
+        return first, each(lambda part: _split(part, share)[1], values)
     if not is_rows(values) and not isinstance(values, list | tuple):
         raise ValueError(
             f"fit: validation_split needs arrays, got {described(values)}; give validation_data instead"
