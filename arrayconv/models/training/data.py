@@ -67,11 +67,8 @@ class Source:
         self._batches: Any = x
         if parts is None:
             _check_iterable(label, x, "batches (x, y)")
-            for name, given in (
-                ("y", y),
-                ("sample_weight", sample_weight),
-                ("batch_size", batch_size),
-            ):
+            with_arrays = {"y": y, "sample_weight": sample_weight, "batch_size": batch_size}
+            for name, given in with_arrays.items():
                 if given is not None:
                     raise ValueError(
                         f"{label}: {name} goes with arrays, and x is a {type(x).__name__}, taken as an iterable of "
@@ -98,7 +95,7 @@ class Source:
 
     def _check_rows(self, **given: Sequence[Any]) -> None:
         """Raise ``ValueError`` unless everything has as many rows as the first input."""
-        rows = given["x"][0].shape[:1]
+        rows = tuple(given["x"][0].shape[:1])
         for name, part in [(name, part) for name, parts in given.items() for part in parts]:
             shape = tuple(part.shape)
             if rows and shape and shape[:1] != rows:
