@@ -194,7 +194,7 @@ def test_backward_frees_activations_and_gradients_as_it_goes(chain):
         (["p0", "p1"], []),
         (["p0"], []),
     ]
-    assert not tape.records
+    assert not tape
     with pytest.raises(ValueError, match="the tape is empty: a tape serves one backward pass"):
         program.backward(dys, weights, tape)
 
@@ -209,7 +209,7 @@ def test_an_activation_in_a_layer_keeps_one_array_and_not_two():
         [layers.Dense(5, activation="relu", input_shape=(4,)), layers.Dense(2)]
     )
     _, tape, _ = model.graph.program.forward(model.graph.weights, [data(3, 4)], training=True)
-    (_, _, dense), (_, x, relu), (_, last, _) = tape.records
+    (_, _, dense), (_, x, relu), (_, last, _) = tape
     assert "y" not in dense
     assert x == ()
     assert relu["y"] is last[0]

@@ -73,10 +73,7 @@ def test_the_tape_keeps_what_backward_names():
     _, tape, _ = graph.program.forward(
         graph.weights, x, training=True, noise=graph.program.noise(5, 0)
     )
-    kept = {
-        type(step.layer).__name__: (len(inputs), sorted(given))
-        for step, inputs, given in tape.records
-    }
+    kept = {type(step.layer).__name__: (len(inputs), sorted(given)) for step, inputs, given in tape}
     assert kept == {
         "Conv": (1, ["wrt"]),
         "GELU": (1, []),
@@ -88,9 +85,7 @@ def test_the_tape_keeps_what_backward_names():
         "Flatten": (1, []),
         "Dense": (1, ["wrt"]),
     }
-    assert all(
-        step.wrt == ("w", "b") for step, *_ in tape.records if isinstance(step.layer, models.Conv)
-    )
+    assert all(step.wrt == ("w", "b") for step, *_ in tape if isinstance(step.layer, models.Conv))
 
 
 def test_a_tape_serves_once():

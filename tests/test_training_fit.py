@@ -332,14 +332,14 @@ def test_step_is_compiled_once_per_shape(monkeypatch):
 
 def test_a_compiled_epoch_gives_its_buffers_away():
     jnp = pytest.importorskip("jax.numpy")
-    from arrayconv.models.training.loop import _Epoch
+    from arrayconv.models.training.loop import begin
     from arrayconv.models.training.step import copied, train_step
 
     model = compiled()
     x, y = jnp.asarray(X.astype(np.float32)), jnp.asarray(LABELS)
     model.fit(x, LABELS, batch_size=40, verbose=0)
     graph, trainer = model.graph, model._trainer
-    state = copied(jnp, _Epoch(graph, trainer, "fit", 0, None).begin(jnp, x))
+    state = copied(begin(jnp, graph, trainer, x))
     own = model.weights
     noise = {at: jnp.asarray(m) for at, m in graph.program.noise(40).items()}
     rates = model.optimizer.coefficients(0)

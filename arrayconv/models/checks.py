@@ -39,15 +39,27 @@ def count(label: str, argument: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
-def number(label: str, argument: str, value: Any, least: float = -math.inf) -> float:
-    """A finite real number of at least ``least``, NumPy's included, as a float."""
+def number(
+    label: str,
+    argument: str,
+    value: Any,
+    least: float = -math.inf,
+    *,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """A finite real number within bounds, NumPy's included, as a float."""
     real = isinstance(value, int | float | np.integer | np.floating)
     if not real or isinstance(value, bool):
         raise TypeError(f"{label}: {argument} must be a number, got {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{label}: {argument} must be a finite number, got {value!r}")
     if value < least:
-        raise ValueError(f"{label}: {argument} must be at least {least}, got {value!r}")
+        raise ValueError(f"{label}: {argument} must be at least {least:g}, got {value!r}")
+    if value <= above:
+        raise ValueError(f"{label}: {argument} must be above {above:g}, got {value!r}")
+    if value >= below:
+        raise ValueError(f"{label}: {argument} must be below {below:g}, got {value!r}")
     return float(value)
 
 
@@ -105,6 +117,14 @@ def refuse(
             continue
         said = f"; {hint}" if hint else suggestion(name, takes)
         raise TypeError(f"{label}: unknown argument {name!r}{said} (it takes {', '.join(takes)})")
+
+
+def known(label: str, unknown: Mapping[str, Any], hints: Mapping[str, str], *takers: Any) -> None:
+    """`refuse` what no function or class of ``takers`` has an argument for."""
+    if unknown:
+        parameters = (p for f in takers for p in inspect.signature(f).parameters.values())
+        takes = dict.fromkeys(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+        refuse(label, unknown, [name for name in takes if name != "self"], hints)
 
 
 def data_format(label: str, value: Any) -> str:

@@ -13,7 +13,7 @@ from arrayconv.models.layers.base import Layer, Node
 from arrayconv.models.layers.input import InputLayer
 from arrayconv.models.program import GraphWeights, Program
 from arrayconv.models.topology import name_layers, node_keys, ordered
-from arrayconv.namespace import Array, array_namespace, cast, is_floating, is_real, placement
+from arrayconv.namespace import Array, array_namespace, cast, is_floating, placement
 
 
 class Graph:
@@ -81,6 +81,7 @@ class Graph:
         self.names = name_layers(label, [*self.layers, *starts]) if names is None else names
         self.keys = node_keys(self.nodes, self.names)
         self.output_names = tuple(output_names or (self.keys[node] for node in self.outputs))
+        self.output_shapes = tuple(node.sample for node in self.outputs)
         self._programs: dict[tuple[bool, ...], Program] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,11 +91,10 @@ class Graph:
     def program(self) -> Program:
         """The graph as a pure function, for the layers' present ``trainable``."""
         frozen = tuple([layer.trainable for layer in self.layers])
-        if frozen not in self._programs:
-            self._programs[frozen] = Program(
-                self.label, self.inputs, self.outputs, self.nodes, self.names
-            )
-        return self._programs[frozen]
+        if (found := self._programs.get(frozen)) is None:
+            found = Program(self.label, self.inputs, self.outputs, self.nodes, self.names)
+            self._programs[frozen] = found
+        return found
 
     @property
     def weight_names(self) -> tuple[tuple[str, str], ...]:
@@ -119,7 +119,6 @@ class Graph:
 
     @weights.setter
     def weights(self, weights: GraphWeights) -> None:
-        own = {self.names[layer]: layer for layer in self.layers}
         have = {(layer, name) for layer, values in weights.items() for name in values}
         wanted = set(self.weight_names)
         if have != wanted:
@@ -127,10 +126,11 @@ class Graph:
                 [f"{a}/{b}" for a, b in sorted(s)] for s in (wanted - have, have - wanted)
             )
             raise ValueError(f"{self.label}: weights lacks {lacks} and should not have {extra}")
-        for name, layer in own.items():
+        for layer in self.layers:
             if layer.specs:
                 # a compiled step hands dicts back in another order
-                layer.weights = {key: weights[name][key] for key in layer.specs}
+                own = weights[self.names[layer]]
+                layer.weights = {name: own[name] for name in layer.specs}
 
     def draw(self) -> None:
         """Give layers that have none their first weights."""
@@ -184,15 +184,31 @@ class Graph:
         """
         arrays = self._arrays(x)
         xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(arrays)})
-        floats = [a.dtype for a in arrays if is_floating(xp, a.dtype)]
-        dtype = xp.result_type(*floats) if floats else getattr(xp, self.float_name(), xp.float32)
-        for a in arrays:
-            if not is_real(xp, a.dtype) and not xp.isdtype(a.dtype, "bool"):
+        if len(arrays) != len(self.inputs):
+            names = ", ".join(self.keys[node] for node in self.inputs)
+            raise ValueError(
+                f"{self.label}: takes {len(self.inputs)} inputs ({names}), got {len(arrays)}"
+            )
+        floats = []
+        for node, a in zip(self.inputs, arrays, strict=True):
+            if is_floating(xp, a.dtype):
+                floats.append(a.dtype)
+            elif not xp.isdtype(a.dtype, ("integral", "bool")):
                 raise TypeError(
                     f"{self.label}: the inputs must be real floating, integer or boolean, got {a.dtype}"
                 )
-        self._check_shapes(arrays)
-        return tuple(cast(xp, a, dtype) for a in arrays)
+            if tuple(a.shape[1:]) != node.sample or a.ndim < 1:
+                raise ValueError(
+                    f"{self.label}: {node.layer.label} expects an array of shape {checks.batched(node.sample)}, "
+                    f"got {tuple(a.shape)}{_hint(tuple(a.shape), node.sample)}"
+                )
+            if a.shape[0] != arrays[0].shape[0]:
+                lengths = sorted({int(part.shape[0]) for part in arrays})
+                raise ValueError(
+                    f"{self.label}: the inputs must have equally many samples, got {lengths}"
+                )
+        dtype = xp.result_type(*floats) if floats else getattr(xp, self.float_name(), xp.float32)
+        return tuple([cast(xp, a, dtype) for a in arrays])
 
     def _arrays(self, x: Any) -> tuple[Array, ...]:
         if isinstance(x, Mapping):
@@ -202,27 +218,7 @@ class Graph:
                     f"{self.label}: the inputs are called {', '.join(names)}, got {', '.join(map(str, x))}"
                 )
             return tuple(x[name] for name in names)
-        if isinstance(x, list | tuple) and holds_arrays(tuple(x)):
-            return tuple(x)
-        return (x,)
-
-    def _check_shapes(self, inputs: Sequence[Array]) -> None:
-        if len(inputs) != len(self.inputs):
-            raise ValueError(
-                f"{self.label}: takes {len(self.inputs)} inputs "
-                f"({', '.join(self.keys[node] for node in self.inputs)}), got {len(inputs)}"
-            )
-        for node, x in zip(self.inputs, inputs, strict=True):
-            if tuple(x.shape[1:]) != node.sample or x.ndim < 1:
-                raise ValueError(
-                    f"{self.label}: {node.layer.label} expects an array of shape {checks.batched(node.sample)}, "
-                    f"got {tuple(x.shape)}{_hint(tuple(x.shape), node.sample)}"
-                )
-        lengths = {int(x.shape[0]) for x in inputs}
-        if len(lengths) > 1:
-            raise ValueError(
-                f"{self.label}: the inputs must have equally many samples, got {sorted(lengths)}"
-            )
+        return tuple(x) if isinstance(x, list | tuple) and holds_arrays(tuple(x)) else (x,)
 
 
 def _check_ends(label: str, inputs: tuple[Node, ...], outputs: tuple[Node, ...]) -> None:

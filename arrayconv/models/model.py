@@ -6,26 +6,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from arrayconv.models import checks
+from arrayconv.models.network import Network
 from arrayconv.models.optimizers.optimizer import Slots
-from arrayconv.models.predictor import Predictor
 from arrayconv.models.training import loop
-from arrayconv.models.training.data import Source, rows_of
-from arrayconv.models.training.given import (
-    check_targets,
-    refuse,
-    results,
-    rows,
-    source_for,
-    split_off,
-    validates,
-    validation_for,
-)
+from arrayconv.models.training.data import Batch, Source, each, rows_of
+from arrayconv.models.training.given import results, split_off, validates, validation_for
 from arrayconv.models.training.history import History
 from arrayconv.models.training.hooks import Hooks
 from arrayconv.models.training.trainer import Trainer
+from arrayconv.namespace import Array
+
+# Keras's arguments that choose how its backends run.
+_NO_NEED = dict.fromkeys(
+    ("auto_scale_loss", "jit_compile", "run_eagerly", "steps_per_execution"),
+    "leave it out: JAX's steps are compiled, the others' run as they are",
+)
 
 
-class Model(Predictor):
+class Model(Network):
     """A network with any number of inputs and outputs.
 
     The library, device and floating dtype are those of the data. `fit` moves the weights there, and so do the
@@ -116,7 +114,7 @@ class Model(Predictor):
         ValueError
             No loss; an unknown name; lists or dicts that do not fit the outputs.
         """
-        refuse("compile", unknown, type(self).compile)
+        checks.known("compile", unknown, _NO_NEED, type(self).compile)
         if loss is None:
             raise ValueError("compile: loss is missing; for example loss='mean_squared_error'")
         # a model without a graph yet has one output
@@ -136,11 +134,21 @@ class Model(Predictor):
             )
         return self._trainer
 
+    def _source(self, label: str, *given: Any, **how: Any) -> Source:
+        """Data for a method, looked at once if they are all there, before anything is trained."""
+        data = self._compiled(label).source(label, *given, **how)
+        self._check(label, data)
+        return data
+
     def _check(self, label: str, data: Source) -> None:
-        """Look at data that are all there, once, before anything is trained."""
         if data.arrays is not None:
-            self._build_for(data.arrays.x)
-            check_targets(label, self.graph, self._compiled(label), data)
+            dtype, objective = self._first(data.arrays).dtype, self._compiled(label).objective
+            objective.check(label, self.graph.output_shapes, dtype, data.arrays.y)
+
+    def _first(self, batch: Batch) -> Array:
+        """The first sample as an input, once the model is built for such a batch."""
+        self._build_for(batch.x)
+        return self.graph.as_inputs(each(lambda part: part[:1, ...], batch.x))[0]
 
     def fit(
         self,
@@ -228,8 +236,7 @@ class Model(Predictor):
         x, y, sample_weight, validation_data = split_off(
             validation_split, validation_data, x, y, sample_weight
         )
-        data = source_for(
-            trainer,
+        data = self._source(
             "fit",
             x,
             y,
@@ -241,11 +248,10 @@ class Model(Predictor):
         )
         size = batch_size if validation_batch_size is None else validation_batch_size
         validation = validation_for(trainer, validation_data, size)
-        self._check("fit", data)
         if (batch := data.arrays or data.first(trainer.step)) is not None:
             # the weights before the first epoch, which an error goes back to, are where the data are
-            self._build_for(batch.x)
-            self.graph.to(self.graph.as_inputs(rows(batch.x, 1))[0])
+            first_row = self._first(batch)
+            self.graph.to(first_row)
         if validation is not None:
             self._check("fit: validation_data", validation)
         self.history, self.stop_training = History(), False
@@ -302,9 +308,8 @@ class Model(Predictor):
         """
         trainer = self._compiled("evaluate")
         hooks = Hooks("evaluate", callbacks, verbose, self)
-        how = {"batch_size": batch_size, "steps": checks.steps("evaluate", "steps", steps)}
-        data = source_for(trainer, "evaluate", x, y, sample_weight, **how)
-        self._check("evaluate", data)
+        steps = checks.steps("evaluate", "steps", steps)
+        data = self._source("evaluate", x, y, sample_weight, batch_size=batch_size, steps=steps)
         with hooks.progress.of("evaluate", len(data) or None):
             logs = loop.evaluate(self.graph, trainer, data.epoch(), hooks)
             hooks.progress.end(logs)
@@ -322,9 +327,12 @@ class Model(Predictor):
 
         After an error, as those of `fit`, the model is unchanged.
         """
-        data = self._one("train_on_batch", x, y, sample_weight, class_weight)
-        trainer = self._compiled("train_on_batch")
-        logs, _ = loop.train_epoch(self.graph, trainer, data, None, label="train_on_batch")
+        label = "train_on_batch"
+        size, trainer = rows_of(label, x), self._compiled(label)
+        how = {"batch_size": size, "class_weight": class_weight}
+        data = self._source(label, x, y, sample_weight, **how)
+        hooks = Hooks(label, None, 0, self)
+        logs, _ = loop.train_epoch(self.graph, trainer, data, hooks, label)
         return results(logs, return_dict)
 
     def test_on_batch(
@@ -337,13 +345,5 @@ class Model(Predictor):
         x, y, sample_weight, return_dict
             As in `evaluate`; arrays.
         """
-        data = self._one("test_on_batch", x, y, sample_weight, None)
-        trainer = self._compiled("test_on_batch")
-        logs = loop.evaluate(self.graph, trainer, data.epoch(), None, "test_on_batch")
-        return results(logs, return_dict)
-
-    def _one(self, label: str, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Source:
-        how = {"batch_size": rows_of(label, x), "class_weight": class_weight}
-        data = source_for(self._compiled(label), label, x, y, sample_weight, **how)
-        self._check(label, data)
-        return data
+        size = rows_of("test_on_batch", x)
+        return self.evaluate(x, y, size, 0, sample_weight, return_dict)

@@ -16,7 +16,7 @@ from arrayconv.models.layers.returned import (
     split_backward,
 )
 from arrayconv.models.regularizers import Regularizer
-from arrayconv.namespace import Array, array_namespace
+from arrayconv.namespace import Array, Namespace, array_namespace
 
 # By layer, then by weight: a layer's dict is handed on, never copied or searched.
 GraphWeights = Mapping[str, Mapping[str, Array]]
@@ -47,18 +47,8 @@ class Step(NamedTuple):
         return bool(self.trained) or any(self.wanted)
 
 
-class Tape:
-    """What a backward pass will read, in order; `Program.backward` empties it.
-
-    Attributes
-    ----------
-    records : list of (Step, inputs, dict)
-        The inputs are ``()`` for a layer whose ``backward`` does not read them; the dict holds what it names.
-    """
-
-    def __init__(self) -> None:
-        self.records: list[tuple[Step, Sequence[Array], dict[str, Any]]] = []
-        self.used = False
+# What a backward pass reads, in order: a step, its inputs, ``()`` if `backward` does not read them, and what it names.
+Tape = list[tuple[Step, Sequence[Array], dict[str, Any]]]
 
 
 class Program:
@@ -116,6 +106,13 @@ class Program:
             for key, spec in specs.items()
             if isinstance(spec.regularizer, Regularizer)
         }
+
+    def penalty(self, xp: Namespace, weights: GraphWeights) -> Any:
+        """What the regularizers add to the loss."""
+        total: Any = 0.0
+        for (layer, name), regularizer in self.regularizers.items():
+            total = total + regularizer.value(xp, weights[layer][name])
+        return total
 
     def noise(
         self, batch: int, step: int | None = None, seed: int = 0
@@ -176,7 +173,8 @@ class Program:
             A layer that returned what it must not: it is named.
         """
         record = training if record is None else record
-        tape = Tape()
+        drawn = noise if training and noise else {}
+        tape: Tape = []
         updates: dict[str, dict[str, Array]] = {}
         values = dict(zip(self._starts, inputs, strict=True))
         left = list(self._readers)
@@ -186,13 +184,16 @@ class Program:
             x: Sequence[Array] = (
                 (values[sources[0]],) if len(sources) == 1 else [values[s] for s in sources]
             )
+            known: dict[str, Any] = {
+                "training": training,
+                "noise": drawn.get(step.target),
+                "wrt": step.wrt,
+                "x": x,
+            }
             given: dict[str, Any] = {}
-            names = layer.reads.forward
-            if names:
-                if "training" in names:
-                    given["training"] = training
-                if "noise" in names:
-                    given["noise"] = noise.get(step.target) if training and noise else None
+            for name in layer.reads.forward:
+                given[name] = known[name]
+            given.pop("x", None)
             w = weights[step.name] if step.name else {}
             if step.name in updates:
                 # a layer that occurs twice goes on from its first update
@@ -204,23 +205,15 @@ class Program:
                     updates[step.name] = {**updates.get(step.name, {}), **new}
             values[step.target] = y
             if record and step.target in self._active:
-                names = layer.reads.backward
-                kept: dict[str, Any] = {}
-                if names:
-                    if "y" in names:
-                        kept["y"] = y
-                    if "wrt" in names:
-                        kept["wrt"] = step.wrt
-                    if "training" in names:
-                        kept["training"] = training
-                    if "noise" in names:
-                        kept["noise"] = noise.get(step.target) if training and noise else None
-                tape.records.append((step, x if "x" in names else (), kept))
+                known["y"], kept = y, {}
+                for name in layer.reads.backward:
+                    kept[name] = known[name]
+                tape.append((step, kept.pop("x", ()), kept))
             for source in sources:
                 left[source] -= 1
                 if not left[source]:
                     del values[source]
-            del x, y
+            del x, y, known
         return tuple([values[end] for end in self._ends]), tape, updates
 
     def backward(
@@ -235,8 +228,7 @@ class Program:
         weights : mapping of str to mapping of str to array
             Those of the forward pass.
         tape : Tape
-            From `forward` with ``record``; it is emptied from its end, so that each value is freed as soon as
-            it has been used.
+            From `forward` with ``record``; it is emptied, and each value is freed as soon as it has been used.
 
         Raises
         ------
@@ -244,7 +236,7 @@ class Program:
             A tape that is used up or was not recorded, gradients that do not fit the outputs, or a layer that
             returned what it must not: it is named.
         """
-        if tape.used or (not tape.records and self._active):
+        if not tape and self._active:
             raise ValueError(
                 f"{self.label}: the tape is empty: a tape serves one backward pass, and forward records "
                 "one under training=True or record=True"
@@ -253,14 +245,15 @@ class Program:
             raise ValueError(
                 f"{self.label}: has {len(self._ends)} outputs, got {len(dys)} gradients"
             )
-        tape.used = True
+        records = tape[:]
+        tape.clear()
         upstream: dict[int, Array] = {}
         for end, dy in zip(self._ends, dys, strict=True):
             if dy is not None:
                 upstream[end] = upstream[end] + dy if end in upstream else dy
         gradients: dict[Key, Array] = {}
-        while tape.records:
-            step, x, given = tape.records.pop()
+        while records:
+            step, x, given = records.pop()
             dy = upstream.pop(step.target, None)
             if dy is None:
                 continue
@@ -293,12 +286,10 @@ class Program:
                         check_input_gradient(layer, dx, (batch, *step.shapes[i]), number)
                     upstream[source] = upstream[source] + dx if source in upstream else dx
             del dxs, dws
-        if len(gradients) < len(self.trainable):
-            for layer_name, name in self.trainable:
-                if (layer_name, name) not in gradients:
-                    same = weights[layer_name][name]
-                    zeros = array_namespace("backward", weights=same).zeros_like(same)
-                    gradients[layer_name, name] = zeros
+        for owner, name in self.trainable:
+            if (owner, name) not in gradients:
+                w = weights[owner][name]
+                gradients[owner, name] = array_namespace("backward", w=w).zeros_like(w)
         return gradients
 
 

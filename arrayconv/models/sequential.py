@@ -120,8 +120,7 @@ class Sequential(Model):
                 name_layers(self.label, [*stack, layer])
             if not stack and start is None and layer.input_shape is not None:
                 start = end = InputLayer(layer.input_shape).node()
-            if end is not None:
-                end = layer(end)
+            end = end if end is None else layer(end)
             stack.append(layer)
         name_layers(self.label, stack)
         self._stack, self._input, self._end = stack, start, end

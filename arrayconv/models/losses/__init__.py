@@ -34,18 +34,8 @@ __all__ = [
     "SparseCategoricalCrossentropy",
 ]
 
-LOSSES: dict[str, type[Loss]] = {
-    "binary_crossentropy": BinaryCrossentropy,
-    "categorical_crossentropy": CategoricalCrossentropy,
-    "cosine_similarity": CosineSimilarity,
-    "hinge": Hinge,
-    "huber": Huber,
-    "kl_divergence": KLDivergence,
-    "mae": MeanAbsoluteError,
-    "mean_absolute_error": MeanAbsoluteError,
-    "mean_squared_error": MeanSquaredError,
-    "mse": MeanSquaredError,
-    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
+LOSSES: dict[str, type[Loss]] = {"mae": MeanAbsoluteError, "mse": MeanSquaredError} | {
+    kind.name: kind for kind in map(globals().__getitem__, __all__) if kind not in (Loss, Pair)
 }
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.arrays import clipped
-from arrayconv.models.losses.loss import Loss
-from arrayconv.models.targets import class_numbers
+from arrayconv.models.losses.loss import Loss, class_numbers
 from arrayconv.namespace import Array, Namespace, array_namespace, cast, is_floating
 
 # Keras keeps probabilities this far from 0 and 1.
@@ -17,10 +17,49 @@ _EPSILON = 1e-7
 
 class _CrossEntropy(Loss):
     range = "probabilities between 0 and 1"
+    # the operation and its gradient
+    pair: ClassVar[tuple[Callable[..., Array], Callable[..., tuple[Array, ...]]]]
+    # whether probabilities are those of classes, which Keras divides by their sum before it takes the logarithm
+    of_classes: ClassVar[bool] = True
+    label_smoothing = 0.0
 
-    def __init__(self, from_logits: bool = False, **unknown: Any) -> None:
+    def __init__(
+        self, from_logits: bool = False, label_smoothing: float = 0.0, **unknown: Any
+    ) -> None:
         super().__init__(**unknown)
-        self.from_logits = checks.flag(type(self).__name__, "from_logits", from_logits)
+        label = type(self).__name__
+        self.from_logits = checks.flag(label, "from_logits", from_logits)
+        self.label_smoothing = checks.number(label, "label_smoothing", label_smoothing, least=0)
+        if self.label_smoothing > 1:
+            raise ValueError(f"{label}: label_smoothing must be at most 1, got {label_smoothing!r}")
+
+    def given(self, y: Array) -> Array:
+        """The targets as the operation takes them: smoothed."""
+        classes = y.shape[-1] if self.of_classes else 2
+        return y * (1 - self.label_smoothing) + self.label_smoothing / classes
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        if not self.from_logits:
+            xp = array_namespace(self.name, y_pred=y_pred)
+            if self.of_classes:
+                y_pred = y_pred / xp.sum(y_pred, axis=-1, keepdims=True)
+            y_pred = clipped(xp, y_pred, _EPSILON, 1 - _EPSILON)
+        y = self.given(y_true)
+        return self.pair[0](y_pred, y, reduction="none", from_logits=self.from_logits)
+
+    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
+        y, vjp = self.given(y_true), self.pair[1]
+        if self.from_logits:
+            return vjp(dy, y_pred, y, reduction="none", from_logits=True)[0]
+        xp = array_namespace(self.name, y_pred=y_pred)
+        q = y_pred
+        if self.of_classes:
+            total = xp.sum(y_pred, axis=-1, keepdims=True)
+            q = y_pred / total
+        p = clipped(xp, q, _EPSILON, 1 - _EPSILON)
+        # probabilities that were moved have no gradient
+        dq = vjp(dy, p, y, reduction="none")[0] * xp.astype(p == q, p.dtype)
+        return (dq - xp.sum(dq * q, axis=-1, keepdims=True)) / total if self.of_classes else dq
 
     def valid(self, xp: Namespace, y_true: Array, y_pred: Array) -> Array | None:
         return xp.all((y_true >= 0) & (y_true <= 1))
@@ -46,25 +85,8 @@ class BinaryCrossentropy(_CrossEntropy):
     """
 
     name = "binary_crossentropy"
-
-    def __init__(
-        self, from_logits: bool = False, label_smoothing: float = 0.0, **unknown: Any
-    ) -> None:
-        super().__init__(from_logits, **unknown)
-        self.label_smoothing = _smoothing(type(self).__name__, label_smoothing)
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / 2
-        p = y_pred if self.from_logits else _kept(y_pred)[0]
-        return ac.binary_cross_entropy(p, y_true, reduction="none", from_logits=self.from_logits)
-
-    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
-        y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / 2
-        p, inside = (y_pred, None) if self.from_logits else _kept(y_pred)
-        dp = ac.binary_cross_entropy_vjp(
-            dy, p, y_true, reduction="none", from_logits=self.from_logits
-        )[0]
-        return dp if inside is None else dp * inside
+    pair = ac.binary_cross_entropy, ac.binary_cross_entropy_vjp
+    of_classes = False
 
     def hint(self, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
         if wanted[1:] != (1,) and len(shape) == 1:
@@ -74,34 +96,7 @@ class BinaryCrossentropy(_CrossEntropy):
         return ""
 
 
-class _Classes(_CrossEntropy):
-    """Cross entropy of probabilities over the last axis; a subclass names the pair of operations."""
-
-    def _values(self, y_true: Array, p: Array) -> Array:
-        raise NotImplementedError
-
-    def _gradient(self, dy: Array, y_true: Array, p: Array) -> Array:
-        raise NotImplementedError
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        if self.from_logits:
-            return self._values(y_true, y_pred)
-        xp = array_namespace(self.name, y_pred=y_pred)
-        return self._values(y_true, _kept(y_pred / xp.sum(y_pred, axis=-1, keepdims=True))[0])
-
-    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
-        if self.from_logits:
-            return self._gradient(dy, y_true, y_pred)
-        xp = array_namespace(self.name, y_pred=y_pred)
-        # Keras divides by the sum of the classes before it takes the logarithm
-        total = xp.sum(y_pred, axis=-1, keepdims=True)
-        q = y_pred / total
-        p, inside = _kept(q)
-        dq = self._gradient(dy, y_true, p) * inside
-        return (dq - xp.sum(dq * q, axis=-1, keepdims=True)) / total
-
-
-class CategoricalCrossentropy(_Classes):
+class CategoricalCrossentropy(_CrossEntropy):
     """``-sum(y log p)`` over the last axis, of one-hot targets; the mean over the axes between.
 
     Parameters
@@ -121,25 +116,7 @@ class CategoricalCrossentropy(_Classes):
     """
 
     name = "categorical_crossentropy"
-
-    def __init__(
-        self, from_logits: bool = False, label_smoothing: float = 0.0, **unknown: Any
-    ) -> None:
-        super().__init__(from_logits, **unknown)
-        self.label_smoothing = _smoothing(type(self).__name__, label_smoothing)
-
-    def _smooth(self, y: Array) -> Array:
-        return y * (1 - self.label_smoothing) + self.label_smoothing / y.shape[-1]
-
-    def _values(self, y_true: Array, p: Array) -> Array:
-        return ac.categorical_cross_entropy(
-            p, self._smooth(y_true), reduction="none", from_logits=self.from_logits
-        )
-
-    def _gradient(self, dy: Array, y_true: Array, p: Array) -> Array:
-        return ac.categorical_cross_entropy_vjp(
-            dy, p, self._smooth(y_true), reduction="none", from_logits=self.from_logits
-        )[0]
+    pair = ac.categorical_cross_entropy, ac.categorical_cross_entropy_vjp
 
     def hint(self, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
         if shape in (wanted[:-1], (*wanted[:-1], 1)):
@@ -150,7 +127,7 @@ class CategoricalCrossentropy(_Classes):
         return ""
 
 
-class SparseCategoricalCrossentropy(_Classes):
+class SparseCategoricalCrossentropy(_CrossEntropy):
     """``-log p[y]``: `CategoricalCrossentropy` for targets that are numbers of classes, 0, 1, ...
 
     Parameters
@@ -167,7 +144,10 @@ class SparseCategoricalCrossentropy(_Classes):
     """
 
     name = "sparse_categorical_crossentropy"
-    range = "whole numbers from 0, each below the number of classes"
+    pair = ac.sparse_categorical_cross_entropy, ac.sparse_categorical_cross_entropy_vjp
+
+    def __init__(self, from_logits: bool = False) -> None:
+        self.from_logits = checks.flag(type(self).__name__, "from_logits", from_logits)
 
     def expected(self, shape: tuple[int, ...]) -> str:
         classes = shape[-1]
@@ -175,15 +155,9 @@ class SparseCategoricalCrossentropy(_Classes):
             return "more classes than this output's 1; with one sigmoid output use loss='binary_crossentropy'"
         return f"whole numbers from 0 to {classes - 1}, the output having {classes} classes"
 
-    def _values(self, y_true: Array, p: Array) -> Array:
-        return ac.sparse_categorical_cross_entropy(
-            p, _whole(y_true), reduction="none", from_logits=self.from_logits
-        )
-
-    def _gradient(self, dy: Array, y_true: Array, p: Array) -> Array:
-        return ac.sparse_categorical_cross_entropy_vjp(
-            dy, p, _whole(y_true), reduction="none", from_logits=self.from_logits
-        )[0]
+    def given(self, y: Array) -> Array:
+        xp = array_namespace(self.name, y=y)
+        return cast(xp, y, xp.int32)
 
     def targets(self, xp: Namespace, y: Array, y_pred: Array) -> Array:
         y = class_numbers(self.name, xp, y, y_pred, "loss='categorical_crossentropy'")
@@ -199,22 +173,3 @@ class SparseCategoricalCrossentropy(_Classes):
         if is_floating(xp, y_true.dtype):
             inside = inside & (y_true == xp.floor(y_true))
         return xp.all(inside)
-
-
-def _kept(p: Array) -> tuple[Array, Array]:
-    """Probabilities away from 0 and 1, and a factor that is 0 where they were moved."""
-    xp = array_namespace("crossentropy", p=p)
-    kept = clipped(xp, p, _EPSILON, 1 - _EPSILON)
-    return kept, xp.astype(kept == p, p.dtype)
-
-
-def _whole(y: Array) -> Array:
-    xp = array_namespace("crossentropy", y=y)
-    return cast(xp, y, xp.int32)
-
-
-def _smoothing(label: str, value: float) -> float:
-    share = checks.number(label, "label_smoothing", value)
-    if not 0 <= share <= 1:
-        raise ValueError(f"{label}: label_smoothing must be in [0, 1], got {value!r}")
-    return share

@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from arrayconv.models import checks
-from arrayconv.models.targets import aligned
-from arrayconv.namespace import Array, Namespace, array_namespace
+from arrayconv.namespace import Array, Namespace, array_namespace, cast
+
+
+def aligned(
+    label: str,
+    xp: Namespace,
+    y: Array,
+    y_pred: Array,
+    hint: Callable[[tuple[int, ...], tuple[int, ...]], str] = lambda shape, wanted: "",
+) -> Array:
+    """``y`` in the shape and dtype of ``y_pred``, or a ``ValueError`` that begins with ``label``."""
+    shape, wanted = tuple(y.shape), tuple(y_pred.shape)
+    if shape != wanted and (shape == (*wanted, 1) or (*shape, 1) == wanted):
+        y = xp.reshape(y, wanted)
+    if tuple(y.shape) != wanted:
+        raise ValueError(
+            f"{label}: y must have the shape of the model's output, {wanted}, got {shape}{hint(shape, wanted)}"
+        )
+    return cast(xp, y, y_pred.dtype)
+
+
+def class_numbers(label: str, xp: Namespace, y: Array, y_pred: Array, twin: str) -> Array:
+    """``y`` in the shape of ``y_pred`` without its axis of classes; ``twin`` is what takes one-hot labels.
+
+    Raises
+    ------
+    ValueError
+        Another shape; the message begins with ``label``.
+    """
+    shape, wanted = tuple(y.shape), tuple(y_pred.shape[:-1])
+    if shape not in (wanted, (*wanted, 1)):
+        hint = f"; for one-hot labels use {twin}" if shape == tuple(y_pred.shape) else ""
+        raise ValueError(
+            f"{label}: y must have the shape {wanted}, one class number per sample, got {shape}{hint}"
+        )
+    return xp.reshape(y, wanted)
+
 
 # What Keras's losses take and these do not.
 _REFUSED = {
@@ -44,8 +78,7 @@ class Loss:
     range: ClassVar[str] = ""
 
     def __init__(self, **unknown: Any) -> None:
-        takes = [key for key in inspect.signature(type(self)).parameters if key != "unknown"]
-        checks.refuse(type(self).__name__, unknown, takes, _REFUSED)
+        checks.known(type(self).__name__, unknown, _REFUSED, type(self))
 
     def expected(self, shape: tuple[int, ...]) -> str:
         """`range`, for an output of this shape."""

@@ -9,7 +9,7 @@ import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.arrays import clipped
 from arrayconv.models.losses.loss import Loss
-from arrayconv.namespace import Array, array_namespace
+from arrayconv.namespace import Array, Namespace, array_namespace
 
 # Keras keeps norms and probabilities this far from 0.
 _EPSILON = 1e-7
@@ -55,7 +55,28 @@ class MeanAbsoluteError(Loss):
         return ac.mean_absolute_error_vjp(dy, y_pred, y_true, reduction="none")[0]
 
 
-class Huber(Loss):
+class _Averaged(Loss):
+    """The mean over all axes but the first of what `each` gives; `slope` is its derivative by ``y_pred``."""
+
+    def each(self, xp: Namespace, y: Array, p: Array) -> Array:
+        raise NotImplementedError
+
+    def slope(self, xp: Namespace, y: Array, p: Array) -> Array:
+        raise NotImplementedError
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        xp = array_namespace(self.name, y_pred=y_pred)
+        each = self.each(xp, y_true, y_pred)
+        axes = tuple(range(1, each.ndim))
+        return xp.mean(each, axis=axes) if axes else each
+
+    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
+        xp = array_namespace(self.name, y_pred=y_pred)
+        dy = xp.reshape(dy, (-1,) + (1,) * (y_pred.ndim - 1)) / math.prod(y_pred.shape[1:])
+        return dy * self.slope(xp, y_true, y_pred)
+
+
+class Huber(_Averaged):
     """``e ** 2 / 2`` where ``e = abs(y_pred - y_true)`` is at most ``delta``, else ``delta * (e - delta / 2)``.
 
     The mean over all axes but the first.
@@ -81,22 +102,18 @@ class Huber(Loss):
 
     def __init__(self, delta: float = 1.0, **unknown: Any) -> None:
         super().__init__(**unknown)
-        self.delta = checks.number("Huber", "delta", delta)
-        if self.delta <= 0:
-            raise ValueError(f"Huber: delta must be above 0, got {delta!r}")
+        self.delta = checks.number("Huber", "delta", delta, above=0)
 
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        xp = array_namespace(self.name, y_pred=y_pred)
-        e = xp.abs(y_pred - y_true)
+    def each(self, xp: Namespace, y: Array, p: Array) -> Array:
+        e = xp.abs(p - y)
         kept = clipped(xp, e, 0.0, self.delta)
-        return _mean(kept * (e - kept / 2))
+        return kept * (e - kept / 2)
 
-    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
-        xp = array_namespace(self.name, y_pred=y_pred)
-        return _spread(dy, y_pred) * clipped(xp, y_pred - y_true, -self.delta, self.delta)
+    def slope(self, xp: Namespace, y: Array, p: Array) -> Array:
+        return clipped(xp, p - y, -self.delta, self.delta)
 
 
-class Hinge(Loss):
+class Hinge(_Averaged):
     """``max(1 - y_true * y_pred, 0)`` for targets -1 and 1, or 0 and 1; the mean over all axes but the first.
 
     Examples
@@ -109,17 +126,15 @@ class Hinge(Loss):
 
     name = "hinge"
 
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        xp = array_namespace(self.name, y_pred=y_pred)
-        return _mean(xp.clip(1 - _signs(y_true) * y_pred, 0, None))
+    def each(self, xp: Namespace, y: Array, p: Array) -> Array:
+        return xp.clip(1 - _signs(xp, y) * p, 0, None)
 
-    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
-        xp = array_namespace(self.name, y_pred=y_pred)
-        y = _signs(y_true)
-        return _spread(dy, y_pred) * xp.where(y * y_pred < 1, -y, xp.zeros_like(y))
+    def slope(self, xp: Namespace, y: Array, p: Array) -> Array:
+        y = _signs(xp, y)
+        return xp.where(y * p < 1, -y, xp.zeros_like(y))
 
 
-class KLDivergence(Loss):
+class KLDivergence(_Averaged):
     """``sum(y_true * log(y_true / y_pred))`` over the last axis, both kept above 1e-7; the mean over the axes between.
 
     Examples
@@ -132,19 +147,17 @@ class KLDivergence(Loss):
 
     name = "kl_divergence"
 
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        xp = array_namespace(self.name, y_pred=y_pred)
-        y, p = xp.clip(y_true, _EPSILON, 1), xp.clip(y_pred, _EPSILON, 1)
-        return _mean(xp.sum(y * xp.log(y / p), axis=-1))
+    def each(self, xp: Namespace, y: Array, p: Array) -> Array:
+        y, p = xp.clip(y, _EPSILON, 1), xp.clip(p, _EPSILON, 1)
+        return xp.sum(y * xp.log(y / p), axis=-1)
 
-    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
-        xp = array_namespace(self.name, y_pred=y_pred)
-        y, p = xp.clip(y_true, _EPSILON, 1), xp.clip(y_pred, _EPSILON, 1)
-        slopes = xp.where(p == y_pred, -y / p, xp.zeros_like(p))
-        return _spread(dy, y_pred) * slopes * y_pred.shape[-1]
+    def slope(self, xp: Namespace, y: Array, p: Array) -> Array:
+        y, kept = xp.clip(y, _EPSILON, 1), xp.clip(p, _EPSILON, 1)
+        # the mean counts the sum over the last axis once
+        return xp.where(kept == p, -y / kept, xp.zeros_like(p)) * p.shape[-1]
 
 
-class CosineSimilarity(Loss):
+class CosineSimilarity(_Averaged):
     """The cosine of the angle between ``y_true`` and ``y_pred`` along the last axis, negated.
 
     The mean over the axes between; 0 where one of them is 0.
@@ -159,41 +172,22 @@ class CosineSimilarity(Loss):
 
     name = "cosine_similarity"
 
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        xp = array_namespace(self.name, y_pred=y_pred)
-        return _mean(-xp.sum(_unit(y_true)[0] * _unit(y_pred)[0], axis=-1))
+    def each(self, xp: Namespace, y: Array, p: Array) -> Array:
+        return -xp.sum(_unit(xp, y)[0] * _unit(xp, p)[0], axis=-1)
 
-    def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
-        xp = array_namespace(self.name, y_pred=y_pred)
-        y, (p, norm) = _unit(y_true)[0], _unit(y_pred)
+    def slope(self, xp: Namespace, y: Array, p: Array) -> Array:
+        y, (p, norm) = _unit(xp, y)[0], _unit(xp, p)
         # a vector that is too short to have a direction is scaled by a constant
         along = xp.where(norm > _EPSILON, xp.sum(y * p, axis=-1, keepdims=True), 0 * norm)
-        slopes = (p * along - y) / xp.clip(norm, _EPSILON, None)
-        return _spread(dy, y_pred) * slopes * y_pred.shape[-1]
+        return (p * along - y) / xp.clip(norm, _EPSILON, None) * p.shape[-1]
 
 
-def _mean(values: Array) -> Array:
-    """The mean over all axes but the first."""
-    xp = array_namespace("loss", values=values)
-    axes = tuple(range(1, values.ndim))
-    return xp.mean(values, axis=axes) if axes else values
-
-
-def _spread(dy: Array, y_pred: Array) -> Array:
-    """The gradient of `_mean` for ``dy``, in a shape that goes with that of ``y_pred``."""
-    xp = array_namespace("loss", dy=dy)
-    count = math.prod(y_pred.shape[1:])
-    return xp.reshape(dy, (-1,) + (1,) * (y_pred.ndim - 1)) / count
-
-
-def _signs(y: Array) -> Array:
+def _signs(xp: Namespace, y: Array) -> Array:
     """Targets -1 and 1, also for those of 0 and 1."""
-    xp = array_namespace("hinge", y=y)
     return xp.where(xp.all((y == 0) | (y == 1)), 2 * y - 1, y)
 
 
-def _unit(v: Array) -> tuple[Array, Array]:
+def _unit(xp: Namespace, v: Array) -> tuple[Array, Array]:
     """The vectors along the last axis, of length 1, and their lengths before."""
-    xp = array_namespace("cosine_similarity", v=v)
     norm = xp.sqrt(xp.sum(v * v, axis=-1, keepdims=True))
     return v / xp.clip(norm, _EPSILON, None), norm

@@ -32,23 +32,8 @@ __all__ = [
     "TopKCategoricalAccuracy",
 ]
 
-_BY_NAME: dict[str, Callable[..., Any]] = {
-    **{
-        kind.name: kind
-        for kind in (
-            Accuracy,
-            BinaryAccuracy,
-            CategoricalAccuracy,
-            SparseCategoricalAccuracy,
-            SparseTopKCategoricalAccuracy,
-            TopKCategoricalAccuracy,
-            AUC,
-            F1Score,
-            Precision,
-            Recall,
-        )
-    },
-    "acc": Accuracy,
+_BY_NAME: dict[str, Callable[..., Any]] = {"acc": Accuracy} | {
+    kind.name: kind for kind in map(globals().__getitem__, __all__) if kind is not Metric
 }
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from arrayconv.models.losses.loss import aligned, class_numbers
 from arrayconv.models.metrics.metric import Metric, Terms
-from arrayconv.models.targets import aligned, class_numbers
 from arrayconv.namespace import Array, Namespace
 
 

@@ -59,8 +59,25 @@ class Metric:
             return top, math.prod(tops.shape)
         return top, xp.sum(_numbers(xp, bottoms, dtype))
 
-    def weighted(self, xp: Namespace, y_true: Array, y_pred: Array, weight: Array) -> Ratio:
-        """`ratio` where each sample counts as often as ``weight``, shape (N,), says."""
+    @property
+    def weighs(self) -> bool:
+        """Whether the metric can weigh its samples."""
+        own = type(self)
+        return own.terms is not Metric.terms or own.sums is not Metric.sums
+
+    def size(self, shape: tuple[int, ...]) -> int:
+        """How many numbers `sums` gives for an output of this shape, without the batch axis."""
+        return 2
+
+    def sums(
+        self, xp: Namespace, y_true: Array, y_pred: Array, weight: Array | None
+    ) -> list[Array | int]:
+        """The batch's numbers, arrays of one axis or none, which add up over an epoch.
+
+        With ``weight``, shape (N,), each sample counts as often as that says.
+        """
+        if weight is None:
+            return list(self.ratio(xp, y_true, y_pred))
         tops, bottoms = self.terms(xp, y_true, y_pred)
         dtype = accumulator(xp, y_pred.dtype)
         if tuple(tops.shape[:1]) != tuple(weight.shape):
@@ -70,27 +87,7 @@ class Metric:
             )
         shares = xp.reshape(_numbers(xp, weight, dtype), (-1,) + (1,) * (tops.ndim - 1))
         counts = xp.ones_like(tops, dtype=dtype) if bottoms is None else bottoms
-        return (
-            xp.sum(_numbers(xp, tops, dtype) * shares),
-            xp.sum(_numbers(xp, counts, dtype) * shares),
-        )
-
-    @property
-    def weighs(self) -> bool:
-        """Whether the metric can weigh its samples."""
-        return type(self).terms is not Metric.terms
-
-    def size(self, shape: tuple[int, ...]) -> int:
-        """How many numbers `sums` gives for an output of this shape, without the batch axis."""
-        return 2
-
-    def sums(
-        self, xp: Namespace, y_true: Array, y_pred: Array, weight: Array | None
-    ) -> list[Array | int]:
-        """The batch's numbers, arrays of one axis or none, which add up over an epoch."""
-        if weight is None:
-            return list(self.ratio(xp, y_true, y_pred))
-        return list(self.weighted(xp, y_true, y_pred, weight))
+        return [xp.sum(_numbers(xp, part, dtype) * shares) for part in (tops, counts)]
 
     def result(self, sums: NDArray[Any]) -> float:
         """The metric of an epoch, from what its `sums` add up to."""

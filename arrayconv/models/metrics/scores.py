@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arrayconv.models import checks
+from arrayconv.models.losses.loss import aligned
 from arrayconv.models.metrics.metric import Metric, Terms
-from arrayconv.models.targets import aligned
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -47,8 +47,7 @@ class Precision(Metric):
 
     def terms(self, xp: Namespace, y_true: Array, y_pred: Array) -> Terms:
         found, wanted = y_pred > self.thresholds, aligned(self.name, xp, y_true, y_pred) > 0.5
-        asked = self._among(found, wanted)
-        return found & wanted, asked
+        return found & wanted, self._among(found, wanted)
 
     def _among(self, found: Array, wanted: Array) -> Array:
         return found
@@ -80,10 +79,6 @@ class _Counted(Metric):
     """A metric made of several sums, which is computed when they are all there."""
 
     best = "max"
-
-    @property
-    def weighs(self) -> bool:
-        return True
 
     def __call__(self, y_true: Array, y_pred: Array) -> Any:
         """The metric of one batch, a float."""
@@ -123,8 +118,7 @@ class AUC(_Counted):
     ) -> None:
         super().__init__(name)
         self.num_thresholds = checks.count("AUC", "num_thresholds", num_thresholds, least=2)
-        checks.choice("AUC", "curve", curve, {"ROC": True, "PR": True})
-        self.curve = curve
+        self.curve = checks.choice("AUC", "curve", curve, {"ROC": "ROC", "PR": "PR"})
 
     def size(self, shape: tuple[int, ...]) -> int:
         return 2 * self.num_thresholds + 2
@@ -195,13 +189,11 @@ class F1Score(_Counted):
         self, average: str = "macro", threshold: float | None = None, name: str | None = None
     ) -> None:
         super().__init__(name)
-        checks.choice(
-            "F1Score", "average", average, dict.fromkeys(("macro", "micro", "weighted"), True)
-        )
-        self.average = average
-        self.threshold = (
-            None if threshold is None else checks.number("F1Score", "threshold", threshold)
-        )
+        averages = {key: key for key in ("macro", "micro", "weighted")}
+        self.average = checks.choice("F1Score", "average", average, averages)
+        if threshold is not None:
+            checks.number("F1Score", "threshold", threshold)
+        self.threshold = threshold
 
     def size(self, shape: tuple[int, ...]) -> int:
         return 3 * shape[-1]

@@ -4,8 +4,15 @@ from typing import Any
 
 from arrayconv.models import checks
 from arrayconv.models.optimizers import schedules
-from arrayconv.models.optimizers.adam import Adam, AdamW, Nadam
-from arrayconv.models.optimizers.algorithms import SGD, Adagrad, Lion, RMSprop
+from arrayconv.models.optimizers.algorithms import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    Nadam,
+    RMSprop,
+)
 from arrayconv.models.optimizers.optimizer import Optimizer
 
 __all__ = [
@@ -20,14 +27,8 @@ __all__ = [
     "schedules",
 ]
 
-_BY_NAME: dict[str, type[Optimizer]] = {
-    "adagrad": Adagrad,
-    "adam": Adam,
-    "adamw": AdamW,
-    "lion": Lion,
-    "nadam": Nadam,
-    "rmsprop": RMSprop,
-    "sgd": SGD,
+_BY_NAME = {
+    kind.__name__.lower(): kind for kind in (SGD, Adagrad, Adam, AdamW, Lion, Nadam, RMSprop)
 }
 
 

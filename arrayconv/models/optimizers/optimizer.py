@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,20 +17,9 @@ Weights = Mapping[Any, Array]
 Slots = dict[str, dict[Any, Array]]
 Coefficients = Mapping[str, float]
 
-COMMON = """weight_decay : float, optional
-        Before each update, every weight shrinks by ``learning_rate * weight_decay`` of itself.
-    clipnorm : float, optional
-        The largest Euclidean norm that the gradient of a single weight keeps.
-    clipvalue : float, optional
-        The largest absolute value that an element of a gradient keeps.
-    global_clipnorm : float, optional
-        The largest Euclidean norm that all gradients together keep.
-
-    Raises
-    ------
-    ValueError
-        A learning rate below 0, a share outside [0, 1), or more than one kind of clipping.
-    """
+# What an algorithm keeps of a weight, by its slots; and what it subtracts from it, with what it keeps then.
+Kept = tuple[Array, ...]
+Change = tuple[Array, Kept]
 
 # What Keras's optimizers take, or took, and these do not.
 _REFUSED = {
@@ -61,7 +49,21 @@ class Optimizer:
     ----------
     learning_rate : float or LearningRateSchedule
         May be assigned between two calls of ``fit``.
-    {common}
+    weight_decay : float, optional
+        Before each update, every weight shrinks by ``learning_rate * weight_decay`` of itself.
+    clipnorm : float, optional
+        The largest Euclidean norm that the gradient of a single weight keeps.
+    clipvalue : float, optional
+        The largest absolute value that an element of a gradient keeps.
+    global_clipnorm : float, optional
+        The largest Euclidean norm that all gradients together keep.
+
+    Raises
+    ------
+    TypeError
+        What is no number; an unknown argument.
+    ValueError
+        A learning rate below 0, a share outside [0, 1), or more than one kind of clipping.
     """
 
     slots: tuple[str, ...] = ()
@@ -76,26 +78,18 @@ class Optimizer:
         global_clipnorm: float | None = None,
         **unknown: Any,
     ) -> None:
-        if unknown:
-            own, common = (inspect.signature(kind).parameters for kind in (type(self), Optimizer))
-            takes = [key for key, p in {**own, **common}.items() if p.kind is not p.VAR_KEYWORD]
-            checks.refuse(self.label, unknown, takes, _REFUSED)
+        checks.known(self.label, unknown, _REFUSED, type(self), Optimizer)
         self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clipnorm, self.clipvalue = clipnorm, clipvalue
+        self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
         self.global_clipnorm = global_clipnorm
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         given = {name: value for name, value in clips.items() if value is not None}
         if len(given) > 1:
             raise ValueError(f"{self.label}: give one of {', '.join(clips)}, got {given}")
         for name, value in given.items():
-            if not checks.number(self.label, name, value) > 0:
-                raise ValueError(f"{self.label}: {name} must be positive, got {value!r}")
-        if (
-            weight_decay is not None
-            and not checks.number(self.label, "weight_decay", weight_decay) >= 0
-        ):
-            raise ValueError(f"{self.label}: weight_decay must be at least 0, got {weight_decay!r}")
+            checks.number(self.label, name, value, above=0)
+        if weight_decay is not None:
+            checks.number(self.label, "weight_decay", weight_decay, least=0)
 
     @property
     def label(self) -> str:
@@ -110,11 +104,7 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule) -> None:
         if not callable(value):
-            value = checks.number(self.label, "learning_rate", value)
-            if value < 0:
-                raise ValueError(
-                    f"{self.label}: learning_rate must be a number of at least 0 or a schedule, got {value!r}"
-                )
+            value = checks.number(self.label, "learning_rate", value, least=0)
         self._learning_rate = value
 
     @property
@@ -129,11 +119,14 @@ class Optimizer:
 
     def init(self, weights: Weights) -> Slots:
         """The state before the first step: zeros, shaped as the weights."""
-        return {slot: {name: _zeros(w) for name, w in weights.items()} for slot in self.slots}
+        return {
+            slot: {n: array_namespace("init", w=w).zeros_like(w) for n, w in weights.items()}
+            for slot in self.slots
+        }
 
     def coefficients(self, step: int) -> dict[str, float]:
         """The numbers that change from step to step; the first step is number 0."""
-        rate = self.learning_rate
+        rate = self._learning_rate
         return {"learning_rate": float(rate(step)) if callable(rate) else rate}
 
     def update(
@@ -159,7 +152,7 @@ class Optimizer:
         new_state: Slots = {slot: {} for slot in self.slots}
         for name, g in self._clipped(gradients).items():
             w = weights[name]
-            xp = array_namespace(self.label, w=w)
+            xp = array_namespace("update", w=w)
 
             def step(w: Array, g: Array, *rest: Any, xp: Namespace = xp) -> tuple[Array, ...]:
                 given = dict(zip(names, rest[slots:], strict=False))
@@ -168,7 +161,7 @@ class Optimizer:
                     w = w - w * rest[-1]
                 return (w - delta, *new)
 
-            kept = (state[slot][name] for slot in self.slots)
+            kept = [state[slot][name] for slot in self.slots]
             arguments = (w, cast(xp, g, w.dtype), *kept, *numbers)
             # a change of the user's own may take sums, which are no part of a kernel
             ours = getattr(self.change, "elementwise", False)
@@ -177,25 +170,31 @@ class Optimizer:
                 new_state[slot][name] = value
         return new_weights, new_state
 
-    def change(
-        self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
-    ) -> tuple[Array, tuple[Array, ...]]:
-        """What to subtract from a weight of gradient ``g``, and the new values of its slots."""
+    def change(self, xp: Namespace, g: Array, kept: Kept, numbers: Coefficients) -> Change:
+        """What to subtract from a weight of gradient ``g``, and the new values of its slots.
+
+        Parameters
+        ----------
+        xp : namespace
+        g : array
+            In the shape and dtype of the weight.
+        kept : tuple of array
+            Its slots' values.
+        numbers : mapping of str to float
+            From `coefficients`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define change")
 
     def _clipped(self, gradients: Weights) -> Weights:
         if self.clipnorm is not None:
             return {name: _scaled(g, _squares(g), self.clipnorm) for name, g in gradients.items()}
         if self.global_clipnorm is not None and gradients:
-            total: Any = 0.0
-            for g in gradients.values():
-                total = total + _squares(g)
+            total = sum(map(_squares, gradients.values()))
             return {name: _scaled(g, total, self.global_clipnorm) for name, g in gradients.items()}
         if self.clipvalue is not None:
             v = self.clipvalue
             return {
-                name: clipped(array_namespace(self.label, g=g), g, -v, v)
-                for name, g in gradients.items()
+                n: clipped(array_namespace("update", g=g), g, -v, v) for n, g in gradients.items()
             }
         return gradients
 
@@ -203,10 +202,6 @@ class Optimizer:
         given = {name.removeprefix("_"): value for name, value in vars(self).items()}
         shown = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
         return f"{type(self).__name__}({shown})"
-
-
-def _zeros(w: Array) -> Array:
-    return array_namespace("Optimizer.init", w=w).zeros_like(w)
 
 
 def _squares(g: Array) -> Array:
@@ -224,8 +219,6 @@ def _scaled(g: Array, squares: Array, largest: float) -> Array:
     return g * cast(xp, scale, g.dtype)
 
 
-def share_below_one(label: str, name: str, value: float) -> float:
-    share = checks.number(label, name, value)
-    if not 0 <= share < 1:
-        raise ValueError(f"{label}: {name} must be in [0, 1), got {value!r}")
-    return share
+def share(label: str, name: str, value: float) -> float:
+    """A number in [0, 1)."""
+    return checks.number(label, name, value, least=0, below=1)

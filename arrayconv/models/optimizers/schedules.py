@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from arrayconv.models import checks
 
@@ -31,21 +33,29 @@ class LearningRateSchedule:
         return f"{type(self).__name__}({given})"
 
 
-class ExponentialDecay(LearningRateSchedule):
+@dataclass(eq=False, repr=False)
+class _Decay(LearningRateSchedule):
+    initial_learning_rate: float
+    decay_steps: int
+
+    def __post_init__(self) -> None:
+        label = type(self).__name__
+        checks.number(label, "initial_learning_rate", self.initial_learning_rate)
+        checks.number(label, "decay_steps", self.decay_steps, above=0)
+
+
+@dataclass(eq=False, repr=False)
+class ExponentialDecay(_Decay):
     """``initial_learning_rate * decay_rate ** (step / decay_steps)``.
 
     Parameters
     ----------
     initial_learning_rate : float
     decay_steps : int
+        Above 0, else a ``ValueError``.
     decay_rate : float
     staircase : bool
         Whether to take the floor of ``step / decay_steps``, so that the rate falls in steps.
-
-    Raises
-    ------
-    ValueError
-        If ``decay_steps`` is not positive.
 
     Examples
     --------
@@ -54,17 +64,8 @@ class ExponentialDecay(LearningRateSchedule):
     0.025
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-    ) -> None:
-        self.initial_learning_rate = float(initial_learning_rate)
-        self.decay_steps = _positive("ExponentialDecay", "decay_steps", decay_steps)
-        self.decay_rate = float(decay_rate)
-        self.staircase = staircase
+    decay_rate: float
+    staircase: bool = False
 
     def __call__(self, step: int) -> float:
         part = step / self.decay_steps
@@ -72,7 +73,8 @@ class ExponentialDecay(LearningRateSchedule):
         return float(self.initial_learning_rate * self.decay_rate**part)
 
 
-class PolynomialDecay(LearningRateSchedule):
+@dataclass(eq=False, repr=False)
+class PolynomialDecay(_Decay):
     """From ``initial_learning_rate`` to ``end_learning_rate`` in ``decay_steps`` steps, then constant.
 
     The rate is ``(initial - end) * (1 - step / decay_steps) ** power + end``; ``power=1`` is a line.
@@ -81,13 +83,8 @@ class PolynomialDecay(LearningRateSchedule):
     ----------
     initial_learning_rate : float
     decay_steps : int
-    end_learning_rate : float
-    power : float
-
-    Raises
-    ------
-    ValueError
-        If ``decay_steps`` is not positive.
+        Above 0, else a ``ValueError``.
+    end_learning_rate, power : float
 
     Examples
     --------
@@ -96,17 +93,8 @@ class PolynomialDecay(LearningRateSchedule):
     0.75
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        end_learning_rate: float = 0.0001,
-        power: float = 1.0,
-    ) -> None:
-        self.initial_learning_rate = float(initial_learning_rate)
-        self.decay_steps = _positive("PolynomialDecay", "decay_steps", decay_steps)
-        self.end_learning_rate = float(end_learning_rate)
-        self.power = float(power)
+    end_learning_rate: float = 0.0001
+    power: float = 1.0
 
     def __call__(self, step: int) -> float:
         left = 1 - min(step, self.decay_steps) / self.decay_steps
@@ -114,20 +102,16 @@ class PolynomialDecay(LearningRateSchedule):
         return float(span * left**self.power + self.end_learning_rate)
 
 
+@dataclass(eq=False, repr=False)
 class PiecewiseConstantDecay(LearningRateSchedule):
     """``values[0]`` up to and including step ``boundaries[0]``, then ``values[1]``, and so on.
 
     Parameters
     ----------
     boundaries : sequence of int
-        Increasing.
+        Increasing, else a ``ValueError``.
     values : sequence of float
-        One more than there are boundaries.
-
-    Raises
-    ------
-    ValueError
-        If the boundaries do not increase, or there is not one value more.
+        One more than there are boundaries, else a ``ValueError``.
 
     Examples
     --------
@@ -137,15 +121,17 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     (0.1, 0.01, 0.001)
     """
 
-    def __init__(self, boundaries: Sequence[int], values: Sequence[float]) -> None:
-        self.boundaries = [*boundaries]
-        self.values = [float(value) for value in values]
+    boundaries: Sequence[int]
+    values: Sequence[float]
+
+    def __post_init__(self) -> None:
+        self.boundaries, self.values = [*self.boundaries], [*map(float, self.values)]
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(
                 "PiecewiseConstantDecay: values must have one number more than boundaries, "
                 f"got {len(self.values)} for {len(self.boundaries)} boundaries"
             )
-        if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(self.boundaries)):
             raise ValueError(
                 f"PiecewiseConstantDecay: boundaries must increase, got {self.boundaries}"
             )
@@ -154,7 +140,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         return self.values[bisect_left(self.boundaries, step)]
 
 
-class CosineDecay(LearningRateSchedule):
+@dataclass(eq=False, repr=False)
+class CosineDecay(_Decay):
     """Half a cosine from the learning rate down to ``alpha`` of it, after a linear warm-up if there is one.
 
     Parameters
@@ -188,23 +175,16 @@ class CosineDecay(LearningRateSchedule):
     (0.0, 0.1, 0.05, 0.0)
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        alpha: float = 0.0,
-        warmup_target: float | None = None,
-        warmup_steps: int = 0,
-    ) -> None:
-        self.initial_learning_rate = float(initial_learning_rate)
-        self.decay_steps = _positive("CosineDecay", "decay_steps", decay_steps)
-        self.alpha = float(alpha)
-        self.warmup_target = None if warmup_target is None else float(warmup_target)
-        self.warmup_steps = warmup_steps
-        if warmup_steps < 0 or (warmup_steps > 0 and warmup_target is None):
+    alpha: float = 0.0
+    warmup_target: float | None = None
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.warmup_steps < 0 or (self.warmup_steps > 0 and self.warmup_target is None):
             raise ValueError(
                 "CosineDecay: warmup_steps must be at least 0, and goes with warmup_target; "
-                f"got warmup_steps={warmup_steps}, warmup_target={warmup_target}"
+                f"got warmup_steps={self.warmup_steps}, warmup_target={self.warmup_target}"
             )
 
     def __call__(self, step: int) -> float:
@@ -216,9 +196,3 @@ class CosineDecay(LearningRateSchedule):
             step -= self.warmup_steps
         part = min(step, self.decay_steps) / self.decay_steps
         return top * ((1 - self.alpha) * 0.5 * (1 + math.cos(math.pi * part)) + self.alpha)
-
-
-def _positive(label: str, name: str, value: int) -> int:
-    if not checks.number(label, name, value) > 0:
-        raise ValueError(f"{label}: {name} must be positive, got {value!r}")
-    return value

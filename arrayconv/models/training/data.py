@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,18 +55,25 @@ class Source:
         steps: int | None = None,
         class_weight: Mapping[int, float] | None = None,
     ) -> None:
-        self.label, self._outputs = label, tuple(outputs)
+        self.label, self._outputs, self._steps = label, tuple(outputs), steps
         self._class_weight = None if class_weight is None else _factors(label, class_weight)
-        self._batches: Any
-        self._names: tuple[str, ...] | None = None
-        self._iterator: Iterator[Any] | None = None
-        self._begun: Iterator[Any] | None = None
-        self._own, self._weighted = True, False
+        # what `first` has begun, and the pass that an epoch of so many steps is in
+        self._begun: Iterator[Batch] | None = None
+        self._pass: Iterator[Any] = iter(())
         # the arrays themselves, where all are known before the first batch
         self.arrays: Batch | None = None
         self._names, parts = inputs_of(x)
+        self._own, self._weighted = parts is not None, sample_weight is not None
+        self._batches: Any = x
         if parts is None:
-            self._take_iterable(x, y, sample_weight, batch_size, steps)
+            _check_iterable(label, x, "batches (x, y)")
+            with_arrays = {"y": y, "sample_weight": sample_weight, "batch_size": batch_size}
+            for name, given in with_arrays.items():
+                if given is not None:
+                    raise ValueError(
+                        f"{label}: {name} goes with arrays, and x is a {type(x).__name__}, taken as an iterable of "
+                        "batches (x, y) that brings its own; numpy.asarray(x) makes an array"
+                    )
             return
         if y is None:
             raise ValueError(
@@ -74,43 +81,28 @@ class Source:
             )
         inputs = [as_array(part) for part in parts]
         targets = [_beside(part, inputs[0]) for part in self._targets(y)]
-        weights = [] if sample_weight is None else [_beside(sample_weight, inputs[0])]
-        self._check_rows(inputs, targets, weights)
-        size = 32 if batch_size is None else batch_size
+        weights = [_beside(sample_weight, inputs[0])] if self._weighted else []
+        self._check_rows(x=inputs, y=targets, sample_weight=weights)
         self._batches = Batches(
-            tuple(inputs), (*targets, *weights), batch_size=size, shuffle=shuffle, seed=seed
+            tuple(inputs),
+            (*targets, *weights),
+            batch_size=32 if batch_size is None else batch_size,
+            shuffle=shuffle,
+            seed=seed,
         )
-        self._weighted = bool(weights)
-        self._steps = steps
-        if all(_in_memory(part) for part in (*inputs, *targets)):
+        if all(map(_in_memory, (*inputs, *targets))):
             self.arrays = self._batch((tuple(inputs), (*targets, *weights)))
 
-    def _take_iterable(
-        self, x: Any, y: Any, weight: Any, batch_size: int | None, steps: int | None
-    ) -> None:
-        _check_iterable(self.label, x, "batches (x, y)")
-        for name, given in (("y", y), ("sample_weight", weight), ("batch_size", batch_size)):
-            if given is not None:
-                raise ValueError(
-                    f"{self.label}: {name} goes with arrays, and x is a {type(x).__name__}, taken as an iterable of "
-                    "batches (x, y) that brings its own; numpy.asarray(x) makes an array"
-                )
-        self._batches, self._steps, self._own = x, steps, False
-
-    def _check_rows(
-        self, inputs: Sequence[Any], targets: Sequence[Any], weights: Sequence[Any]
-    ) -> None:
+    def _check_rows(self, **given: Sequence[Any]) -> None:
         """Raise ``ValueError`` unless everything has as many rows as the first input."""
-        rows = int(inputs[0].shape[0]) if inputs[0].shape else 0
-        parts = [("x", a) for a in inputs] + [("y", a) for a in targets]
-        for name, part in [*parts, *(("sample_weight", a) for a in weights)]:
+        rows = tuple(given["x"][0].shape[:1])
+        for name, part in [(name, part) for name, parts in given.items() for part in parts]:
             shape = tuple(part.shape)
-            if shape[:1] == (rows,) or not shape or not inputs[0].shape:
-                continue
-            turned = "; y.T turns the course's (1, N) around" if shape == (1, rows) else ""
-            raise ValueError(
-                f"{self.label}: the numbers of rows differ: x has {rows}, {name} has {shape[0]}{turned}"
-            )
+            if rows and shape and shape[:1] != rows:
+                turned = "; y.T turns the course's (1, N) around" if shape == (1, *rows) else ""
+                raise ValueError(
+                    f"{self.label}: the numbers of rows differ: x has {rows[0]}, {name} has {shape[0]}{turned}"
+                )
 
     def __len__(self) -> int:
         """The number of batches; 0 if not known."""
@@ -122,36 +114,33 @@ class Source:
             # torch's DataLoader has a length that raises where its data set has none
             return 0
 
-    def epoch(self, step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch that begins with the step of this number, which decides their order."""
-        if self._steps is None:
-            yield from map(self._batch, self._pass(step))
-            return
-        for _ in range(self._steps):
-            # an epoch goes on where the last one stopped, and starts anew at the end
-            if self._iterator is None:
-                self._iterator = self._pass(step)
-            item = next(self._iterator, None)
-            if item is None:
-                self._iterator = self._pass(step)
-                item = next(self._iterator, None)
-            if item is None:
-                return
-            yield self._batch(item)
-
     def first(self, step: int) -> Batch | None:
         """The first batch of the epoch that begins with this step, the next one; ``None`` if there is none."""
-        batches = self._pass(step)
-        item = next(batches, None)
-        if item is None:
-            return None
-        self._begun = itertools.chain([item], batches)
-        return self._batch(item)
+        batches = self.epoch(step)
+        batch = next(batches, None)
+        self._begun = None if batch is None else itertools.chain([batch], batches)
+        return batch
 
-    def _pass(self, step: int) -> Iterator[Any]:
+    def epoch(self, step: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch that begins with the step of this number, which decides their order."""
         if self._begun is not None:
             begun, self._begun = self._begun, None
             return begun
+        items = self._order(step) if self._steps is None else self._going_on(self._steps, step)
+        return map(self._batch, items)
+
+    def _going_on(self, steps: int, step: int) -> Iterator[Any]:
+        for _ in range(steps):
+            # an epoch goes on where the last one stopped, and starts anew at the end
+            item = next(self._pass, None)
+            if item is None:
+                self._pass = self._order(step)
+                item = next(self._pass, None)
+            if item is None:
+                return
+            yield item
+
+    def _order(self, step: int) -> Iterator[Any]:
         if self._own:
             return self._batches.at(2, step)  # type: ignore[no-any-return]
         return self._batches.at(step) if hasattr(self._batches, "at") else iter(self._batches)
@@ -220,6 +209,13 @@ def rows_of(label: str, x: Any) -> int:
     return max([1, *map(int, parts[0].shape[:1])])
 
 
+def each(f: Callable[[Any], Any], x: Any) -> Any:
+    """``f`` of every array in a dict or a list, or of one alone, put together as they were."""
+    if isinstance(x, Mapping):
+        return {name: f(part) for name, part in x.items()}
+    return tuple(map(f, x)) if isinstance(x, list | tuple) else f(x)
+
+
 def batch_beside(batch: Batch, like: Array) -> Batch:
     """The batch in the library, on the device and in the floating dtype of ``like``."""
     xp = array_namespace("fit", like=like)
@@ -231,28 +227,24 @@ def batch_beside(batch: Batch, like: Array) -> Batch:
     def rows(a: Array) -> Array:
         return drawn_beside(xp, a, like) if isinstance(a, np.ndarray) else moved(a, like)
 
-    x = batch.x
-    if isinstance(x, Mapping):
-        x = {name: rows(part) for name, part in x.items()}
-    else:
-        x = tuple(rows(part) for part in (x if isinstance(x, list | tuple) else (x,)))
+    x = each(rows, batch.x)
     weight = None if batch.weight is None else label(batch.weight)
     return Batch(x, tuple(map(label, batch.y)), weight)
 
 
-def inputs_alone(label: str, x: Any, inputs: int, batch_size: int | None) -> Iterator[Any]:
+def inputs_alone(label: str, x: Any, inputs: int, batch_size: int | None) -> Iterator[Batch]:
     """The inputs of each batch, for a model of so many ``inputs``, whatever targets come with them."""
     names, parts = inputs_of(x)
     # a list of as many arrays as there are inputs is one of inputs, any other one of batches
     if parts is not None and (not isinstance(x, list | tuple) or len(parts) == inputs):
         size = 32 if batch_size is None else batch_size
         for part in Batches(tuple(map(as_array, parts)), batch_size=size, shuffle=False):
-            yield part if names is None else dict(zip(names, part, strict=True))
+            yield Batch(part if names is None else dict(zip(names, part, strict=True)), (), None)
         return
     _check_iterable(label, x, "batches")
     for item in x:
         alone = not isinstance(item, tuple) or (inputs > 1 and all(map(is_rows, item)))
-        yield item if alone else item[0]
+        yield Batch(item if alone else item[0], (), None)
 
 
 def _check_iterable(label: str, x: Any, what: str) -> None:
@@ -332,10 +324,8 @@ def _held(xp: Namespace, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def described(value: Any) -> str:
+    """A value as an error shows it."""
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
-    return (
-        f"{type(value).__name__} of shape {tuple(value.shape)}"
-        if hasattr(value, "shape")
-        else repr(value)
-    )
+    shaped = hasattr(value, "shape")
+    return f"{type(value).__name__} of shape {tuple(value.shape)}" if shaped else repr(value)

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from arrayconv.data.sharding import sharding_of, taken
 from arrayconv.models import checks
-from arrayconv.models.graph import Graph
-from arrayconv.models.training.data import Source, as_array, described, inputs_of, is_rows
+from arrayconv.models.training.data import Source, as_array, described, each, inputs_of, is_rows
 from arrayconv.models.training.trainer import Trainer
-
-
-def source_for(
-    trainer: Trainer, label: str, x: Any, y: Any, sample_weight: Any, **how: Any
-) -> Source:
-    """The data with their targets in the order of the trainer's outputs."""
-    names = [output.name for output in trainer.objective.outputs]
-    return Source(label, names, x, y, sample_weight, seed=trainer.drawn_from, **how)
-
-
-# Keras's arguments that choose how its backends run.
-_COMPILED = "leave it out: JAX's steps are compiled, the others' run as they are"
-_REFUSED = dict.fromkeys(
-    ("auto_scale_loss", "jit_compile", "run_eagerly", "steps_per_execution"), _COMPILED
-)
-
-
-def refuse(label: str, unknown: Mapping[str, Any], method: Callable[..., Any]) -> None:
-    """Raise ``TypeError`` for an argument that a method does not have."""
-    if unknown:
-        takes = [p for p in inspect.signature(method).parameters if p not in ("self", "unknown")]
-        checks.refuse(label, unknown, takes, _REFUSED)
 
 
 def validates(frequency: Any) -> Callable[[int], bool]:
@@ -46,8 +22,7 @@ def validates(frequency: Any) -> Callable[[int], bool]:
 
 def split_off(share: Any, validation: Any, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
     """``x, y, sample_weight`` and the data to validate with: the last samples, ``share`` of them, if none are given."""
-    if not 0 <= checks.number("fit", "validation_split", share) < 1:
-        raise ValueError(f"fit: validation_split must be in [0, 1), got {share!r}")
+    checks.number("fit", "validation_split", share, least=0, below=1)
     if not share or validation is not None:
         return x, y, weight, validation
     if inputs_of(x)[1] is None:
@@ -62,12 +37,10 @@ def _split(values: Any, share: float) -> tuple[Any, Any]:
     """The first and the last samples of each array, the last being ``share`` of them."""
     if values is None:
         return None, None
-    if isinstance(values, Mapping):
-        pairs = {name: _split(part, share) for name, part in values.items()}
-        return {n: a for n, (a, _) in pairs.items()}, {n: b for n, (_, b) in pairs.items()}
-    if isinstance(values, list | tuple) and values and all(map(is_rows, values)):
-        both = [_split(part, share) for part in values]
-        return [a for a, _ in both], [b for _, b in both]
+    several = isinstance(values, list | tuple) and values and all(map(is_rows, values))
+    if isinstance(values, Mapping) or several:
+        first = each(lambda part: _split(part, share)[0], values)
+        return first, each(lambda part: _split(part, share)[1], values)
     if not is_rows(values) and not isinstance(values, list | tuple):
         raise ValueError(
             f"fit: validation_split needs arrays, got {described(values)}; give validation_data instead"
@@ -82,6 +55,8 @@ def _split(values: Any, share: float) -> tuple[Any, Any]:
         )
     if sharding_of(values) is not None:
         return taken(values, slice(at)), taken(values, slice(at, rows))
+    if sharding_of(values) is not None:
+        return taken(values, slice(at)), taken(values, slice(at, rows))
     return values[:at], values[at:]
 
 
@@ -90,35 +65,13 @@ def validation_for(trainer: Trainer, data: Any, batch_size: int | None) -> Sourc
     if data is None:
         return None
     label = "fit: validation_data"
-    pair = isinstance(data, tuple) or (isinstance(data, list) and all(map(is_rows, data)))
-    if not pair:
-        return source_for(trainer, label, data, None, None)
+    if not isinstance(data, tuple) and not (isinstance(data, list) and all(map(is_rows, data))):
+        return trainer.source(label, data)
     if len(data) not in (2, 3):
         raise ValueError(
             f"{label} must be (x, y) or (x, y, sample_weight), or an iterable of batches; got {len(data)} parts"
         )
-    x, y, sample_weight = (*data, None)[:3]
-    return source_for(trainer, label, x, y, sample_weight, batch_size=batch_size)
-
-
-def check_targets(label: str, graph: Graph, trainer: Trainer, data: Source) -> None:
-    """Look at inputs and targets that are all there, once, before anything is trained."""
-    if data.arrays is not None:
-        dtype = graph.as_inputs(rows(data.arrays.x, 1))[0].dtype
-        shapes = [node.sample for node in graph.outputs]
-        trainer.objective.check(label, shapes, dtype, data.arrays.y)
-
-
-def rows(x: Any, count: int) -> Any:
-    """The first samples of each input, as a tuple or a dict."""
-
-    def first(part: Any) -> Any:
-        sharded = sharding_of(part) is not None
-        return taken(part, slice(count)) if sharded else part[:count, ...]
-
-    if isinstance(x, Mapping):
-        return {name: first(part) for name, part in x.items()}
-    return tuple(map(first, x if isinstance(x, list | tuple) else (x,)))
+    return trainer.source(label, *data, batch_size=batch_size)
 
 
 def results(logs: Mapping[str, float], return_dict: bool) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 # Okabe and Ito's blue and vermilion, which colour-blind readers tell apart
-_COLOURS = {"training": "#0072B2", "validation": "#D55E00"}
+_BLUE, _VERMILION = "#0072B2", "#D55E00"
 
 
 class History:
@@ -82,18 +82,12 @@ class History:
         figure, grid = plt.subplots(
             1, len(names), figsize=(4.8 * len(names), 3.6), squeeze=False, layout="constrained"
         )
+        looks = {"": ("training", "o-", _BLUE), "val_": ("validation", "s--", _VERMILION)}
         for axes, name in zip(grid[0], names, strict=True):
-            for kind, key in (("training", name), ("validation", f"val_{name}")):
-                if key in history:
-                    style = "o-" if kind == "training" else "s--"
-                    axes.plot(
-                        [epoch + 1 for epoch, logs in self._epochs if key in logs],
-                        history[key],
-                        style,
-                        color=_COLOURS[kind],
-                        markersize=3,
-                        label=kind,
-                    )
+            for prefix, (label, style, colour) in looks.items():
+                if (key := prefix + name) in history:
+                    epochs = [epoch + 1 for epoch, logs in self._epochs if key in logs]
+                    axes.plot(epochs, history[key], style, color=colour, markersize=3, label=label)
             axes.set_xlabel("epoch")
             axes.set_ylabel(name.replace("_", " "))
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from arrayconv.models import checks
 from arrayconv.models.training.progress import Progress
 
 Logs = Mapping[str, float]
@@ -131,6 +132,37 @@ class LambdaCallback(Callback):
                 setattr(self, name, hook)
 
 
+class Monitor(Callback):
+    """A callback that compares one of the numbers in ``logs`` with the best so far."""
+
+    monitor: str
+    mode: str
+    min_delta: float = 0.0
+    best: float | None = None
+
+    def __post_init__(self) -> None:
+        ways = dict.fromkeys(("auto", "min", "max"))
+        checks.choice(type(self).__name__, "mode", self.mode, ways)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        label, known, mode = type(self).__name__, self.params["metrics"], self.mode
+        if self.monitor not in known:
+            data = "; it needs validation_data" if self.monitor.startswith("val_") else ""
+            raise ValueError(
+                f"{label}: monitor={self.monitor!r} is not among what fit reports here, {', '.join(known)}{data}"
+            )
+        mode = known[self.monitor] if mode == "auto" else mode
+        if mode is None:
+            raise ValueError(
+                f"{label}: give mode='min' or mode='max': which way {self.monitor!r} is better is not known"
+            )
+        self._sign = 1.0 if mode == "max" else -1.0
+
+    def better(self, value: float, than: float | None) -> bool:
+        """Whether ``value`` improves on ``than`` by more than ``min_delta``; NaN never does."""
+        return value == value if than is None else self._sign * (value - than) > abs(self.min_delta)
+
+
 class Hooks:
     """The callbacks of one `fit`, `evaluate` or `predict`, and its progress display: all that a loop calls.
 
@@ -156,17 +188,14 @@ class Hooks:
     """
 
     def __init__(self, label: str, callbacks: Any, verbose: Any, model: Any) -> None:
-        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
-        self.callbacks: list[Callback] = list(given) if isinstance(given, Iterable) else []
-        if given is not None and not isinstance(given, Iterable):
-            self.callbacks = [given]
+        alone = [] if callbacks is None else [callbacks]
+        self.callbacks = list(callbacks) if isinstance(callbacks, Iterable) else alone
         for hook in self.callbacks:
             if not isinstance(hook, Callback):
                 made = f"; {hook.__name__}() makes one" if isinstance(hook, type) else ""
                 raise TypeError(
                     f"{label}: callbacks must be a list of Callback, got {hook!r}{made}"
                 )
-        for hook in self.callbacks:
             hook.set_model(model)
         self.verbose, self.progress = verbose, Progress(label, verbose)
         self._by_hook = {

@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from arrayconv.data.sharding import joined, sharding_of
 from arrayconv.models.arrays import drawn_beside, same_place
 from arrayconv.models.graph import Graph
+from arrayconv.models.program import GraphWeights
 from arrayconv.models.training.data import Batch, Source, batch_beside
 from arrayconv.models.training.diagnosis import ADVICE, bad_labels, first_not_finite
 from arrayconv.models.training.history import History
@@ -20,11 +21,8 @@ from arrayconv.models.training.hooks import Hooks
 from arrayconv.models.training.step import (
     BAD_LABELS,
     State,
-    averages,
     compiles,
     copied,
-    finite_weights,
-    no_totals,
     predict_step,
     test_step,
     train_step,
@@ -37,15 +35,8 @@ from arrayconv.namespace import Array, Namespace, array_namespace, cast, to_nump
 _AHEAD = 2
 
 
-class Waiting(NamedTuple):
-    """A batch that is under way, with what an error about it needs."""
-
-    number: int
-    problem: Array
-    x: tuple[Array, ...]
-    y: tuple[Array, ...]
-    weight: Array | None
-    noise: dict[int, Array]
+# The batches under way: what is wrong with each, 0 for nothing, and what raises the error about it.
+Waiting = deque[tuple[Array, Callable[..., None]]]
 
 
 def fit(
@@ -111,8 +102,7 @@ def train_epoch(
     graph: Graph,
     trainer: Trainer,
     data: Source,
-    hooks: Hooks | None,
-    *,
+    hooks: Hooks,
     label: str = "fit",
     epoch: int | None = None,
 ) -> tuple[dict[str, float], Array]:
@@ -123,118 +113,120 @@ def train_epoch(
     """
     # our own error says more than NumPy's warnings
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"), Threads() as threads:
-        return _Epoch(graph, trainer, label, epoch, hooks).run(data, threads)
+        return _Epoch(graph, trainer, hooks, label, epoch).run(data, threads)
 
 
 class _Epoch:
     def __init__(
-        self, graph: Graph, trainer: Trainer, label: str, epoch: int | None, hooks: Hooks | None
+        self, graph: Graph, trainer: Trainer, hooks: Hooks, label: str, epoch: int | None
     ) -> None:
-        self.graph, self.trainer, self.label, self.epoch = graph, trainer, label, epoch
-        self.hooks, self.by_batch = hooks, hooks is not None and hooks.by_batch
-        self.waiting: deque[Waiting] = deque()
+        self.graph, self.trainer, self.hooks, self.label = graph, trainer, hooks, label
+        self.donates = epoch is not None and not hooks.by_batch
+        self.where = "" if epoch is None else f" in epoch {epoch + 1}"
+        since = "before" if epoch is None else "before this epoch"
+        self.kept = f"The model keeps the weights it had {since}"
 
     def run(self, data: Source, threads: Threads) -> tuple[dict[str, float], Array]:
-        graph, trainer, program = self.graph, self.trainer, self.graph.program
+        graph, trainer, program, hooks = self.graph, self.trainer, self.graph.program, self.hooks
+        waiting: Waiting = deque()
         state: State | None = None
-        step = trainer.step
+        step, seed = trainer.step, trainer.drawn_from
         for number, batch in enumerate(data.epoch(step)):
             x = graph.as_inputs(batch.x)
             if state is None:
                 like = x[0]
                 graph.to(like)
                 xp = array_namespace(self.label, x=like)
-                # an epoch uses up copies: Ctrl-C finds the graph's own weights whole
-                donate = compiles(xp) and self.epoch is not None and not self.by_batch
-                ahead = _AHEAD if compiles(xp) else 0
                 threads.suit(graph, like)
-                state = self.begin(xp, like)
-                state = copied(xp, state) if donate else state
+                state = begin(xp, graph, trainer, like, self.label)
+                # an epoch uses up copies: Ctrl-C finds the graph's own weights whole
+                donate = compiles(xp) and self.donates
+                state = copied(state) if donate else state
                 function = train_step(xp, graph, trainer, donate)
-            if any(part.dtype != like.dtype for part in x):
-                x = tuple(cast(xp, part, like.dtype) for part in x)
-            drawn = program.noise(x[0].shape[0], step, trainer.drawn_from)
-            noise = {at: drawn_beside(xp, values, like) for at, values in drawn.items()}
-            if self.by_batch and self.hooks is not None:
-                self.hooks.call("on_train_batch_begin", number, {})
+                ahead = _AHEAD if compiles(xp) else 0
+            if x[0].dtype != like.dtype:
+                x = tuple([cast(xp, part, like.dtype) for part in x])
+            noise = program.noise(x[0].shape[0], step, seed)
+            if noise:
+                noise = {at: drawn_beside(xp, values, like) for at, values in noise.items()}
+            if hooks.by_batch:
+                hooks.call("on_train_batch_begin", number, {})
             rates = trainer.optimizer.coefficients(step)
             state, problem = function(state, x, batch.y, batch.weight, noise, rates)
             step += 1
-            self.waiting.append(Waiting(number, problem, x, batch.y, batch.weight, noise))
-            while len(self.waiting) > ahead:
-                self.check_oldest(state)
-            if self.hooks is not None:
-                state = self.after_batch(self.hooks, state, number)
+            waiting.append((problem, functools.partial(self.explain, number, x, batch, noise)))
+            _look(waiting, ahead, state)
+            if hooks.by_batch:
+                graph.weights = state.weights
+                hooks.call("on_train_batch_end", number, self.numbers(state))
+                state = state._replace(weights=graph.weights)
+            hooks.progress.step(self.numbers, state)
         if state is None:
             raise ValueError(
-                f"{self.label}: x gave no batches{self.where()}: an iterator is used up by one pass; give "
+                f"{self.label}: x gave no batches{self.where}: an iterator is used up by one pass; give "
                 "a list of batches, arrayconv.data.Batches, or steps_per_epoch"
             )
-        while self.waiting:
-            self.check_oldest(state)
+        _look(waiting, 0, state)
         self.check_weights(xp, state)
         graph.weights, trainer.slots, trainer.step = state.weights, state.slots, step
         return self.numbers(state), like
 
-    def begin(self, xp: Namespace, like: Array) -> State:
-        weights = self.graph.weights
-        trained = {key: weights[key[0]][key[1]] for key in self.graph.trainable}
-        if not trained:
-            raise ValueError(f"{self.label}: {self.graph.label} has no weights to train")
-        totals = no_totals(xp, self.graph, self.trainer.objective, like)
-        return State(weights, self.trainer.slots_for(trained), totals, totals[0] == 0)
-
     def numbers(self, state: State) -> dict[str, float]:
-        return averages(self.graph, self.trainer.objective, state.totals)
+        return self.trainer.objective.averages(state.totals, self.graph.output_shapes)
 
-    def after_batch(self, hooks: Hooks, state: State, number: int) -> State:
-        if self.by_batch:
-            self.graph.weights = state.weights
-            hooks.call("on_train_batch_end", number, self.numbers(state))
-            state = state._replace(weights=self.graph.weights)
-        hooks.progress.step(lambda: self.numbers(state))
-        return state
-
-    def where(self) -> str:
-        return "" if self.epoch is None else f" in epoch {self.epoch + 1}"
-
-    def check_oldest(self, state: State) -> None:
-        """Look at how the oldest batch under way went."""
-        old = self.waiting.popleft()
-        problem = int(old.problem)
-        if not problem:
-            return
-        where = "" if self.epoch is None else f"{self.where()}, batch {old.number + 1}"
+    def explain(
+        self,
+        number: int,
+        x: tuple[Array, ...],
+        batch: Batch,
+        noise: dict[int, Array],
+        problem: int,
+        state: State,
+    ) -> None:
+        """Raise the error about a batch."""
+        where = self.where and f"{self.where}, batch {number + 1}"
         if problem == BAD_LABELS:
-            found = bad_labels(self.trainer.objective, self.graph, old.y)
+            found = bad_labels(self.trainer.objective, self.graph, batch.y)
             raise ValueError(f"{self.label}{where}: {found}")
-        found = first_not_finite(self.graph, state.weights, old.x, old.y, old.weight, old.noise)
+        found = first_not_finite(self.graph, state.weights, x, batch.y, batch.weight, noise)
         raise FloatingPointError(
-            f"{self.label}: the loss is not finite{where}. {found}. {self.kept()}"
+            f"{self.label}: the loss is not finite{where}. {found}. {self.kept}"
         )
 
     def check_weights(self, xp: Namespace, state: State) -> None:
-        finite = to_numpy(finite_weights(xp, self.trainer)(state.weights))
-        names = [
-            (layer, n) for layer in sorted(state.weights) for n in sorted(state.weights[layer])
-        ]
-        for (layer, name), fine in zip(names, finite, strict=True):
+        weights = {(own, n): w for own, ws in state.weights.items() for n, w in ws.items()}
+        finite = to_numpy(xp.stack([xp.all(xp.isfinite(w)) for w in weights.values()]))
+        for (layer, name), fine in zip(weights, finite, strict=True):
             if not fine:
                 raise FloatingPointError(
                     f"{self.label}: the weight '{layer}/{name}' of layer {layer!r} is not finite after the "
-                    f"last batch{self.where()}. {ADVICE}. {self.kept()}"
+                    f"last batch{self.where}. {ADVICE}. {self.kept}"
                 )
 
-    def kept(self) -> str:
-        since = "before" if self.epoch is None else "before this epoch"
-        return f"The model keeps the weights it had {since}"
+
+def _look(waiting: Waiting, most: int, *state: State) -> None:
+    """Ask the batches under way how they went, but for the last ``most``."""
+    while len(waiting) > most:
+        problem, explain = waiting.popleft()
+        if found := int(problem):
+            explain(found, *state)
+
+
+def begin(xp: Namespace, graph: Graph, trainer: Trainer, like: Array, label: str = "fit") -> State:
+    """What the first step of an epoch starts from."""
+    weights = graph.weights
+    trained = {(layer, name): weights[layer][name] for layer, name in graph.trainable}
+    if not trained:
+        raise ValueError(f"{label}: {graph.label} has no weights to train")
+    totals = trainer.objective.no_totals(xp, graph.output_shapes, like)
+    return State(weights, trainer.slots_for(trained), totals, totals[0] == 0)
 
 
 def evaluate(
     graph: Graph,
     trainer: Trainer,
     batches: Iterable[Batch],
-    hooks: Hooks | None,
+    hooks: Hooks,
     label: str = "evaluate",
     *,
     like: Array | None = None,
@@ -242,71 +234,48 @@ def evaluate(
     """The loss and the metrics over every batch; with ``like`` the batches are moved there."""
     objective = trainer.objective
     totals: Any = None
-    beside_what: Any = None
-    checks: deque[tuple[Batch, Array]] = deque()
+    waiting: Waiting = deque()
 
-    def check(batch: Batch, valid: Array) -> None:
-        if not bool(valid):
-            raise ValueError(f"{label}: {bad_labels(objective, graph, batch.y)}")
+    def explain(batch: Batch, problem: int) -> None:
+        raise ValueError(f"{label}: {bad_labels(objective, graph, batch.y)}")
 
-    if hooks is not None:
-        hooks.call("on_test_begin", {})
+    def numbers(totals: Array) -> dict[str, float]:
+        return objective.averages(totals, graph.output_shapes)
+
+    hooks.call("on_test_begin", {})
+    if like is not None:
+        there = like
+        batches = (batch_beside(batch, there) for batch in batches)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"), Threads() as threads:
-        for number, batch in enumerate(batches):
-            if like is not None:
-                batch = batch_beside(batch, like)
-            x = graph.as_inputs(batch.x)
-            xp = array_namespace(label, x=x[0])
-            if beside_what is None or not same_place(x[0], beside_what):
-                beside_what, weights = x[0], graph.beside(x[0])
+        for number, (batch, xp, x, weights) in enumerate(_beside(graph, batches, threads, label)):
             if totals is None:
-                threads.suit(graph, x[0])
-                totals = no_totals(xp, graph, objective, x[0])
-            if hooks is not None:
-                hooks.call("on_test_batch_begin", number, {})
+                totals = objective.no_totals(xp, graph.output_shapes, x[0])
+            hooks.call("on_test_batch_begin", number, {})
             function = test_step(xp, graph, trainer)
-            totals, valid = function(totals, weights, x, batch.y, batch.weight)
-            checks.append((batch, valid))
-            while len(checks) > (_AHEAD if compiles(xp) else 0):
-                check(*checks.popleft())
-            if hooks is not None:
-                numbers = functools.partial(averages, graph, objective, totals)
-                _after_test_batch(hooks, numbers, number, shown=like is None)
+            totals, problem = function(totals, weights, x, batch.y, batch.weight)
+            waiting.append((problem, functools.partial(explain, batch)))
+            _look(waiting, _AHEAD if compiles(xp) else 0)
+            if hooks.has("on_test_batch_end"):
+                hooks.call("on_test_batch_end", number, numbers(totals))
+            # the display of a fit counts the batches that it trains on
+            if like is None:
+                hooks.progress.step(numbers, totals)
     if totals is None:
         raise ValueError(f"{label}: there are no batches")
-    while checks:
-        check(*checks.popleft())
-    logs = averages(graph, objective, totals)
-    if hooks is not None:
-        hooks.call("on_test_end", logs)
+    _look(waiting, 0)
+    logs = numbers(totals)
+    hooks.call("on_test_end", logs)
     return logs
 
 
-def _after_test_batch(
-    hooks: Hooks, logs: Callable[[], dict[str, float]], number: int, shown: bool
-) -> None:
-    if hooks.has("on_test_batch_end"):
-        hooks.call("on_test_batch_end", number, logs())
-    # the display of a fit counts the batches that it trains on
-    if shown:
-        hooks.progress.step(logs)
-
-
-def predict(graph: Graph, batches: Iterable[Any], hooks: Hooks) -> list[Array]:
+def predict(graph: Graph, batches: Iterable[Batch], hooks: Hooks) -> list[Array]:
     """Each output over every batch of inputs, in the library of the batches."""
     parts: list[tuple[Array, ...]] = []
-    like: Any = None
     program = graph.program
     hooks.call("on_predict_begin", {})
     with Threads() as threads:
-        for number, batch in enumerate(batches):
+        for number, (_, xp, x, weights) in enumerate(_beside(graph, batches, threads, "predict")):
             hooks.call("on_predict_batch_begin", number, {})
-            x = graph.as_inputs(batch)
-            xp = array_namespace("predict", x=x[0])
-            if like is None or not same_place(x[0], like):
-                if like is None:
-                    threads.suit(graph, x[0])
-                like, weights = x[0], graph.beside(x[0])
             parts.append(predict_step(xp, program)(weights, x))
             hooks.call("on_predict_batch_end", number, {"outputs": parts[-1]})
             hooks.progress.step(dict)
@@ -317,3 +286,17 @@ def predict(graph: Graph, batches: Iterable[Any], hooks: Hooks) -> list[Array]:
     return [
         joined(part) if several else xp.concat(part, axis=0) for part in zip(*parts, strict=True)
     ]
+
+
+def _beside(
+    graph: Graph, batches: Iterable[Batch], threads: Threads, label: str
+) -> Iterator[tuple[Batch, Namespace, tuple[Array, ...], GraphWeights]]:
+    """Each batch with its inputs, their namespace, and the graph's weights where they are."""
+    like: Array | None = None
+    for batch in batches:
+        x = graph.as_inputs(batch.x)
+        if like is None:
+            threads.suit(graph, x[0])
+        if like is None or not same_place(x[0], like):
+            like, weights = x[0], graph.beside(x[0])
+        yield batch, array_namespace(label, x=like), x, weights

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from arrayconv.data.sharding import everywhere, sharding_of
 from arrayconv.models import checks
 from arrayconv.models.losses import Loss, loss
 from arrayconv.models.metrics import Metric, metric
-from arrayconv.models.program import GraphWeights, Key
-from arrayconv.models.regularizers import Regularizer
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -70,7 +69,6 @@ class Objective:
     ) -> None:
         if checks.is_pair(losses) and not any(isinstance(part, Loss) for part in losses):
             losses = loss(losses)
-        each_loss = _spread("loss", losses, outputs)
         weights = 1.0 if weights is None else weights
         for weight in _listed(list(weights.values()) if isinstance(weights, Mapping) else weights):
             if isinstance(weight, str):
@@ -79,42 +77,42 @@ class Objective:
                     "write metrics=[...]"
                 )
             checks.number("compile", "loss_weights", weight)
-        each_weight = _spread("loss_weights", weights, outputs)
-        several = len(outputs) > 1
-        plain = _per_output("metrics", metrics, outputs)
-        weighing = _per_output("weighted_metrics", weighted_metrics, outputs)
-        self.outputs = tuple(
-            Output(
-                name,
-                loss(each_loss[i]),
-                float(each_weight[i]),
-                tuple(map(metric, plain[i])),
-                tuple(map(metric, weighing[i])),
-            )
-            for i, name in enumerate(outputs)
+        each = zip(
+            outputs,
+            map(loss, _spread("loss", losses, outputs)),
+            map(float, _spread("loss_weights", weights, outputs)),
+            _metrics("metrics", metrics, outputs),
+            _metrics("weighted_metrics", weighted_metrics, outputs),
+            strict=True,
         )
+        self.outputs = tuple(Output(*parts) for parts in each)
         # the way that is better, by name
         self.names: dict[str, str | None] = {"loss": "min"}
-        if several:
+        if len(outputs) > 1:
             self.names |= {f"{output.name}_loss": "min" for output in self.outputs}
         for output in self.outputs:
+            prefix = f"{output.name}_" if len(outputs) > 1 else ""
             for m in (*output.metrics, *output.weighted):
-                name, shown = m.name, f"{output.name}_" if several else ""
-                if m in output.weighted:
-                    if not m.weighs:
-                        raise TypeError(
-                            f"compile: weighted_metrics: {name!r} has no values to weigh: define terms, not ratio"
-                        )
-                    name = f"weighted_{name}" if shown + name in self.names else name
-                if shown + name in self.names:
-                    raise ValueError(
-                        f"compile: two metrics are called {shown + name!r}; give one of them another name"
+                name = prefix + m.name
+                if m in output.weighted and not m.weighs:
+                    raise TypeError(
+                        f"compile: weighted_metrics: {m.name!r} has no values to weigh: define terms, not ratio"
                     )
-                self.names[shown + name] = m.best
+                if m in output.weighted and name in self.names:
+                    name = f"{prefix}weighted_{m.name}"
+                if name in self.names:
+                    raise ValueError(
+                        f"compile: two metrics are called {name!r}; give one of them another name"
+                    )
+                self.names[name] = m.best
 
-    def size(self, shapes: Sequence[tuple[int, ...]]) -> int:
-        """How many numbers add up over an epoch, for outputs of these shapes."""
-        return sum(size for size, _ in self._parts(shapes))
+    def no_totals(self, xp: Namespace, shapes: Sequence[tuple[int, ...]], like: Array) -> Array:
+        """The sums of losses and metrics before the first batch, for outputs of these shapes."""
+        size = sum(size for size, _ in self._parts(shapes))
+        zeros = xp.zeros((size,), dtype=accumulator(xp, like.dtype), **placement(like))
+        sharding = sharding_of(like)
+        # where a compiled step will leave them, so that there is one program of it
+        return zeros if sharding is None else everywhere(to_numpy(zeros), sharding)
 
     def _parts(self, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, Metric]]:
         """The size of each number's sums and what makes a number of them, in the order of `names`."""
@@ -162,9 +160,14 @@ class Objective:
                     f"{part.loss.name}: values must give one loss per sample, shape ({batch},), "
                     f"got {tuple(values.shape)}"
                 )
-            shares = own = None
+            own = shares = None
             if weight is not None:
-                own = sample_weights(xp, weight, batch)
+                if tuple(weight.shape) not in ((batch,), (batch, 1)):
+                    raise ValueError(
+                        f"fit: sample_weight must have one number per sample, shape ({batch},), "
+                        f"got {tuple(weight.shape)}"
+                    )
+                own = xp.reshape(weight, (batch,))
                 shares = cast(xp, own, values.dtype)
                 values = values * shares
             summed = xp.sum(cast(xp, values, dtype))
@@ -201,47 +204,21 @@ class Objective:
             y_true = part.loss.targets(xp, y, like)
             inside = part.loss.valid(xp, y_true, like)
             if inside is not None and not bool(inside):
-                raise ValueError(f"{label}: {self.out_of_range(part, y, shape)}")
+                values = to_numpy(y)
+                least, largest = (f"{float(value):.12g}" for value in (values.min(), values.max()))
+                where = f" of output {part.name!r}" if len(self.outputs) > 1 else ""
+                raise ValueError(
+                    f"{label}: y{where} holds values from {least} to {largest}, and {part.loss.name} "
+                    f"expects {part.loss.expected(shape)}"
+                )
 
-    def out_of_range(self, part: Output, y: Array, shape: tuple[int, ...]) -> str:
-        """What is wrong with the targets of an output."""
-        values = to_numpy(y)
-        where = f" of output {part.name!r}" if len(self.outputs) > 1 else ""
-        return (
-            f"y{where} holds values from {_shown(values.min())} to {_shown(values.max())}, and {part.loss.name} "
-            f"expects {part.loss.expected(shape)}"
-        )
-
-    def averages(self, totals: Any, shapes: Sequence[tuple[int, ...]]) -> dict[str, float]:
-        """The numbers, from what their sums add up to, a NumPy array, for outputs of these shapes."""
-        found, start = {}, 0
+    def averages(self, totals: Array, shapes: Sequence[tuple[int, ...]]) -> dict[str, float]:
+        """The numbers, from what their sums add up to, for outputs of these shapes; fetches them."""
+        sums, found, start = to_numpy(totals), {}, 0
         for name, (size, kind) in zip(self.names, self._parts(shapes), strict=True):
-            found[name] = kind.result(totals[start : start + size])
+            found[name] = kind.result(sums[start : start + size])
             start += size
         return found
-
-
-def penalty(xp: Namespace, regularizers: Mapping[Key, Regularizer], weights: GraphWeights) -> Any:
-    """What the regularizers add to the loss."""
-    total: Any = 0.0
-    for (layer, name), regularizer in regularizers.items():
-        total = total + regularizer.value(xp, weights[layer][name])
-    return total
-
-
-def sample_weights(xp: Namespace, weight: Array, batch: int) -> Array:
-    """The weights of the samples, shape (N,).
-
-    Raises
-    ------
-    ValueError
-        Another shape.
-    """
-    if tuple(weight.shape) not in ((batch,), (batch, 1)):
-        raise ValueError(
-            f"fit: sample_weight must have one number per sample, shape ({batch},), got {tuple(weight.shape)}"
-        )
-    return xp.reshape(weight, (batch,))
 
 
 def _check_kind(label: str, xp: Namespace, y: Array) -> None:
@@ -254,10 +231,6 @@ def _numbers(xp: Namespace, value: Any, dtype: Any, like: Array) -> Array:
     if isinstance(value, int | float):
         return xp.full((1,), float(value), dtype=dtype, **placement(like))
     return xp.reshape(cast(xp, value, dtype), (-1,))
-
-
-def _shown(value: Any) -> str:
-    return f"{float(value):.12g}"
 
 
 def _spread(argument: str, value: Any, outputs: Sequence[str]) -> list[Any]:
@@ -278,24 +251,19 @@ def _spread(argument: str, value: Any, outputs: Sequence[str]) -> list[Any]:
     return [value] * len(outputs)
 
 
-def _per_output(argument: str, metrics: Any, outputs: Sequence[str]) -> list[list[Any]]:
-    """A list of metrics for each output."""
-    if metrics is None:
-        return [[] for _ in outputs]
-    if isinstance(metrics, Mapping):
-        unknown = set(metrics) - set(outputs)
-        if unknown:
+def _metrics(argument: str, given: Any, outputs: Sequence[str]) -> list[tuple[Metric, ...]]:
+    """The metrics of each output, from a list for all, one for each, or a dict by their names."""
+    if isinstance(given, Mapping):
+        if set(given) - set(outputs):
             raise ValueError(
-                f"compile: {argument} must name outputs among {', '.join(outputs)}, got {', '.join(map(str, metrics))}"
+                f"compile: {argument} must name outputs among {', '.join(outputs)}, got {', '.join(map(str, given))}"
             )
-        return [_listed(metrics.get(name, [])) for name in outputs]
-    if len(outputs) == 1:
-        metrics = _listed(metrics)
-        nested = len(metrics) == 1 and isinstance(metrics[0], list | tuple)
-        return [_listed(metrics[0])] if nested else [metrics]
-    if isinstance(metrics, list | tuple) and any(isinstance(m, list | tuple) for m in metrics):
-        return [_listed(m) for m in _spread(argument, metrics, outputs)]
-    return [_listed(metrics) for _ in outputs]
+        each = [given.get(name, []) for name in outputs]
+    else:
+        given = [] if given is None else _listed(given)
+        nested = any(isinstance(item, list | tuple) for item in given)
+        each = _spread(argument, given, outputs) if nested else [given] * len(outputs)
+    return [tuple(map(metric, _listed(item))) for item in each]
 
 
 def _listed(value: Any) -> list[Any]:

@@ -34,21 +34,19 @@ class Progress:
     def __init__(self, label: str, verbose: Any) -> None:
         if verbose not in ("auto", 0, 1, 2):
             raise ValueError(f"{label}: verbose must be 'auto', 0, 1 or 2, got {verbose!r}")
-        self._lines = verbose != 0
-        self._live = verbose in ("auto", 1) and first_process()
+        self._verbose, self._steps = verbose, 0
+        # a bar in a terminal, a line in a notebook
         self._bar: Any = None
         self._handle: Any = None
-        self._title, self._steps = "", 0
-        self._total: int | None = None
-        self._start = self._shown = 0.0
 
     def begin(self, title: str, total: int | None) -> None:
         """Begin an epoch of ``total`` batches, or of a number not known."""
         self._title, self._total, self._steps = title, total, 0
         self._start = self._shown = time.perf_counter()
-        if not self._live:
+        if self._verbose not in ("auto", 1) or not first_process():
             return
-        if _in_notebook():
+        ipython = sys.modules.get("IPython")
+        if ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None:
             import IPython.display
 
             show: Any = IPython.display.display
@@ -72,20 +70,20 @@ class Progress:
         finally:
             self.close()
 
-    def step(self, logs: Callable[[], Mapping[str, float]]) -> None:
-        """Count a batch; ``logs``, which fetches the running numbers, is called now and then."""
+    def step(self, logs: Callable[..., Mapping[str, float]], *args: Any) -> None:
+        """Count a batch; ``logs(*args)``, which fetches the running numbers, is called now and then."""
         self._steps += 1
         if self._bar is None and self._handle is None:
             return
         now = time.perf_counter()
         if now - self._shown >= _INTERVAL:
             self._shown = now
-            numbers = _listed(logs())
-            if self._handle is not None:
+            numbers = _listed(logs(*args))
+            if self._bar is not None:
+                self._bar.set_postfix_str(numbers, refresh=False)
+            else:
                 of = "" if self._total is None else f"/{self._total}"
                 self._show(f"{self._title}: batch {self._steps}{of}, {numbers}")
-            else:
-                self._bar.set_postfix_str(numbers, refresh=False)
         if self._bar is not None:
             self._bar.update()
 
@@ -99,7 +97,7 @@ class Progress:
             self._handle = None
             return
         self.close()
-        if self._lines:
+        if self._verbose != 0:
             say(line)
 
     def close(self) -> None:
@@ -134,9 +132,3 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
-
-
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and getattr(shell, "kernel", None) is not None

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from arrayconv.models import checks
+import numpy as np
+
+from arrayconv.models import checks, losses, metrics, optimizers
 from arrayconv.models.arrays import moved
 from arrayconv.models.initializers import current_seed
-from arrayconv.models.optimizers import as_optimizer
+from arrayconv.models.losses import Loss
+from arrayconv.models.metrics import Metric
+from arrayconv.models.metrics.metric import OfFunction, OfLoss
+from arrayconv.models.optimizers import Optimizer, as_optimizer, schedules
 from arrayconv.models.optimizers.optimizer import Slots
+from arrayconv.models.optimizers.schedules import LearningRateSchedule
 from arrayconv.models.program import Key
+from arrayconv.models.training.data import Source
 from arrayconv.models.training.objective import Objective
-from arrayconv.models.training.plain import made, plain
 from arrayconv.namespace import Array
+
+_KINDS = (Loss, Metric, Optimizer, LearningRateSchedule)
+_OF_FUNCTIONS = (losses.Pair, OfFunction, OfLoss)
+# The classes by name: only these are made from a file.
+CLASSES: dict[str, type] = {
+    kind.__name__: kind
+    for module in (losses, metrics, optimizers, schedules)
+    for kind in vars(module).values()
+    if isinstance(kind, type)
+    and issubclass(kind, _KINDS)
+    and kind.__name__[0] != "_"
+    and kind not in (*_KINDS, *_OF_FUNCTIONS)
+}
 
 
 class Trainer:
@@ -82,7 +102,7 @@ class Trainer:
         missing = []
         for name, value in {"optimizer": self.optimizer, **self._given}.items():
             try:
-                found[name] = plain(value)
+                found[name] = _plain(value)
             except TypeError:
                 missing.append(name)
         return {
@@ -92,6 +112,11 @@ class Trainer:
             "epoch": self.epoch,
             "seed": self.drawn_from,
         }
+
+    def source(self, label: str, x: Any, y: Any = None, weight: Any = None, **how: Any) -> Source:
+        """Data as `Model.fit` takes them, their targets in the order of the outputs."""
+        names = [output.name for output in self.objective.outputs]
+        return Source(label, names, x, y, weight, seed=self.drawn_from, **how)
 
     @property
     def drawn_from(self) -> int:
@@ -108,7 +133,7 @@ class Trainer:
             A config that `config` did not give, or one that lacks the optimizer or the loss.
         """
         label = "Trainer.from_config"
-        given = made(label, config.get("compile"))
+        given = _made(label, config.get("compile"))
         if not isinstance(given, dict) or not {"optimizer", "loss"} <= set(given):
             raise ValueError(f"{label}: the optimizer or the loss is missing; call compile")
         trainer = cls(**given, outputs=outputs)
@@ -135,3 +160,58 @@ class Trainer:
             }
             for slot in fresh
         }
+
+
+def _plain(value: Any) -> Any:
+    """A value as numbers, strings, lists and dicts; ours become ``{"class": name, argument: value}``.
+
+    Raises
+    ------
+    TypeError
+        A function or a class of the user's own, which no file can hold.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.integer | np.floating):
+        return value.item()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, OfLoss):
+        return _plain(value.loss)
+    kind = value if isinstance(value, type) else type(value)
+    if CLASSES.get(kind.__name__) is not kind:
+        raise TypeError(f"{getattr(value, '__name__', kind.__name__)} is not one of arrayconv's")
+    given = {} if kind is value else {name: getattr(value, name) for name in _arguments(kind)}
+    return {"class": kind.__name__, **{name: _plain(item) for name, item in given.items()}}
+
+
+def _made(label: str, value: Any) -> Any:
+    """What `_plain` took apart.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An unknown class, arguments that it does not take.
+    """
+    if isinstance(value, list):
+        return [_made(label, item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    given = {name: _made(label, item) for name, item in value.items() if name != "class"}
+    if "class" not in value:
+        return given
+    kind = checks.choice(label, "class", value["class"], CLASSES)
+    for name in given:
+        if name not in _arguments(kind):
+            raise ValueError(f"{label}: {kind.__name__} has no argument {name!r}")
+    return kind(**given)
+
+
+def _arguments(kind: type) -> list[str]:
+    """The names of the constructor's arguments, which are its attributes too."""
+    own = dict(inspect.signature(kind).parameters)
+    if issubclass(kind, Optimizer):
+        own |= inspect.signature(Optimizer).parameters
+    return [name for name, p in own.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
