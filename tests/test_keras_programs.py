@@ -285,6 +285,8 @@ REFUSED = [
     (lambda: models.Input(batch_shape=(None, 3)), "without the batch axis"),
     (lambda: models.Input((3,), dtype="int32"), "dtype of the data"),
     (lambda: models.layers.LeakyReLU(alpha=0.3), "it is negative_slope"),
+    (lambda: models.callbacks.BackupAndRestore, "ModelCheckpoint"),
+    (lambda: models.plot_model(models.Sequential(), dpi=96), "the picture has one form"),
     (lambda: models.ModelCheckpoint("a.keras", save_freq=100), "save_freq must be 'epoch'"),
 ]
 

@@ -93,7 +93,7 @@ LAYERS = [
         TypeError,
         "Conv2D: unknown argument 'kernel_constraint'; weights are not constrained",
     ),
-    (lambda: layers.Dense(2, dtype="float32"), TypeError, "'dtype'; the dtype of the data decides"),
+    (lambda: layers.Dense(2, dtype="float16"), TypeError, "'dtype'; the dtype of the data decides"),
     (lambda: layers.Dense(2, activation=3), ValueError, "Dense: activation must be one of elu, ge"),
     (lambda: layers.ReLU(max_value=-1), ValueError, "ReLU: max_value must be at least 0, got -1"),
     (lambda: layers.ReLU(threshold="a"), TypeError, "ReLU: threshold must be a number, got 'a'"),

@@ -26,6 +26,16 @@ __all__ = [
     "TerminateOnNaN",
 ]
 
+_ELSEWHERE = {
+    "BackupAndRestore": "fit goes on after load from a file that ModelCheckpoint wrote",
+    "History": "fit returns one, and keeps it as model.history",
+    "TensorBoard": "CSVLogger writes the numbers of every epoch",
+}
+
+
+def __getattr__(name: str) -> Any:
+    raise checks.absent(__name__, name, _ELSEWHERE.get(name, ""))
+
 
 @dataclass(eq=False)
 class EarlyStopping(Monitor):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from arrayconv.models.checks import batched
+from arrayconv.models.checks import batched, refuse
 from arrayconv.models.config import Described
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import Node
@@ -17,6 +17,15 @@ _INPUT, _WEIGHTED, _PLAIN = "#cfe8f7", "#fbe3b5", "#f2f2f2"
 _LINE = "#555555"
 # In inches: a row, a line of text, the frame around it, the width of a letter, the space between boxes.
 _ROW, _TEXT, _FRAME, _LETTER, _GAP = 1.0, 0.146, 0.055, 0.075, 0.35
+
+# What Keras's picture can be told and this one cannot.
+_REFUSED = dict.fromkeys(
+    (
+        *("dpi", "expand_nested", "rankdir", "show_dtype", "show_layer_activations"),
+        *("show_layer_names", "show_trainable"),
+    ),
+    "leave it out: the picture has one form, with the layers' names and of models inside",
+)
 
 
 def table(model: Described) -> str:
@@ -99,7 +108,9 @@ def _line(row: list[str], widths: list[int]) -> str:
     return "  ".join(cells).rstrip()
 
 
-def plot_model(model: Described, to_file: Any = None, show_shapes: bool = True) -> Any:
+def plot_model(
+    model: Described, to_file: Any = None, show_shapes: bool = True, **unknown: Any
+) -> Any:
     """Draw the layers of a model, with output shapes and numbers of parameters, and the arrows between them.
 
     Parameters
@@ -119,6 +130,8 @@ def plot_model(model: Described, to_file: Any = None, show_shapes: bool = True) 
     ------
     ImportError
         Without matplotlib.
+    TypeError
+        An argument of Keras's that is not here.
     ValueError
         If the input shape is not known yet.
 
@@ -129,6 +142,7 @@ def plot_model(model: Described, to_file: Any = None, show_shapes: bool = True) 
     >>> models.plot_model(model)  # doctest: +SKIP
     <Figure size ...>
     """
+    refuse("plot_model", unknown, ("model", "to_file", "show_shapes"), _REFUSED)
     graph = model.graph
     try:
         from matplotlib.figure import Figure
