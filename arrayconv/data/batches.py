@@ -26,8 +26,8 @@ class Batches:
     x : array, Rows, h5py.Dataset, or a tuple or list of them, each of shape (N, ...)
         A model of several inputs takes a tuple. Batches of an array are arrays of its library, on
         its device; `Rows` and h5 data are read batch by batch, as NumPy arrays.
-    y : array, Rows, h5py.Dataset, or a tuple or list of them, optional
-        The targets, one row for each of ``x``.
+    y : the same, optional
+        Targets.
     batch_size : int
     shuffle : bool
     seed : int
