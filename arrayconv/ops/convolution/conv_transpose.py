@@ -77,7 +77,11 @@ def conv_transpose(
 
         .. math::
 
-            out = (n - 1) \, s - before - after + d \, (k - 1) + output\_padding + 1
+            out = {} & (n - 1) \, s + d \, (k - 1) + 1
+
+            & - before - after
+
+            & + output\_padding
 
         where ``k`` is the number of cells of the kernel.
 

@@ -46,8 +46,11 @@ def resize(
 
     .. math::
 
-        \frac{i + 1/2}{s} - \frac12 \ \text{(half\_pixel)}, \quad \frac{i}{s} \ \text{(asymmetric)}, \quad
-        i \, \frac{n - 1}{m - 1} \ \text{(align\_corners)}
+        \text{half_pixel:} \quad & \frac{i + 1/2}{s} - \frac12
+
+        \text{asymmetric:} \quad & \frac{i}{s}
+
+        \text{align_corners:} \quad & i \, \frac{n - 1}{m - 1}
 
     or at the nearest one inside the input. ``s`` is ``scale``, or ``m / n`` where ``size`` is given.
     An image that is made smaller is not smoothed first.
