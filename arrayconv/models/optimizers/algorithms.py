@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from arrayconv.models import checks
+from arrayconv.models.arrays import sign
 from arrayconv.models.optimizers.optimizer import (
     COMMON,
     Coefficients,
@@ -212,7 +213,7 @@ class Lion(Optimizer):
         self, xp: Namespace, g: Array, kept: tuple[Array, ...], coefficients: Coefficients
     ) -> tuple[Array, tuple[Array, ...]]:
         m = kept[0]
-        towards = xp.sign(m * self.beta_1 + g * (1 - self.beta_1))
+        towards = sign(xp, m * self.beta_1 + g * (1 - self.beta_1))
         return towards * coefficients["learning_rate"], (m * self.beta_2 + g * (1 - self.beta_2),)
 
 

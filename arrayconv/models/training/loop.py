@@ -12,6 +12,7 @@ import numpy as np
 
 from arrayconv.models.arrays import drawn_beside, same_place
 from arrayconv.models.graph import Graph
+from arrayconv.models.program import GraphWeights
 from arrayconv.models.training.data import Batch, Source, batch_beside
 from arrayconv.models.training.diagnosis import ADVICE, bad_labels, first_not_finite
 from arrayconv.models.training.history import History
@@ -30,10 +31,12 @@ from arrayconv.models.training.step import (
 )
 from arrayconv.models.training.threads import Threads
 from arrayconv.models.training.trainer import Trainer
-from arrayconv.namespace import Array, Namespace, array_namespace, cast, to_numpy
+from arrayconv.namespace import Array, Namespace, array_namespace, cast, to_numpy, traits
 
 # How many batches may follow one before it is asked how it went, so that a compiled step is never waited for.
 _AHEAD = 2
+# Batches on an accelerator that are asked together: each question waits for all that was launched before it.
+_TOGETHER = 8
 
 
 class Waiting(NamedTuple):
@@ -45,6 +48,7 @@ class Waiting(NamedTuple):
     y: tuple[Array, ...]
     weight: Array | None
     noise: dict[int, Array]
+    weights: GraphWeights | None  # that it began with, where a step goes on after a problem
 
 
 def fit(
@@ -145,11 +149,12 @@ class _Epoch:
                 xp = array_namespace(self.label, x=like)
                 # an epoch uses up copies: Ctrl-C finds the graph's own weights whole
                 donate = compiles(xp) and self.epoch is not None and not self.by_batch
+                behind = traits(xp, like).accelerator and not compiles(xp) and not self.by_batch
                 ahead = _AHEAD if compiles(xp) else 0
                 threads.suit(graph, like)
                 state = self.begin(xp, like)
                 state = copied(xp, state) if donate else state
-                function = train_step(xp, graph, trainer, donate)
+                function = train_step(xp, graph, trainer, donate, behind)
             if any(part.dtype != like.dtype for part in x):
                 x = tuple(cast(xp, part, like.dtype) for part in x)
             drawn = program.noise(x[0].shape[0], step, trainer.drawn_from)
@@ -157,11 +162,15 @@ class _Epoch:
             if self.by_batch and self.hooks is not None:
                 self.hooks.call("on_train_batch_begin", number, {})
             rates = trainer.optimizer.coefficients(step)
+            before = state.weights if behind else None
             state, problem = function(state, x, batch.y, batch.weight, noise, rates)
             step += 1
-            self.waiting.append(Waiting(number, problem, x, batch.y, batch.weight, noise))
-            while len(self.waiting) > ahead:
-                self.check_oldest(state)
+            self.waiting.append(Waiting(number, problem, x, batch.y, batch.weight, noise, before))
+            if not behind:
+                while len(self.waiting) > ahead:
+                    self.check_oldest(state)
+            elif len(self.waiting) == _TOGETHER:
+                self.check_waiting(xp, state)
             if self.hooks is not None:
                 state = self.after_batch(self.hooks, state, number)
         if state is None:
@@ -169,8 +178,7 @@ class _Epoch:
                 f"{self.label}: x gave no batches{self.where()}: an iterator is used up by one pass; give "
                 "a list of batches, arrayconv.data.Batches, or steps_per_epoch"
             )
-        while self.waiting:
-            self.check_oldest(state)
+        self.check_waiting(xp, state)
         self.check_weights(xp, state)
         graph.weights, trainer.slots, trainer.step = state.weights, state.slots, step
         return self.numbers(state), like
@@ -197,17 +205,24 @@ class _Epoch:
     def where(self) -> str:
         return "" if self.epoch is None else f" in epoch {self.epoch + 1}"
 
-    def check_oldest(self, state: State) -> None:
-        """Look at how the oldest batch under way went."""
+    def check_waiting(self, xp: Namespace, state: State) -> None:
+        """Look, once, at how the batches under way went."""
+        problems = to_numpy(xp.stack([old.problem for old in self.waiting])) if self.waiting else ()
+        for problem in problems:
+            self.check_oldest(state, problem)
+
+    def check_oldest(self, state: State, problem: Any = None) -> None:
+        """Look at how the oldest batch under way went, unless that is known."""
         old = self.waiting.popleft()
-        problem = int(old.problem)
+        problem = int(old.problem if problem is None else problem)
         if not problem:
             return
         where = "" if self.epoch is None else f"{self.where()}, batch {old.number + 1}"
         if problem == BAD_LABELS:
             found = bad_labels(self.trainer.objective, self.graph, old.y)
             raise ValueError(f"{self.label}{where}: {found}")
-        found = first_not_finite(self.graph, state.weights, old.x, old.y, old.weight, old.noise)
+        weights = state.weights if old.weights is None else old.weights
+        found = first_not_finite(self.graph, weights, old.x, old.y, old.weight, old.noise)
         raise FloatingPointError(
             f"{self.label}: the loss is not finite{where}. {found}. {self.kept()}"
         )

@@ -27,9 +27,12 @@ class State(NamedTuple):
 
 
 def train_step(
-    xp: Namespace, graph: Graph, trainer: Trainer, donate: bool
+    xp: Namespace, graph: Graph, trainer: Trainer, donate: bool, behind: bool = False
 ) -> Callable[..., tuple[State, Array]]:
-    """``(state, x, y, weight, noise, coefficients) -> (state, problem)``."""
+    """``(state, x, y, weight, noise, coefficients) -> (state, problem)``.
+
+    With ``behind`` it does not wait to hear of a problem, and goes on as if there were none.
+    """
     program, objective, optimizer = graph.program, trainer.objective, trainer.optimizer
     traced = compiles(xp)
 
@@ -46,7 +49,7 @@ def train_step(
         found = objective.evaluate(outputs, y, weight, gradients=True, penalty=added)
         del outputs
         problem = _problem(xp, found.loss, found.valid)
-        if not traced and int(problem):
+        if not traced and not behind and int(problem):
             return old._replace(sound=problem == 0), problem
         gradients = program.backward(found.gradients, old.weights, tape)
         trained = {(layer, name): old.weights[layer][name] for layer, name in program.trainable}
@@ -61,7 +64,7 @@ def train_step(
         state = State(weights, slots, old.totals + found.sums, old.sound)
         return (_guarded(xp, state, old, problem) if traced else state), problem
 
-    return _made(xp, trainer, ("train", program, donate), step, donate)
+    return _made(xp, trainer, ("train", program, donate, behind), step, donate)
 
 
 def test_step(xp: Namespace, graph: Graph, trainer: Trainer) -> Callable[..., tuple[Array, Array]]:
