@@ -23,6 +23,8 @@ _self_placing_types: dict[type, bool] = {}
 _chunked_types: dict[type, bool] = {}
 _by_types: dict[tuple[object, ...], Namespace] = {}
 _symbol_types: dict[type, bool] = {}
+# Libraries that compute on a current device, wherever their arrays are.
+_with_current_device: set[Namespace] = set()
 _kernels: dict[tuple[object, ...], Callable[..., Any]] = {}
 # Kernels that are kept; each is of one function and the constants in it.
 _MOST_KERNELS = 512
@@ -37,7 +39,8 @@ def array_namespace(op: str, **arrays: Array) -> Namespace:
     ------
     TypeError
         If an argument is not an array, or one of NumPy's matrices or masked arrays; if two
-        libraries meet, or two devices where both are concrete.
+        libraries meet, or two devices where both are concrete, or an array is not on the device
+        that its library computes on (CuPy's current one).
     """
     key = (op, *map(type, arrays.values()))
     xp = _by_types.get(key)
@@ -45,6 +48,8 @@ def array_namespace(op: str, **arrays: Array) -> Namespace:
         xp = _by_types[key] = _find_namespace(op, arrays)
     if len(arrays) > 1:
         _same_device(op, arrays)
+    if xp in _with_current_device:
+        _on_current_device(op, arrays)
     return xp
 
 
@@ -62,6 +67,8 @@ def _find_namespace(op: str, arrays: dict[str, Array]) -> Namespace:
                 f"torch, ...), got {_described(value)}; numpy.asarray({name}) makes one"
             ) from None
         found.setdefault(xp.__name__, (name, xp))
+        if not places_itself(value) and hasattr(array_api_compat.device(value), "use"):
+            _with_current_device.add(xp)
     if len(found) > 1:
         (first, a), (second, b) = ((name, library(xp)) for name, xp in list(found.values())[:2])
         # NumPy takes no array off an accelerator, every library takes NumPy's
@@ -112,6 +119,17 @@ def _same_device(op: str, arrays: dict[str, Array]) -> None:
                 f"move one to the other's device first, "
                 f"for example with array_api_compat.to_device({name}, {known[1]!r})"
             )
+
+
+def _on_current_device(op: str, arrays: dict[str, Array]) -> None:
+    name, place = next((name, x.device) for name, x in arrays.items() if x is not None)
+    current = type(place)()
+    if place != current:
+        # new arrays would land on the current device, and every kernel would reach over
+        raise TypeError(
+            f"{op}: {name} is on device {place}, and {current} is the current one, on which its library computes; "
+            f"make the call inside `with {name}.device:`"
+        )
 
 
 def library(xp: Namespace) -> str:

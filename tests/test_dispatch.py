@@ -11,6 +11,7 @@ import pytest
 from conftest import missing
 
 import arrayconv as ac
+from arrayconv import namespace
 from arrayconv.namespace import array_namespace
 
 CALLS = {
@@ -31,11 +32,14 @@ CALLS = {
 
 
 @pytest.fixture
-def fake():
+def fake(monkeypatch):
     """Make CuPy arrays that point nowhere: they slice, reshape and dispatch, and nothing more."""
     cupy = pytest.importorskip("cupy")
     if cupy.cuda.is_available():
         missing("a machine without a GPU, which would read the memory these arrays pretend to have")
+
+    # without a GPU no device is current
+    monkeypatch.setattr(namespace, "_on_current_device", lambda op, arrays: None)
 
     def make(*shape):
         memory = cupy.cuda.UnownedMemory(0x1000, 2**20, owner=None, device_id=0)

@@ -7,7 +7,7 @@ from small_networks import LABELS, LOSS, X, compiled, dense_network
 from arrayconv import models
 
 
-@pytest.mark.backends("numpy", "jax", "torch")
+@pytest.mark.backends("numpy", "jax", "torch", "cupy", "cupy-emulated")
 @pytest.mark.parametrize(
     ("spoilt", "culprit"),
     [

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import overlap_add, plus, reach, tap_views
-from arrayconv.namespace import Array, Namespace
+from arrayconv.namespace import Array, Namespace, traits
 from arrayconv.window import Window
 
 
@@ -53,13 +53,19 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     groups, features = dy.shape[0], dy.shape[-1]
     padded = reach(xp, _groups_last(xp, x), window, lead=1, mutable=mutable)
     gradient = _groups_last(xp, dy)
-    axes = tuple(range(gradient.ndim - 1))
+    last = gradient.ndim - 1
+    # the few channels alone would keep few of an accelerator's processors busy: there the last spatial axis waits
+    waits = int(mutable and traits(xp, gradient).accelerator)
+    first = tuple(range(last - waits))
     sums = [
-        xp.sum(_outer(xp, view, features) * gradient, axis=axes)
+        xp.sum(_outer(xp, view, features) * gradient, axis=first)
         for view in tap_views(padded, window, lead=1)
     ]
+    total = xp.stack(sums, axis=0)
+    if waits:
+        total = xp.sum(total, axis=1)
     # (K, G * O) -> (G, *kernel, 1, O)
-    dw = xp.reshape(xp.stack(sums, axis=0), (*window.kernel, 1, groups, features))
+    dw = xp.reshape(total, (*window.kernel, 1, groups, features))
     ndim = dw.ndim
     return xp.permute_dims(dw, (ndim - 2, *range(ndim - 2), ndim - 1))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from arrayconv.models import checks
+from arrayconv.models.arrays import sign
 from arrayconv.namespace import Array, Namespace
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "l1", "l1_l2", "l2"]
@@ -57,7 +58,7 @@ class L1L2(Regularizer):
         return self.l1 * xp.sum(xp.abs(w)) + self.l2 * xp.sum(w * w)
 
     def gradient(self, xp: Namespace, w: Array) -> Array:
-        return self.l1 * xp.sign(w) + 2 * self.l2 * w
+        return self.l1 * sign(xp, w) + 2 * self.l2 * w
 
 
 class L1(L1L2):

@@ -6,6 +6,7 @@ import math
 from functools import cache
 
 from arrayconv.models import checks
+from arrayconv.models.arrays import sign
 from arrayconv.models.optimizers.optimizer import (
     Change,
     Coefficients,
@@ -351,5 +352,5 @@ class Lion(Optimizer):
     @elementwise
     def change(self, xp: Namespace, g: Array, kept: Kept, numbers: Coefficients) -> Change:
         m = kept[0]
-        towards = xp.sign(m * self.beta_1 + g * (1 - self.beta_1))
+        towards = sign(xp, m * self.beta_1 + g * (1 - self.beta_1))
         return towards * numbers["learning_rate"], (m * self.beta_2 + g * (1 - self.beta_2),)

@@ -29,10 +29,12 @@ from arrayconv.models.training.step import (
 )
 from arrayconv.models.training.threads import Threads
 from arrayconv.models.training.trainer import Trainer
-from arrayconv.namespace import Array, Namespace, array_namespace, cast, to_numpy
+from arrayconv.namespace import Array, Namespace, array_namespace, cast, to_numpy, traits
 
 # How many batches may follow one before it is asked how it went, so that a compiled step is never waited for.
 _AHEAD = 2
+# Batches on an accelerator that are asked together: each question waits for all that was launched before it.
+_TOGETHER = 8
 
 
 # The batches under way: what is wrong with each, 0 for nothing, and what raises the error about it.
@@ -142,7 +144,8 @@ class _Epoch:
                 # an epoch uses up copies: Ctrl-C finds the graph's own weights whole
                 donate = compiles(xp) and self.donates
                 state = copied(state) if donate else state
-                function = train_step(xp, graph, trainer, donate)
+                behind = traits(xp, like).accelerator and not compiles(xp) and not hooks.by_batch
+                function = train_step(xp, graph, trainer, donate, behind)
                 ahead = _AHEAD if compiles(xp) else 0
             if x[0].dtype != like.dtype:
                 x = tuple([cast(xp, part, like.dtype) for part in x])
@@ -152,10 +155,16 @@ class _Epoch:
             if hooks.by_batch:
                 hooks.call("on_train_batch_begin", number, {})
             rates = trainer.optimizer.coefficients(step)
+            before = state.weights if behind else None
             state, problem = function(state, x, batch.y, batch.weight, noise, rates)
             step += 1
-            waiting.append((problem, functools.partial(self.explain, number, x, batch, noise)))
-            _look(waiting, ahead, state)
+            explain = functools.partial(self.explain, number, x, batch, noise, before)
+            waiting.append((problem, explain))
+            if not behind:
+                _look(waiting, ahead, state)
+            elif len(waiting) == _TOGETHER:
+                waiting = _fetched(xp, waiting)
+                _look(waiting, 0, state)
             if hooks.by_batch:
                 graph.weights = state.weights
                 hooks.call("on_train_batch_end", number, self.numbers(state))
@@ -166,7 +175,7 @@ class _Epoch:
                 f"{self.label}: x gave no batches{self.where}: an iterator is used up by one pass; give "
                 "a list of batches, arrayconv.data.Batches, or steps_per_epoch"
             )
-        _look(waiting, 0, state)
+        _look(_fetched(xp, waiting) if behind and waiting else waiting, 0, state)
         self.check_weights(xp, state)
         graph.weights, trainer.slots, trainer.step = state.weights, state.slots, step
         return self.numbers(state), like
@@ -180,15 +189,17 @@ class _Epoch:
         x: tuple[Array, ...],
         batch: Batch,
         noise: dict[int, Array],
+        before: GraphWeights | None,
         problem: int,
         state: State,
     ) -> None:
-        """Raise the error about a batch."""
+        """Raise the error about a batch; ``before`` are its weights, where a step goes on after a problem."""
         where = self.where and f"{self.where}, batch {number + 1}"
         if problem == BAD_LABELS:
             found = bad_labels(self.trainer.objective, self.graph, batch.y)
             raise ValueError(f"{self.label}{where}: {found}")
-        found = first_not_finite(self.graph, state.weights, x, batch.y, batch.weight, noise)
+        weights = state.weights if before is None else before
+        found = first_not_finite(self.graph, weights, x, batch.y, batch.weight, noise)
         raise FloatingPointError(
             f"{self.label}: the loss is not finite{where}. {found}. {self.kept}"
         )
@@ -210,6 +221,12 @@ def _look(waiting: Waiting, most: int, *state: State) -> None:
         problem, explain = waiting.popleft()
         if found := int(problem):
             explain(found, *state)
+
+
+def _fetched(xp: Namespace, waiting: Waiting) -> Waiting:
+    """``waiting`` with its problems as numbers, fetched together."""
+    problems = to_numpy(xp.stack([problem for problem, _ in waiting]))
+    return deque(zip(problems, (explain for _, explain in waiting), strict=True))
 
 
 def begin(xp: Namespace, graph: Graph, trainer: Trainer, like: Array, label: str = "fit") -> State:

@@ -26,9 +26,12 @@ class State(NamedTuple):
 
 
 def train_step(
-    xp: Namespace, graph: Graph, trainer: Trainer, donate: bool
+    xp: Namespace, graph: Graph, trainer: Trainer, donate: bool, behind: bool = False
 ) -> Callable[..., tuple[State, Array]]:
-    """``(state, x, y, weight, noise, coefficients) -> (state, problem)``; with ``donate`` it uses up the state."""
+    """``(state, x, y, weight, noise, coefficients) -> (state, problem)``; with ``donate`` it uses up the state.
+
+    With ``behind`` it does not wait to hear of a problem, and goes on as if there were none.
+    """
     program, objective, optimizer = graph.program, trainer.objective, trainer.optimizer
     traced = compiles(xp)
 
@@ -47,7 +50,7 @@ def train_step(
         # labels first, since one out of range may make the loss NaN
         finite, valid = xp.isfinite(found.loss), xp.astype(found.valid, xp.int32)
         problem = (1 - valid) * BAD_LABELS + valid * (1 - xp.astype(finite, xp.int32)) * NOT_FINITE
-        if not traced and int(problem):
+        if not traced and not behind and int(problem):
             return old._replace(sound=problem == 0), problem
         gradients = program.backward(found.gradients, old.weights, tape)
         trained = {(layer, name): old.weights[layer][name] for layer, name in program.trainable}
@@ -60,7 +63,7 @@ def train_step(
         state = State(weights, slots, old.totals + found.sums, old.sound)
         return (_guarded(xp, state, old, problem) if traced else state), problem
 
-    return _made(xp, trainer.compiled, ("train", program, donate), step, donate)
+    return _made(xp, trainer.compiled, ("train", program, donate, behind), step, donate)
 
 
 def test_step(xp: Namespace, graph: Graph, trainer: Trainer) -> Callable[..., tuple[Array, Array]]:

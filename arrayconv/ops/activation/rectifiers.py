@@ -13,11 +13,13 @@ from arrayconv.namespace import (
     cast,
     fused,
     is_floating,
+    is_lazy,
     promoted,
     real,
+    traits,
 )
 from arrayconv.ops.activation.elementwise import elementwise, kept, step
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient, scalar, summed
 
 
 class PReluGradients(NamedTuple):
@@ -329,6 +331,11 @@ def prelu_vjp(dy: Array, x: Array, alpha: Array) -> PReluGradients:
     part = cast(xp, below, wide) * cast(xp, xp.minimum(x, scalar(xp, 0, x)), wide)
     shared = tuple(i for i, n in enumerate(slopes.shape) if n == 1)
     # axes are kept: of arrays without any, NumPy makes scalars
+    if traits(xp, part).accelerator and not is_lazy(part):
+        # all at once would be few sums, and keep few processors busy
+        for axis in shared:
+            part = summed(xp, part, axis)
+        shared = ()
     total = xp.sum(part, axis=shared, keepdims=True) if shared else part
     return PReluGradients(dx, cast(xp, xp.reshape(total, alpha.shape), x.dtype))
 

@@ -14,9 +14,11 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     is_floating,
+    is_lazy,
     promoted,
+    traits,
 )
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient, scalar, summed
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -106,7 +108,12 @@ def reduced(a: Arguments, values: Array, reduction: str) -> Array:
     """Elements ``(N, ...)`` as their mean per sample, and then as their mean or sum over the batch."""
     xp, batch = a.xp, values.shape[0]
     cells = math.prod(values.shape[1:])
-    each = xp.sum(xp.reshape(values, (batch, cells)), axis=1) / cells
+    if values.ndim > 2 and not is_lazy(values) and traits(xp, values).accelerator:
+        # one sum for each sample would keep few processors busy
+        for axis in range(1, values.ndim - 1):
+            values = summed(xp, values, axis)
+    rows = xp.reshape(values, (batch, math.prod(values.shape[1:])))
+    each = xp.sum(rows, axis=1) / cells
     if reduction == "none":
         return cast(xp, each, a.dtype)
     whole = xp.sum(each, axis=0, keepdims=True)
