@@ -150,7 +150,9 @@ def step(count: int) -> list[dict[str, Any]]:
         start = time.process_time()
         model.fit(batches, verbose=0)
         taken.append((time.process_time() - start) / steps)
-    return [{"case": "step", "contender": f"{count} devices", "ms": min(taken) * 1e3}]
+    return [
+        {"case": "step", "contender": f"{count} device{'s' * (count > 1)}", "ms": min(taken) * 1e3}
+    ]
 
 
 def dask(who: str) -> list[dict[str, Any]]:
