@@ -22,6 +22,7 @@ SECTIONS = (
     "scaling",
     "train",
     "onnx",
+    "devices",
     "gpu",
 )
 
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Run the sections asked for and return their rows with the machine's facts."""
-    from benchmarks import extras, onnx, parts, sections, train
+    from benchmarks import devices, extras, onnx, parts, sections, train
     from benchmarks.cases import CONVS, POOLS
 
     _limit_threads(options.threads)
@@ -78,6 +79,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
             train.train(results, **timing)
         if "onnx" in chosen:
             onnx.networks(results, options.only, options.threads, **timing)
+        if "devices" in chosen:
+            devices.devices(results)
     facts |= {"others": watch.others, "load after": machine.load()}
     run: dict[str, Any] = {"facts": facts, "rows": results.rows, "failures": results.failures}
     if "gpu" in chosen:

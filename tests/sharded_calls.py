@@ -61,6 +61,11 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], int]] = {
         (X, W),
         W.size,
     ),
+    "conv_vjp, large images": (
+        lambda x, w: ac.conv_vjp(x, x, w, padding=1),
+        (drawn(BATCH, 64, 64, 4), W[:, :, :4, :4]),
+        W[:, :, :4, :4].size,
+    ),
     "conv_vjp, depthwise": (
         lambda x, w: ac.conv_vjp(x, x, w, padding=1, groups=16),
         (X, DEPTHWISE),

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import (
+    devices,
     extras,
     goals,
     gpu,
@@ -119,6 +120,27 @@ def test_memory_of_training():
     facts = machine.facts(2) | {"others": 0.0, "load after": 1.0}
     page = report.markdown({"facts": facts, "rows": rows, "failures": []})
     assert "| keras | 2 | - |" in page
+
+
+def test_what_devices_hand_on_is_counted():
+    program = """
+      %a = f32[3,3,32,32]{3,2,1,0} all-reduce(%b), channel_id=1
+      %c = (bf16[8]{0}, s64[2]{0}) all-gather-start(%d)
+      %e = f32[5]{0} add(%f, %g)
+    """
+    moved = devices.bytes_moved(program)
+    assert moved == {"all-reduce": 9216 * 4, "all-gather": 8 * 2 + 2 * 8}
+    rows = [
+        {"case": "conv_vjp", "contender": "lax", "moved": moved, "KiB": 36.03, "kept": True},
+        {"case": "step", "contender": "1 devices", "ms": 50.0},
+        {"case": "step", "contender": "8 devices", "ms": 55.0},
+        {"case": "Dask, conv", "contender": "ours", "tasks": 3, "s": 1, "CPU s": 2, "MiB": 10},
+    ]
+    page = devices.page([{"section": devices.SECTION, **row} for row in rows])
+    assert "| conv_vjp, lax | 36.0 | all-reduce 36, all-gather 0 | yes |" in page
+    assert "| 8 devices | 55.0 | 1.10 |" in page
+    assert "| Dask, conv, ours | 3.00 | 1.00 | 2.00 | 10.0 |" in page
+    assert devices.page([]) == ""
 
 
 def test_the_reference_of_a_convolution_by_hand():

@@ -41,7 +41,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import tee, zip_longest
-from typing import Any
 
 from arrayconv.engine import chunks, native, windows
 from arrayconv.engine.blocks import Block
@@ -82,7 +81,7 @@ def correlate(
         plan_for("correlate", xp, x, window, groups, w.shape[-2], w.shape[-1] // groups)
         x, at = _whole_channels(x), chunks.layout(window, x)
         more = {"w": w, "b": b, "groups": groups}
-        return chunks.gathered(_correlated, x, at, (w.shape[-1],), x.dtype, **more)
+        return chunks.gathered(correlate, x, at, (w.shape[-1],), x.dtype, **more)
     wide = accumulator(xp, x.dtype)
     weights = _group_weights(xp, cast(xp, w, wide), groups)
     plan = plan_for("correlate", xp, x, window, groups, *weights.shape[-2:])
@@ -117,7 +116,7 @@ def correlate_input_vjp(
         dy, dtype = _whole_channels(dy), dy.dtype
         dy = cast(xp, dy, wide) if b is not None else dy
         more = {"w": w, "groups": groups}
-        dx = chunks.spread(_input_vjp, (dy,), at, (shape[-1],), dy.dtype, **more)
+        dx = chunks.spread(correlate_input_vjp, (dy,), at, (shape[-1],), dy.dtype, **more)
         return dx if b is None else cast(xp, dx + _bias(xp, dx, cast(xp, b, wide)), dtype)
     if 0 in shape:
         return xp.zeros(shape, dtype=dy.dtype, **placement(dy))
@@ -140,7 +139,9 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
         wide = accumulator(xp, x.dtype)
         x, at = _whole_channels(cast(xp, x, wide)), chunks.layout(window, x)
         dy, dtype = _whole_channels(cast(xp, dy, wide)), dy.dtype
-        return cast(xp, chunks.added(_weight_vjp, x, dy, at, shape, wide, groups=groups), dtype)
+        return cast(
+            xp, chunks.added(correlate_weight_vjp, x, dy, at, shape, wide, groups=groups), dtype
+        )
     plan = plan_for("weight_vjp", xp, x, window, groups, channels, features)
     if x.shape[0] == 0:
         return xp.zeros(shape, dtype=x.dtype, **placement(x))
@@ -164,24 +165,6 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
 
 def _whole_channels(x: Array) -> Array:
     return x.rechunk({x.ndim - 1: -1})
-
-
-def _correlated(
-    xp: Namespace, arrays: tuple[Array], window: Window, outputs: object, **more: Any
-) -> Array:
-    return correlate(xp, *arrays, window=window, **more)
-
-
-def _input_vjp(
-    xp: Namespace, arrays: tuple[Array], window: Window, outputs: object, **more: Any
-) -> Array:
-    return correlate_input_vjp(xp, *arrays, window=window, **more)
-
-
-def _weight_vjp(
-    xp: Namespace, arrays: tuple[Array, Array], window: Window, outputs: object, groups: int
-) -> Array:
-    return correlate_weight_vjp(xp, *arrays, window=window, groups=groups)
 
 
 def plan_for(

@@ -17,7 +17,7 @@ from arrayconv.window import Window
 
 Sizes = tuple[int, ...]
 Range = tuple[int, int]
-# ``(xp, arrays, window, outputs, **more)``: the arrays of a chunk, its window, and which outputs of the whole it has
+# ``(xp, *arrays, window=window, **more)`` with the arrays of a chunk and their window
 Compute = Callable[..., Array]
 
 
@@ -73,7 +73,8 @@ def gathered(
 ) -> Array:
     """Outputs: what ``compute`` makes of the cells that those of each chunk read.
 
-    ``features`` are the chunks of the last axis of the result; an array in ``more`` comes whole to each task.
+    ``features`` are the chunks of the last axis of the result. An array in ``more`` comes whole to each task; of
+    ``by_output``, numbers for each output along each axis, a task gets those of its own.
     """
     x, parts = _reading(x, at)
     chunks = (x.chunks[0], *at.sizes("outputs"), features)
@@ -144,10 +145,9 @@ def _gather(
     x, *others = arrays
     window, parts = _here(at, block_id)
     cells = x[(slice(None), *(part.cells for part in parts), ...)]
+    xp = array_namespace("chunk", x=x)
     with options(**settings._asdict()):
-        xp = array_namespace("chunk", x=x)
-        ranges = tuple(part.range for part in parts)
-        return compute(xp, (cells, *others), window, ranges, **more)
+        return compute(xp, cells, *others, window=window, **_own(more, parts))
 
 
 def _add(*arrays: Array, block_id: Sizes, **more: Any) -> Array:
@@ -177,8 +177,7 @@ def _spread(
     last = len(arrays) - 1
     taken = [a[cells if with_cells and i == last else outputs] for i, a in enumerate(arrays)]
     with options(**settings._asdict()):
-        ranges = tuple(part.range for part in parts)
-        found = compute(xp, tuple(taken), window, ranges, **more)
+        found = compute(xp, *taken, window=window, **_own(more, parts))
     found = found[(slice(None), *(part.own for part in parts), ...)]
     return windows.pad(xp, found, tuple(part.missing for part in parts), lead=1, mutable=True)
 
@@ -190,6 +189,13 @@ def _here(at: Any, block_id: Sizes) -> tuple[Window, tuple[_Part, ...]]:
     for axis, part in enumerate(parts):
         _, window = window.along(axis, *part.range)
     return window, parts
+
+
+def _own(more: dict[str, Any], parts: tuple[_Part, ...]) -> dict[str, Any]:
+    if "by_output" not in more:
+        return more
+    pairs = zip(more["by_output"], parts, strict=True)
+    return more | {"by_output": tuple(values[slice(*part.range)] for values, part in pairs)}
 
 
 def _with_halo(x: Array, sizes: tuple[Sizes, ...], halo: Sequence[Range] | None) -> Array:

@@ -247,7 +247,10 @@ def _blocks(problem: Problem, name: str, room: int) -> Blocks:
         and not STRATEGIES[name].fast
     ):
         images = min(images, max(1, LONGEST_SUM // math.prod(window.output)))
-        if not problem.traits.mutable:
+        if problem.traits.pieces > 1:
+            # the sum of each block would be added up over the devices on its own
+            lines = window.output[0]
+        elif not problem.traits.mutable:
             # where arrays can be written, the strategies cut the sums of an image themselves
             lines = min(lines, max(1, LONGEST_SUM_TRACED // math.prod(window.output[1:])))
     if not problem.divisible:

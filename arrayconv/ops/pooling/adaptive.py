@@ -171,7 +171,7 @@ def adaptive_max_pool_vjp(
         output,
     )
     dx = window_maximum_vjp(
-        xp, cast(xp, dy, accumulator(xp, dy.dtype)), spread, y, window, ties, valid
+        xp, cast(xp, dy, accumulator(xp, dy.dtype)), y, spread, window, ties, valid
     )
     for axis, (n, o) in enumerate(sizes, start=1):
         dx = _gather_sum(xp, dx, _copies(n, o), axis)

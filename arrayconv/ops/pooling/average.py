@@ -101,9 +101,9 @@ def avg_pool(
     divisors = _divisors(geometry, count_include_pad)
     if chunks.serves(geometry, last):
         at = chunks.layout(geometry, last)
-        y = chunks.gathered(_means, last, at, last.chunks[-1], x.dtype, divisors=divisors)
+        y = chunks.gathered(_means, last, at, last.chunks[-1], x.dtype, by_output=divisors)
     else:
-        y = _means(xp, (last,), geometry, None, divisors)
+        y = _means(xp, last, geometry, divisors)
     return from_last(xp, y, data_format)
 
 
@@ -172,22 +172,15 @@ def avg_pool_vjp(
         last = to_last(xp, x, data_format)
         g = g.rechunk({0: last.chunks[0], g.ndim - 1: last.chunks[-1]})
         at = chunks.layout(geometry, last)
-        dx = chunks.spread(_shares, (g,), at, g.chunks[-1], g.dtype, divisors=divisors)
+        dx = chunks.spread(_shares, (g,), at, g.chunks[-1], g.dtype, by_output=divisors)
     else:
-        dx = _shares(xp, (g,), geometry, None, divisors)
+        dx = _shares(xp, g, geometry, divisors)
     return from_last(xp, dx, data_format)
 
 
-def _means(
-    xp: Namespace,
-    arrays: tuple[Array],
-    window: Window,
-    outputs: _Ranges | None,
-    divisors: _Divisors,
-) -> Array:
-    (x,) = arrays
+def _means(xp: Namespace, x: Array, window: Window, by_output: _Divisors) -> Array:
     wide = accumulator(xp, x.dtype)
-    divisor = _divisor(xp, x, wide, outputs, divisors)
+    divisor = _divisor(xp, x, wide, by_output)
 
     def mean(block: Block) -> Array:
         part = cast(xp, x[block.images, block.cells, ...], wide)
@@ -197,16 +190,9 @@ def _means(
     return pooled(xp, x, window, mean)
 
 
-def _shares(
-    xp: Namespace,
-    arrays: tuple[Array],
-    window: Window,
-    outputs: _Ranges | None,
-    divisors: _Divisors,
-) -> Array:
-    (dy,) = arrays
+def _shares(xp: Namespace, dy: Array, window: Window, by_output: _Divisors) -> Array:
     g = cast(xp, dy, accumulator(xp, dy.dtype))
-    divisor = _divisor(xp, g, g.dtype, outputs, divisors)
+    divisor = _divisor(xp, g, g.dtype, by_output)
 
     def spread(block: Block, into: Array | None) -> Array:
         part = g[block.images, block.rows, ...] / _rows(divisor, block)
@@ -226,7 +212,6 @@ def _shares(
     return cast(xp, unpooled(xp, g, window, spread), dy.dtype)
 
 
-_Ranges: TypeAlias = tuple[tuple[int, int], ...]
 # The cells along each axis that each output is the mean of.
 _Divisors: TypeAlias = tuple[tuple[int, ...], ...]
 
@@ -236,16 +221,9 @@ def _divisors(window: Window, include_pad: bool) -> _Divisors:
     return tuple(tuple(counts(window, axis, include_pad=include_pad)) for axis in axes)
 
 
-def _divisor(
-    xp: Namespace, like: Array, dtype: DType, outputs: _Ranges | None, divisors: _Divisors
-) -> Array | float:
+def _divisor(xp: Namespace, like: Array, dtype: DType, per_axis: _Divisors) -> Array | float:
     """Cells to divide each window's sum by: a number where all are equal, else ``(1, *out, 1)``."""
-    ndim = len(divisors)
-    per_axis = (
-        divisors
-        if outputs is None
-        else [values[slice(*r)] for values, r in zip(divisors, outputs, strict=True)]
-    )
+    ndim = len(per_axis)
     if all(len(set(values)) == 1 for values in per_axis):
         return float(math.prod(values[0] for values in per_axis))
     divisor = None

@@ -182,7 +182,7 @@ def max_pool_vjp(
     if y is not None:
         y = to_last(xp, y, data_format)
         check_gradient(op, y, shape, name="y")
-    return from_last(xp, window_maximum_vjp(xp, dy, x, y, geometry, ties), data_format)
+    return from_last(xp, window_maximum_vjp(xp, dy, y, x, geometry, ties), data_format)
 
 
 def check_ties(op: str, ties: str) -> None:
@@ -219,7 +219,7 @@ def check_pool(
 def window_maximum(xp: Namespace, x: Array, window: Window) -> Array:
     """The maximum of every window of ``(N, *S, C)``."""
     if chunks.serves(window, x):
-        return chunks.gathered(_maximum, x, chunks.layout(window, x), x.chunks[-1], x.dtype)
+        return chunks.gathered(window_maximum, x, chunks.layout(window, x), x.chunks[-1], x.dtype)
 
     def part(block: Block) -> Array:
         cells = x[block.images, block.cells, ...]
@@ -231,8 +231,8 @@ def window_maximum(xp: Namespace, x: Array, window: Window) -> Array:
 def window_maximum_vjp(
     xp: Namespace,
     dy: Array,
-    x: Array,
     y: Array | None,
+    x: Array,
     window: Window,
     ties: str,
     valid: Array | None = None,
@@ -241,7 +241,8 @@ def window_maximum_vjp(
     dtype = dy.dtype
     if valid is None and chunks.serves(window, x):
         lies = chunks.layout(window, x)
-        return chunks.spread(_maximum_vjp, (dy, y), lies, x.chunks[-1], dtype, x, ties=ties)
+        y = window_maximum(xp, x, window) if y is None else y
+        return chunks.spread(window_maximum_vjp, (dy, y), lies, x.chunks[-1], dtype, x, ties=ties)
     dy = cast(xp, dy, accumulator(xp, dtype))
     at = traits(xp, x)
     host = at.mutable and not at.accelerator
@@ -287,17 +288,6 @@ def window_maximum_vjp(
         return gradient
 
     return cast(xp, unpooled(xp, dy, window, part), dtype)
-
-
-def _maximum(xp: Namespace, arrays: tuple[Array], window: Window, outputs: object) -> Array:
-    return window_maximum(xp, *arrays, window)
-
-
-def _maximum_vjp(
-    xp: Namespace, arrays: tuple[Array, Array, Array], window: Window, outputs: object, ties: str
-) -> Array:
-    dy, y, x = arrays
-    return window_maximum_vjp(xp, dy, x, y, window, ties)
 
 
 def _pays_by_axes(window: Window, mutable: bool) -> bool:
