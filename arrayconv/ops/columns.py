@@ -50,11 +50,11 @@ def im2col(
     -------
     array, shape (N * prod(out), prod(K) * C)
         Rows by image, then output cell; columns by window cell, then channel.
-        Along each axis of ``n`` cells, for a window of ``k``,
+        Along each axis of ``n`` cells, for a window of ``k``, the dilation ``d`` and the stride ``s``,
 
         .. math::
 
-            out = \left\lfloor \frac{n + before + after - dilation \, (k - 1) - 1}{stride} \right\rfloor + 1
+            out = \left\lfloor \frac{n + before + after - d \, (k - 1) - 1}{s} \right\rfloor + 1
 
     Raises
     ------

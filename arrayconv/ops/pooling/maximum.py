@@ -68,11 +68,11 @@ def max_pool(
     -------
     array, shape (N, *out, C) or (N, C, *out)
         In the dtype of ``x``. NaN wins. Along each axis of ``n`` cells, for
-        a window of ``k``,
+        a window of ``k``, the dilation ``d`` and the stride ``s``,
 
         .. math::
 
-            out = \left\lfloor \frac{n + before + after - dilation \, (k - 1) - 1}{stride} \right\rfloor + 1
+            out = \left\lfloor \frac{n + before + after - d \, (k - 1) - 1}{s} \right\rfloor + 1
 
         rounded up in ``ceil_mode``.
 
