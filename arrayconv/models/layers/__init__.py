@@ -1,22 +1,11 @@
 """The layers, each for 1-D to 3-D by the input's rank."""
+# Tables of names, packed by hand.
+# ruff: isort: skip_file
 
 from arrayconv.models.layers.activation import (
-    ELU,
-    GELU,
-    SELU,
-    Activation,
-    HardSigmoid,
-    HardSwish,
-    LeakyReLU,
-    LogSoftmax,
-    PReLU,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
-)
+    ELU, GELU, SELU, Activation, HardSigmoid, HardSwish, LeakyReLU, LogSoftmax, PReLU, ReLU,
+    Sigmoid, SiLU, Softmax, Softplus, Tanh,
+)  # fmt: skip
 from arrayconv.models.layers.base import Layer, Node, WeightSpec
 from arrayconv.models.layers.convolution import Conv, ConvTranspose
 from arrayconv.models.layers.dense import Dense
@@ -24,34 +13,16 @@ from arrayconv.models.layers.depthwise import DepthwiseConv, SeparableConv
 from arrayconv.models.layers.dropout import Dropout
 from arrayconv.models.layers.input import Input, InputLayer
 from arrayconv.models.layers.merging import (
-    Add,
-    Concatenate,
-    Maximum,
-    Multiply,
-    Subtract,
-    add,
-    concatenate,
-    maximum,
-    multiply,
+    Add, Concatenate, Maximum, Multiply, Subtract, add, concatenate, maximum, multiply,
     subtract,
-)
+)  # fmt: skip
 from arrayconv.models.layers.normalization import BatchNormalization, LayerNormalization
-from arrayconv.models.layers.pooling import (
-    AveragePool,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    MaxPool,
-)
+from arrayconv.models.layers.pooling import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
 from arrayconv.models.layers.ranks import by_rank
 from arrayconv.models.layers.scaling import Normalization, Rescaling
 from arrayconv.models.layers.shaping import (
-    Cropping,
-    Flatten,
-    Permute,
-    Reshape,
-    UpSampling,
-    ZeroPadding,
-)
+    Cropping, Flatten, Permute, Reshape, UpSampling, ZeroPadding,
+)  # fmt: skip
 
 # Keras's names: each class takes inputs of its rank alone.
 Conv1D, Conv2D, Conv3D = by_rank(Conv, "Conv{}D")
