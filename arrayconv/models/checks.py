@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from arrayconv import arguments
+
 T = TypeVar("T")
 Shape = tuple[int, ...]
 
 # NumPy has 64, of which one counts the samples.
 _AXES = 63
-DATA_FORMATS = ("channels_last", "channels_first")
 
 
 def is_pair(value: Any) -> bool:
@@ -29,23 +30,15 @@ def steps(label: str, argument: str, value: Any) -> int | None:
 
 def count(label: str, argument: str, value: Any, least: int = 1) -> int:
     """An int of at least ``least``, NumPy's included: ``Dense(y.max() + 1)``."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{label}: {argument} must be an int of at least {least}, got {value!r}")
-    if value < least:
-        raise ValueError(f"{label}: {argument} must be an int of at least {least}, got {value!r}")
-    return int(value)
+    return arguments.integer(label, argument, value, least=least)
 
 
-def number(label: str, argument: str, value: Any, least: float = -math.inf) -> float:
-    """A finite real number of at least ``least``, NumPy's included, as a float."""
-    real = isinstance(value, int | float | np.integer | np.floating)
-    if not real or isinstance(value, bool):
-        raise TypeError(f"{label}: {argument} must be a number, got {value!r}")
-    if not math.isfinite(value):
+def number(label: str, argument: str, value: Any, **bounds: float) -> float:
+    """A finite number within the bounds of `arrayconv.arguments.number`, as a float."""
+    found = arguments.number(label, argument, value, **bounds)
+    if not math.isfinite(found):
         raise ValueError(f"{label}: {argument} must be a finite number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{label}: {argument} must be at least {least}, got {value!r}")
-    return float(value)
+    return found
 
 
 def flag(label: str, argument: str, value: Any) -> bool:
@@ -73,13 +66,9 @@ def suggestion(value: Any, known: Iterable[str]) -> str:
 
 def data_format(label: str, value: Any) -> str:
     """One of the two data formats; ``None`` is channels_last."""
-    if value is None:
-        return "channels_last"
-    if value not in DATA_FORMATS:
-        raise ValueError(
-            f"{label}: data_format must be 'channels_last' or 'channels_first', got {value!r}"
-        )
-    return str(value)
+    found = "channels_last" if value is None else value
+    arguments.choice(label, "data_format", found, ("channels_last", "channels_first"))
+    return str(found)
 
 
 def as_tuple(value: Any) -> Any:

@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from typing import Any, NamedTuple
 
 from arrayconv.models.graph import Graph
-from arrayconv.models.initializers import initializer
+from arrayconv.models.initializers import Initializer
 from arrayconv.models.layers.base import COMMON, LAYERS, Layer
 from arrayconv.models.layers.input import InputLayer
 
@@ -215,7 +215,7 @@ def ours(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _known(made: Any) -> bool:
     try:
-        initializer("", "", made)
+        Initializer.of("", "", made)
     except (TypeError, ValueError):
         return False
     return True

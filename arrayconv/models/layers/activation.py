@@ -8,9 +8,7 @@ from typing import Any
 import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
-from arrayconv.models.initializers import initializer
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
-from arrayconv.models.regularizers import regularizer
 from arrayconv.namespace import Array, array_namespace
 
 
@@ -241,14 +239,13 @@ class PReLU(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.alpha_initializer = initializer(self.label, "alpha_initializer", alpha_initializer)
-        self.alpha_regularizer = regularizer(self.label, "alpha_regularizer", alpha_regularizer)
+        self.start("alpha", alpha_initializer, alpha_regularizer)
         self.shared_axes = None if shared_axes is None else tuple(shared_axes)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         shared = {checks.axis(self.label, a, shape) for a in self.shared_axes or ()}
         alpha = tuple(1 if i in shared else n for i, n in enumerate(shape, start=1))
-        return {"alpha": WeightSpec(alpha, self.alpha_initializer, True, self.alpha_regularizer)}
+        return {"alpha": self.spec("alpha", alpha)}
 
     def forward(self, w: Weights, x: Array) -> Array:
         # (*shape) -> (1, *shape), for libraries that promote no ranks

@@ -10,9 +10,8 @@ from arrayconv.models import checks
 from arrayconv.models.arrays import drawn_beside, holds_arrays, moved
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.node import Node
-from arrayconv.models.layers.returned import checked_forward
-from arrayconv.models.layers.signature import Reads, arguments, named
-from arrayconv.models.layers.weights import Weighted, Weights, WeightSpec, looked_up
+from arrayconv.models.layers.returned import Reads, arguments, checked_forward, named
+from arrayconv.models.layers.weights import Weighted, Weights, WeightSpec
 from arrayconv.namespace import Array, array_namespace, is_floating
 
 __all__ = ["COMMON", "LAYERS", "Layer", "Node", "WeightSpec", "Weights"]
@@ -115,7 +114,6 @@ class Layer(Weighted):
 
     def __init__(self, **common: Any) -> None:
         super().__init__()
-        self.name: str = ""
         # whether the name was made up, so that a model with another layer of that name may call it otherwise
         self.named_by_class = False
         for key in common:
@@ -188,12 +186,6 @@ class Layer(Weighted):
         """
         return None
 
-    @property
-    def label(self) -> str:
-        """How errors call this layer."""
-        kind = type(self).__name__
-        return f"{kind} {self.name!r}" if self.name else kind
-
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, ready for JSON."""
         config: dict[str, Any] = {"name": self.name} if self.name else {}
@@ -223,9 +215,13 @@ class Layer(Weighted):
             Inputs that the layer cannot take, or that need other weights than it has.
         """
         self._check_inputs(shapes)
-        specs = {
-            name: looked_up(self.label, name, spec) for name, spec in self.build(*shapes).items()
-        }
+        specs: dict[str, WeightSpec] = {}
+        for name, spec in self.build(*shapes).items():
+            if not isinstance(spec, WeightSpec):
+                raise TypeError(
+                    f"{self.label}: build must return a dict of name to WeightSpec, got {name!r}: {spec!r}"
+                )
+            specs[name] = spec.looked_up(self.label, name)
         have = {name: spec.shape for name, spec in self.specs.items()}
         want = {name: spec.shape for name, spec in specs.items()}
         if self.built and have != want:
@@ -301,15 +297,12 @@ class Layer(Weighted):
     def _run(
         self, w: Weights, x: tuple[Array, ...], shape: Shape, training: bool
     ) -> tuple[Array, dict[str, Array]]:
-        given: dict[str, Any] = {}
-        if "training" in self.reads.forward:
-            given["training"] = training
+        given: dict[str, Any] = {"training": training} if "training" in self.reads.forward else {}
         if "noise" in self.reads.forward:
-            drawn = self.noise(np.random.default_rng(), *(tuple(a.shape) for a in x))
+            shapes = [tuple(a.shape) for a in x]
+            drawn = self.noise(np.random.default_rng(), *shapes) if training else None
             xp = array_namespace(self.label, x=x[0])
-            given["noise"] = None
-            if training and drawn is not None:
-                given["noise"] = drawn_beside(xp, drawn, x[0])
+            given["noise"] = None if drawn is None else drawn_beside(xp, drawn, x[0])
         return checked_forward(self, self.forward(w, *x, **given), x[0].shape[0], shape)
 
     @property

@@ -10,7 +10,22 @@ from arrayconv.models.layers.base import Layer, Node, Weights
 from arrayconv.namespace import Array, array_namespace
 
 
-class Add(Layer):
+class _CellByCell(Layer):
+    arity = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        widest = tuple(max(lengths) for lengths in zip(*shapes, strict=False))
+        for shape in shapes:
+            fits = (n in (1, m) for n, m in zip(shape, widest, strict=False))
+            if len(shape) != len(widest) or not all(fits):
+                raise ValueError(
+                    f"{self.label}: needs inputs of one shape, got {', '.join(map(str, shapes))}; "
+                    "only lengths of 1 are repeated"
+                )
+        return widest
+
+
+class Add(_CellByCell):
     """The sum of two or more inputs, given as a list; on nodes also ``a + b``.
 
     Their shapes are equal but for lengths of 1, which are repeated.
@@ -20,11 +35,6 @@ class Add(Layer):
     ValueError
         Once the inputs' shapes are known: others.
     """
-
-    arity = None
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _common(self.label, shapes)
 
     def forward(self, w: Weights, *x: Array) -> Array:
         total = x[0]
@@ -36,15 +46,13 @@ class Add(Layer):
         return tuple([_folded(dy, a) for a in x])
 
 
-class Subtract(Layer):
+class Subtract(_CellByCell):
     """The first of two inputs minus the second; on nodes also ``a - b``. Shapes as for `Add`."""
-
-    arity = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
         if len(shapes) != 2:
             raise ValueError(f"{self.label}: takes a list of two inputs, got {len(shapes)}")
-        return _common(self.label, shapes)
+        return super().output_shape(*shapes)
 
     def forward(self, w: Weights, a: Array, b: Array) -> Array:
         return a - b
@@ -53,13 +61,8 @@ class Subtract(Layer):
         return _folded(dy, a), _folded(-dy, b)
 
 
-class Multiply(Layer):
+class Multiply(_CellByCell):
     """The product of two or more inputs, given as a list; on nodes also ``a * b``. Shapes as for `Add`."""
-
-    arity = None
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _common(self.label, shapes)
 
     def forward(self, w: Weights, *x: Array) -> Array:
         product = x[0]
@@ -77,16 +80,11 @@ class Multiply(Layer):
         return tuple(found)
 
 
-class Maximum(Layer):
+class Maximum(_CellByCell):
     """The largest of two or more inputs, given as a list, cell by cell. Shapes as for `Add`.
 
     Inputs that are equally large share the gradient.
     """
-
-    arity = None
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _common(self.label, shapes)
 
     def forward(self, w: Weights, *x: Array) -> Array:
         xp = array_namespace(self.label, x=x[0])
@@ -169,20 +167,6 @@ def maximum(inputs: Any, **common: Any) -> Any:
 def concatenate(inputs: Any, axis: int = -1, **common: Any) -> Any:
     """``Concatenate(axis, **common)(inputs)``."""
     return Concatenate(axis, **common)(inputs)
-
-
-def _common(label: str, shapes: tuple[Shape, ...]) -> Shape:
-    widest = tuple(max(lengths) for lengths in zip(*shapes, strict=False))
-    if any(
-        len(shape) != len(widest)
-        or any(n not in (1, m) for n, m in zip(shape, widest, strict=True))
-        for shape in shapes
-    ):
-        raise ValueError(
-            f"{label}: needs inputs of one shape, got {', '.join(map(str, shapes))}; "
-            "only lengths of 1 are repeated"
-        )
-    return widest
 
 
 def _folded(dy: Array, x: Array) -> Array:

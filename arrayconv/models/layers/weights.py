@@ -10,8 +10,8 @@ import numpy as np
 
 from arrayconv.models.arrays import moved
 from arrayconv.models.checks import Shape
-from arrayconv.models.initializers import Initializer, initializer
-from arrayconv.models.regularizers import Regularizer, regularizer
+from arrayconv.models.initializers import Initializer
+from arrayconv.models.regularizers import Regularizer
 from arrayconv.namespace import Array, to_numpy
 
 # The weights of one layer, by their names.
@@ -38,18 +38,14 @@ class WeightSpec(NamedTuple):
     trainable: bool = True
     regularizer: Regularizer | str | None = None
 
-
-def looked_up(label: str, name: str, spec: Any) -> WeightSpec:
-    """``spec`` with its names of initializers and regularizers replaced by what they stand for."""
-    if not isinstance(spec, WeightSpec):
-        raise TypeError(
-            f"{label}: build must return a dict of name to WeightSpec, got {name!r}: {spec!r}"
+    def looked_up(self, label: str, name: str) -> WeightSpec:
+        """The same with what its names stand for; ``name`` is the weight's."""
+        return WeightSpec(
+            tuple(self.shape),
+            Initializer.of(label, f"the initializer of {name!r}", self.initializer),
+            self.trainable,
+            _regularizer(label, f"the regularizer of {name!r}", self.regularizer),
         )
-    return spec._replace(
-        shape=tuple(spec.shape),
-        initializer=initializer(label, f"the initializer of {name!r}", spec.initializer),
-        regularizer=regularizer(label, f"the regularizer of {name!r}", spec.regularizer),
-    )
 
 
 class Weighted:
@@ -65,6 +61,8 @@ class Weighted:
         Whether the shapes are known.
     """
 
+    name = ""
+
     def __init__(self) -> None:
         self.specs: dict[str, WeightSpec] = {}
         # the same object as long as nobody has given the weights other values or another place
@@ -75,13 +73,25 @@ class Weighted:
     @property
     def label(self) -> str:
         """How errors call this layer."""
-        return type(self).__name__
+        kind = type(self).__name__
+        return f"{kind} {self.name!r}" if self.name else kind
+
+    def start(self, weight: str, initializer: Any, regularizer: Any = None) -> None:
+        """Keep the constructor's ``<weight>_initializer`` and ``<weight>_regularizer``, looked up."""
+        first, last = f"{weight}_initializer", f"{weight}_regularizer"
+        setattr(self, first, Initializer.of(self.label, first, initializer))
+        setattr(self, last, _regularizer(self.label, last, regularizer))
+
+    def spec(self, weight: str, shape: Shape, trainable: bool = True) -> WeightSpec:
+        """A weight with the initializer and the regularizer that `start` kept."""
+        initializer = getattr(self, f"{weight}_initializer")
+        return WeightSpec(shape, initializer, trainable, getattr(self, f"{weight}_regularizer"))
 
     def draw(self, position: int) -> None:
         """Give the weights their first values, unless they have some; ``position`` is the layer's in its model."""
         if not self.weights:
             self.weights = self._as_drawn = {
-                name: initializer(self.label, name, spec.initializer)(spec.shape, position, i)
+                name: Initializer.of(self.label, name, spec.initializer)(spec.shape, position, i)
                 for i, (name, spec) in enumerate(self.specs.items())
             }
 
@@ -148,6 +158,10 @@ class Weighted:
         if not self.built:
             raise ValueError(f"{self.label}: count_params needs an input shape; build it first")
         return sum(math.prod(spec.shape) for spec in self.specs.values())
+
+
+def _regularizer(label: str, argument: str, value: Any) -> Regularizer | None:
+    return None if value is None else Regularizer.of(label, argument, value)
 
 
 def _listed(specs: Mapping[str, WeightSpec]) -> str:
