@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 from arrayconv.models.checks import batched
 from arrayconv.models.config import Described
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import Node
-from arrayconv.models.layout import Place, arranged
+from arrayconv.models.layout import arranged
 from arrayconv.models.topology import snake
 
 # Colour-blind safe (Okabe and Ito), pale enough for black text.
@@ -40,25 +41,24 @@ def table(model: Described) -> str:
         If the input shape is not known yet.
     """
     graph = model.graph
-    chain = all(len(node.inputs) < 2 for node in graph.nodes) and len(graph.inputs) == 1
-    chain = chain and len(set(graph.keys.values())) == len(graph.layers)
-    chain = chain and all(
-        node.inputs == (before,) for before, node in zip(graph.nodes, graph.nodes[1:], strict=False)
-    )
-    shown = [node for node in graph.nodes if node.inputs] if chain else graph.nodes
-    header = ["layer", "kind", "output shape", "parameters", *([] if chain else ["reads"])]
-    rows = [
-        header,
-        *(
-            [
-                *_row(node, graph.keys[node], graph.names[node.layer]),
-                *([] if chain else [_reads(node, graph.keys)]),
-            ]
-            for node in shown
-        ),
-    ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    lines = [_line(row, widths) for row in rows]
+    chain = len(graph.inputs) == 1 and len(graph.layers) == len(graph.nodes)
+    chain = chain and all(node.inputs == (before,) for before, node in pairwise(graph.nodes))
+    rows = [["layer", "kind", "output shape", "parameters", "reads"]]
+    for node in graph.nodes:
+        layer, key = node.layer, graph.keys[node]
+        kind = "Input" if not node.inputs and not layer.specs else type(layer).__name__
+        count = f"{layer.count_params():,}" if key == graph.names[layer] else "shared"
+        reads = ", ".join(graph.keys[parent] for parent in node.inputs if parent in graph.keys)
+        if node.inputs or not chain:
+            rows.append([key, kind, batched(node.shape), count, reads])
+    if chain:
+        rows = [row[:-1] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells[3] = row[3].rjust(widths[3])
+        lines.append("  ".join(cells).rstrip())
     rule = "-" * max(map(len, lines))
     total = graph.count_params()
     trained = sum(
@@ -68,35 +68,8 @@ def table(model: Described) -> str:
         for spec in layer.specs.values()
         if spec.trainable
     )
-    return "\n".join(
-        [
-            f"Model: {model.name}",
-            lines[0],
-            rule,
-            *lines[1:],
-            rule,
-            f"parameters: {total:,}, trained: {trained:,}, not trained: {total - trained:,}",
-        ]
-    )
-
-
-def _row(node: Node, key: str, name: str) -> list[str]:
-    layer = node.layer
-    first = key == name
-    kind = "Input" if not node.inputs and not layer.specs else type(layer).__name__
-    return [key, kind, batched(node.shape), f"{layer.count_params():,}" if first else "shared"]
-
-
-def _reads(node: Node, keys: dict[Node, str]) -> str:
-    return ", ".join(keys[parent] for parent in node.inputs if parent in keys)
-
-
-def _line(row: list[str], widths: list[int]) -> str:
-    cells = [
-        cell.rjust(width) if i == 3 else cell.ljust(width)
-        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
+    counts = f"parameters: {total:,}, trained: {trained:,}, not trained: {total - trained:,}"
+    return "\n".join([f"Model: {model.name}", lines[0], rule, *lines[1:], rule, counts])
 
 
 def plot_model(model: Described, to_file: Any = None, show_shapes: bool = True) -> Any:
@@ -137,49 +110,39 @@ def plot_model(model: Described, to_file: Any = None, show_shapes: bool = True) 
     labels = {node: _label(graph, node, show_shapes) for node in graph.nodes}
     letters = max(len(line) for text in labels.values() for line in text.split("\n"))
     column = _LETTER * letters + _GAP
-    layout = arranged(graph.nodes, graph.inputs)
-    size = (layout.width * column + 0.2, layout.height * _ROW + 0.1)
-    figure = Figure(figsize=size)
+    places, edges = arranged(graph.nodes, graph.inputs)
+    # one unit is one inch
+    points = {item: (x * column, 0.1 - (row + 0.5) * _ROW) for item, (x, row) in places.items()}
+    halves = {n: (text.count("\n") + 1) * _TEXT / 2 + _FRAME for n, text in labels.items()}
+    width = 2 * max(abs(x) for x, _ in points.values()) + column + 0.2
+    height = (max(row for _, row in places.values()) + 1) * _ROW + 0.1
+    figure = Figure(figsize=(width, height))
     # the user's settings may ask for a layout of axes in a grid, which there is not
     figure.set_layout_engine("none")
-    # one unit is one inch
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.set_xlim(-figure.get_figwidth() / 2, figure.get_figwidth() / 2)
-    axes.set_ylim(0.05 - layout.height * _ROW, 0.15)
-    for parent, child, passed in layout.edges:
-        start, *way = (_point(p, column) for p in (layout.places[parent], *passed))
-        end = _point(layout.places[child], column)
-        line = [(start[0], start[1] - _half(labels[parent])), *way]
+    axes.set_xlim(-width / 2, width / 2)
+    axes.set_ylim(0.15 - height, 0.15)
+    for parent, *passed, child in edges:
+        x, y = points[parent]
+        line = [(x, y - halves[parent]), *(points[point] for point in passed)]
         axes.plot(*zip(*line, strict=True), color=_LINE, linewidth=1.2, zorder=1)
+        x, y = points[child]
         axes.annotate(
             "",
-            xy=(end[0], end[1] + _half(labels[child])),
+            xy=(x, y + halves[child]),
             xytext=line[-1],
             arrowprops={"arrowstyle": "-|>", "color": _LINE, "shrinkA": 0, "shrinkB": 0},
             zorder=1,
         )
     for node, text in labels.items():
-        axes.text(
-            *_point(layout.places[node], column),
-            text,
-            ha="center",
-            va="center",
-            fontsize=9,
-            bbox={"boxstyle": "round,pad=0.35", "facecolor": _colour(node), "edgecolor": _LINE},
-            zorder=2,
-        )
+        colour = _INPUT if not node.inputs else _WEIGHTED if node.layer.specs else _PLAIN
+        box = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": _LINE}
+        x, y = points[node]
+        axes.text(x, y, text, ha="center", va="center", fontsize=9, bbox=box, zorder=2)
     if to_file is not None:
         figure.savefig(to_file, dpi=150)
     return figure
-
-
-def _point(place: Place, column: float) -> tuple[float, float]:
-    return place.x * column, -(place.row + 0.5) * _ROW + 0.1
-
-
-def _half(text: str) -> float:
-    return (text.count("\n") + 1) * _TEXT / 2 + _FRAME
 
 
 def _label(graph: Graph, node: Node, shapes: bool) -> str:
@@ -193,9 +156,3 @@ def _label(graph: Graph, node: Node, shapes: bool) -> str:
         shared = graph.keys[node] != graph.names[layer]
         lines.append("shared" if shared else f"{layer.count_params():,} parameters")
     return "\n".join(lines)
-
-
-def _colour(node: Node) -> str:
-    if not node.inputs:
-        return _INPUT
-    return _WEIGHTED if node.layer.specs else _PLAIN

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import pairwise
+from statistics import fmean
+from typing import Any
 
 from arrayconv.models.layers.base import Node
 
@@ -12,98 +15,56 @@ _PASSING = 0.25
 _SWEEPS = 4
 
 
-class Place(NamedTuple):
-    """A row, counted from the top, and a place in it, in widths of a box from the middle."""
+def arranged(
+    nodes: Sequence[Node], inputs: Sequence[Node]
+) -> tuple[dict[Any, tuple[float, int]], list[list[Any]]]:
+    """Place ``nodes``, which come in an order in which each is after its inputs.
 
-    row: int
-    x: float
-
-
-class Layout(NamedTuple):
-    """The places of the nodes, and for each edge the places that its line passes on its way."""
-
-    places: dict[Node, Place]
-    edges: list[tuple[Node, Node, list[Place]]]
-    width: float
-    height: int
-
-
-def arranged(nodes: Sequence[Node], inputs: Sequence[Node]) -> Layout:
-    """Place ``nodes``, which come in an order in which each is after its inputs."""
-    rows = _rows(nodes, inputs)
-    height = max(rows.values()) + 1
-    # what stands in each row, left to right: a node, or an edge (its number and its row) that passes
-    standing: list[list[Node | tuple[int, int]]] = [[] for _ in range(height)]
+    Returns
+    -------
+    places : dict
+        Of each node, and of each point at which an edge passes a row: how far from the middle, in widths of a
+        box, and the row, counted from the top.
+    edges : list of list
+        A node, the points that the line passes on its way, and the node it ends at.
+    """
+    parents = {node: () if node in inputs else node.inputs for node in nodes}
+    rows: dict[Any, int] = {}
     for node in nodes:
-        standing[rows[node]].append(node)
-    above: dict[Node | tuple[int, int], list[Node | tuple[int, int]]] = {n: [] for n in nodes}
-    edges: list[tuple[Node, Node]] = []
-    for child in nodes:
-        for parent in () if child in inputs else child.inputs:
-            before: Node | tuple[int, int] = parent
-            for row in range(rows[parent] + 1, rows[child]):
-                passing = len(edges), row
-                standing[row].append(passing)
-                above[passing] = [before]
-                before = passing
-            above[child].append(before)
-            edges.append((parent, child))
-    xs = _ordered(standing, above)
-    places = {node: Place(rows[node], xs[node]) for node in nodes}
-    lines = [
-        (
-            parent,
-            child,
-            [Place(row, xs[number, row]) for row in range(rows[parent] + 1, rows[child])],
-        )
-        for number, (parent, child) in enumerate(edges)
-    ]
-    return Layout(places, lines, 2 * max(map(abs, xs.values())) + 1, height)
-
-
-def _rows(nodes: Sequence[Node], inputs: Sequence[Node]) -> dict[Node, int]:
-    rows: dict[Node, int] = {}
-    for node in nodes:
-        parents = () if node in inputs else node.inputs
-        rows[node] = 1 + max((rows[parent] for parent in parents), default=-1)
+        rows[node] = 1 + max((rows[parent] for parent in parents[node]), default=-1)
     for start in inputs:
         # an input that is read late stands just above its first reader
-        readers = [rows[n] for n in nodes if n not in inputs and start in n.inputs]
-        rows[start] = min(readers, default=1) - 1
-    return rows
-
-
-def _ordered(
-    standing: list[list[Node | tuple[int, int]]],
-    above: dict[Node | tuple[int, int], list[Node | tuple[int, int]]],
-) -> dict[Node | tuple[int, int], float]:
-    below: dict[Node | tuple[int, int], list[Node | tuple[int, int]]] = {}
-    for item, parents in above.items():
-        for parent in parents:
-            below.setdefault(parent, []).append(item)
-    xs: dict[Node | tuple[int, int], float] = {}
-    for row in standing:
-        _spread(row, xs)
+        rows[start] = min((rows[n] for n in nodes if start in parents[n]), default=1) - 1
+    edges: list[list[Any]] = []
+    for child in nodes:
+        for parent in parents[child]:
+            between = range(rows[parent] + 1, rows[child])
+            edges.append([parent, *((len(edges), row) for row in between), child])
+    rows |= {point: point[1] for edge in edges for point in edge[1:-1]}
+    above, below = defaultdict(list), defaultdict(list)
+    for edge in edges:
+        for upper, lower in pairwise(edge):
+            above[lower].append(upper)
+            below[upper].append(lower)
+    standing: list[list[Any]] = [[] for _ in range(max(rows.values()) + 1)]
+    for item, row in rows.items():
+        standing[row].append(item)
+    xs: dict[Any, float] = {}
+    for items in standing:
+        _spread(items, xs)
     # alternately by the mean place of what stands above and below (Sugiyama et al., 1981)
     for _ in range(_SWEEPS):
-        for rows, neighbours in ((standing, above), (standing[::-1], below)):
-            for row in rows:
-                means = {
-                    item: _mean([xs[other] for other in neighbours.get(item, [])], xs[item])
-                    for item in row
-                }
-                row.sort(key=means.__getitem__)
-                _spread(row, xs)
-    return xs
+        for order, beside in ((standing, above), (standing[::-1], below)):
+            for items in order:
+                means = {i: fmean([xs[n] for n in beside[i]] or [xs[i]]) for i in items}
+                items.sort(key=means.__getitem__)
+                _spread(items, xs)
+    return {item: (xs[item], row) for item, row in rows.items()}, edges
 
 
-def _spread(row: list[Node | tuple[int, int]], xs: dict[Node | tuple[int, int], float]) -> None:
-    widths = [1.0 if isinstance(item, Node) else _PASSING for item in row]
+def _spread(items: list[Any], xs: dict[Any, float]) -> None:
+    widths = [1.0 if isinstance(item, Node) else _PASSING for item in items]
     left = -sum(widths) / 2
-    for item, width in zip(row, widths, strict=True):
+    for item, width in zip(items, widths, strict=True):
         xs[item] = left + width / 2
         left += width
-
-
-def _mean(values: list[float], default: float) -> float:
-    return sum(values) / len(values) if values else default

@@ -34,7 +34,7 @@ class Named:
         return {"class": type(self).__name__, **{name: getattr(self, name) for name in self.fields}}
 
     def __repr__(self) -> str:
-        given = ((name, getattr(self, name)) for name in self.fields)
+        given = ((name, getattr(self, name, None)) for name in self.fields)
         shown = ", ".join(f"{name}={value!r}" for name, value in given if value is not None)
         return f"{type(self).__name__}({shown})"
 

@@ -10,24 +10,25 @@ from arrayconv.models.graph import Graph
 from arrayconv.models.initializers import Initializer
 from arrayconv.models.layers.base import COMMON, LAYERS, Layer
 from arrayconv.models.layers.input import InputLayer
+from arrayconv.models.topology import snake
 
 # Calls of layers in a structure: more than any network has, and few enough to make in a second.
 LONGEST = 10_000
 # Arguments of Keras's that change nothing at these values.
 _NEUTRAL = {"data_format": "channels_last", "renorm_momentum": 0.99, "autocast": True}
 _MODELS = ("Functional", "Sequential")
-# What Keras calls a layer of ours that it has as a function alone.
-_FUNCTIONS = {
-    "GELU": "gelu",
-    "HardSigmoid": "hard_sigmoid",
-    "HardSwish": "hard_silu",
-    "LogSoftmax": "log_softmax",
-    "SELU": "selu",
-    "SiLU": "silu",
-    "Sigmoid": "sigmoid",
-    "Softplus": "softplus",
-    "Tanh": "tanh",
-}
+# Layers of ours that Keras has as functions alone, called as their names in small letters.
+_FUNCTIONS = (
+    "GELU",
+    "HardSigmoid",
+    "HardSwish",
+    "LogSoftmax",
+    "SELU",
+    "SiLU",
+    "Sigmoid",
+    "Softplus",
+    "Tanh",
+)
 # Arguments of ours that a class of Keras's has not, at the value it acts with.
 _LACKING = {
     "Cropping1D": {"data_format": "channels_last"},
@@ -74,7 +75,11 @@ class Reader:
         self.work = 0
         top = self.model(config, ())
         name = top.config["name"]
-        if top.kind == "Sequential" and self.row(top):
+        # a row of layers, with one input at the start
+        if top.kind == "Sequential" and all(
+            isinstance(inner, int) and (inner == 0 or self.layers[inner]["class"] != "InputLayer")
+            for inner in top.layers.values()
+        ):
             start, *rest = self.layers
             if start["class"] != "InputLayer":
                 raise ValueError("it was saved before its input shape was known")
@@ -117,16 +122,6 @@ class Reader:
             name += "_"
         self.paths[name] = path
         return {**ours(item), "name": name}
-
-    def row(self, model: Inner) -> bool:
-        """Whether a model and those inside are rows of layers, with one input at the start."""
-        held = model.layers.values()
-        return model.kind == "Sequential" and not any(
-            (self.layers[inner]["class"] == "InputLayer" and inner > 0)
-            if isinstance(inner, int)
-            else True
-            for inner in held
-        )
 
     def call(self, what: Any, given: Sequence[int] | None, inputs: list[int]) -> list[int]:
         """Call a layer or a model on nodes; the top's inputs, for which nothing is given, go to ``inputs``."""
@@ -254,15 +249,14 @@ def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]
     """
     dtype = graph.float_name()
     ranks = {graph.names[n.layer]: len(n.inputs[0].shape) - 1 for n in graph.nodes if n.inputs}
+    start = [config["input"]] if config["class"] == "Sequential" else []
+    layers: list[dict[str, Any]] = [
+        {**_layer(item, ranks.get(item["name"]), dtype), "name": item["name"], "inbound_nodes": []}
+        for item in (*start, *config["layers"])
+    ]
+    held: dict[str, Any] = {"name": name, "trainable": True, "layers": layers}
     if config["class"] == "Sequential":
-        row = [_layer(item, ranks, dtype) for item in (config["input"], *config["layers"])]
-        return {
-            "module": "keras",
-            "class_name": "Sequential",
-            "config": {"name": name, "trainable": True, "layers": row},
-            "registered_name": None,
-        }
-    layers = [_layer(item, ranks, dtype) for item in config["layers"]]
+        return _object("keras", "Sequential", held)
     calls: list[list[Any]] = []
     for number, parents in config["nodes"]:
         item = layers[number]
@@ -272,18 +266,19 @@ def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]
             args = [tensors] if len(tensors) > 1 else tensors
             item["inbound_nodes"].append({"args": args, "kwargs": {}})
     ends = config["outputs"]
-    held = {
-        "name": name,
-        "trainable": True,
-        "layers": layers,
-        "input_layers": [calls[i] for i in config["inputs"]],
-        "output_layers": calls[ends] if isinstance(ends, int) else [calls[i] for i in ends],
-    }
+    held["input_layers"] = [calls[i] for i in config["inputs"]]
+    held["output_layers"] = calls[ends] if isinstance(ends, int) else [calls[i] for i in ends]
+    return _object("keras.src.models.functional", "Functional", held, "Functional")
+
+
+def _object(
+    module: str, kind: str, config: Mapping[str, Any], registered: str | None = None
+) -> dict[str, Any]:
     return {
-        "module": "keras.src.models.functional",
-        "class_name": "Functional",
-        "config": held,
-        "registered_name": "Functional",
+        "module": module,
+        "class_name": kind,
+        "config": config,
+        "registered_name": registered,
     }
 
 
@@ -292,44 +287,27 @@ def _tensor(call: list[Any], shape: Sequence[int], dtype: str) -> dict[str, Any]
     return {"class_name": "__keras_tensor__", "config": config}
 
 
-def _layer(item: Mapping[str, Any], ranks: Mapping[str, int], dtype: str) -> dict[str, Any]:
-    """Keras's config of a layer, with an empty list of calls."""
+def _layer(item: Mapping[str, Any], rank: int | None, dtype: str) -> dict[str, Any]:
+    """Keras's config of a layer."""
     given = {key: value for key, value in item.items() if key not in ("class", "input_shape")}
-    kind = keras_class(LAYERS[item["class"]], ranks.get(item["name"]))
+    kind = keras_class(LAYERS[item["class"]], rank)
     if kind == "InputLayer":
         given["batch_shape"] = [None, *given.pop("shape")]
     elif kind in _FUNCTIONS:
         if given.pop("approximate", False):
             raise ValueError(f"{kind} {item['name']!r}: Keras has no layer for its approximation")
-        kind, given = "Activation", {**given, "activation": _FUNCTIONS[kind]}
+        kind, given = "Activation", {**given, "activation": snake(kind)}
     for name, fixed in _LACKING.get(kind, {}).items():
         if given.pop(name, fixed) not in (fixed, None):
             raise ValueError(f"{kind} {item['name']!r}: Keras's has no {name}")
     for name, value in given.items():
-        if isinstance(value, Mapping):
-            given[name] = _object(name, value, dtype)
-    return {
-        "module": "keras.layers",
-        "class_name": kind,
-        "config": {**given, "dtype": dtype},
-        "registered_name": None,
-        "name": item["name"],
-        "inbound_nodes": [],
-    }
-
-
-def _object(argument: str, value: Mapping[str, Any], dtype: str) -> dict[str, Any]:
-    if argument == "activation":
-        made = _layer({"name": "activation", **value}, {}, dtype)
-        return {key: made[key] for key in ("module", "class_name", "config", "registered_name")}
-    of = argument.rpartition("_")[2]
-    config = {key: item for key, item in value.items() if key != "class"}
-    return {
-        "module": f"keras.{of}s",
-        "class_name": value["class"],
-        "config": config,
-        "registered_name": None,
-    }
+        if isinstance(value, Mapping) and name == "activation":
+            given[name] = _layer({"name": name, **value}, None, dtype)
+        elif isinstance(value, Mapping):
+            arguments = {key: held for key, held in value.items() if key != "class"}
+            module = f"keras.{name.rpartition('_')[2]}s"
+            given[name] = _object(module, value["class"], arguments)
+    return _object("keras.layers", kind, {**given, "dtype": dtype})
 
 
 def keras_class(kind: type[Layer], rank: int | None) -> str:

@@ -77,8 +77,8 @@ class Conv(Layer):
         self.geometry = {**window, "groups": self.groups}
         self.activation = as_activation(self.label, activation)
         self.use_bias = checks.flag(self.label, "use_bias", use_bias)
-        self.start("kernel", kernel_initializer, kernel_regularizer)
-        self.start("bias", bias_initializer, bias_regularizer)
+        self._keep("kernel", kernel_initializer, kernel_regularizer)
+        self._keep("bias", bias_initializer, bias_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         size, channels = split(self, shape)
@@ -88,7 +88,7 @@ class Conv(Layer):
                 f"with {channels} and {self.filters}"
             )
         kernel = (*kernel_size(self, size), channels // self.groups, self.filters)
-        return {"kernel": self.spec("kernel", kernel), **bias_of(self, self.filters)}
+        return {"kernel": self._spec("kernel", kernel), **bias_of(self, self.filters)}
 
     def output_shape(self, shape: Shape) -> Shape:
         return convolved(self, shape, self.filters)
@@ -157,13 +157,13 @@ class ConvTranspose(Layer):
         self.output_padding = checks.as_tuple(output_padding)
         self.activation = as_activation(self.label, activation)
         self.use_bias = checks.flag(self.label, "use_bias", use_bias)
-        self.start("kernel", kernel_initializer, kernel_regularizer)
-        self.start("bias", bias_initializer, bias_regularizer)
+        self._keep("kernel", kernel_initializer, kernel_regularizer)
+        self._keep("bias", bias_initializer, bias_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         size, channels = split(self, shape)
         kernel = (*kernel_size(self, size), self.filters, channels)
-        return {"kernel": self.spec("kernel", kernel), **bias_of(self, self.filters)}
+        return {"kernel": self._spec("kernel", kernel), **bias_of(self, self.filters)}
 
     def output_shape(self, shape: Shape) -> Shape:
         size = split(self, shape)[0]

@@ -14,7 +14,7 @@ from arrayconv.namespace import Array
 
 def bias_of(layer: Any, features: int) -> dict[str, WeightSpec]:
     """The bias of a layer, if it uses one."""
-    return {"bias": layer.spec("bias", (features,))} if layer.use_bias else {}
+    return {"bias": layer._spec("bias", (features,))} if layer.use_bias else {}
 
 
 class Dense(Layer):
@@ -61,13 +61,13 @@ class Dense(Layer):
         self.units = checks.count(self.label, "units", units)
         self.activation = as_activation(self.label, activation)
         self.use_bias = checks.flag(self.label, "use_bias", use_bias)
-        self.start("kernel", kernel_initializer, kernel_regularizer)
-        self.start("bias", bias_initializer, bias_regularizer)
+        self._keep("kernel", kernel_initializer, kernel_regularizer)
+        self._keep("bias", bias_initializer, bias_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         if not shape:
             raise ValueError(f"{self.label}: expects an input (N, ..., features), got (N)")
-        kernel = self.spec("kernel", (shape[-1], self.units))
+        kernel = self._spec("kernel", (shape[-1], self.units))
         return {"kernel": kernel, **bias_of(self, self.units)}
 
     def output_shape(self, shape: Shape) -> Shape:

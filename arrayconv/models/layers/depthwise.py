@@ -60,8 +60,8 @@ class DepthwiseConv(Layer):
         self.depth_multiplier = checks.count(self.label, "depth_multiplier", depth_multiplier)
         self.activation = as_activation(self.label, activation)
         self.use_bias = checks.flag(self.label, "use_bias", use_bias)
-        self.start("depthwise", depthwise_initializer, depthwise_regularizer)
-        self.start("bias", bias_initializer, bias_regularizer)
+        self._keep("depthwise", depthwise_initializer, depthwise_regularizer)
+        self._keep("bias", bias_initializer, bias_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         features = split(self, shape)[1] * self.depth_multiplier
@@ -137,16 +137,16 @@ class SeparableConv(Layer):
         self.depth_multiplier = checks.count(self.label, "depth_multiplier", depth_multiplier)
         self.activation = as_activation(self.label, activation)
         self.use_bias = checks.flag(self.label, "use_bias", use_bias)
-        self.start("depthwise", depthwise_initializer, depthwise_regularizer)
-        self.start("pointwise", pointwise_initializer, pointwise_regularizer)
-        self.start("bias", bias_initializer, bias_regularizer)
+        self._keep("depthwise", depthwise_initializer, depthwise_regularizer)
+        self._keep("pointwise", pointwise_initializer, pointwise_regularizer)
+        self._keep("bias", bias_initializer, bias_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         size, channels = split(self, shape)
         pointwise = (*(1 for _ in size), channels * self.depth_multiplier, self.filters)
         return {
             "depthwise_kernel": _depthwise(self, shape),
-            "pointwise_kernel": self.spec("pointwise", pointwise),
+            "pointwise_kernel": self._spec("pointwise", pointwise),
             **bias_of(self, self.filters),
         }
 
@@ -180,7 +180,7 @@ class SeparableConv(Layer):
 def _depthwise(layer: Any, shape: Shape) -> WeightSpec:
     size, channels = split(layer, shape)
     kernel = (*kernel_size(layer, size), channels, layer.depth_multiplier)
-    spec: WeightSpec = layer.spec("depthwise", kernel)
+    spec: WeightSpec = layer._spec("depthwise", kernel)
     return spec
 
 

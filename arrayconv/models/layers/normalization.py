@@ -82,10 +82,10 @@ class BatchNormalization(Layer):
         self.epsilon = checks.number(label, "epsilon", epsilon, above=0)
         self.center = checks.flag(label, "center", center)
         self.scale = checks.flag(label, "scale", scale)
-        self.start("beta", beta_initializer, beta_regularizer)
-        self.start("gamma", gamma_initializer, gamma_regularizer)
-        self.start("moving_mean", moving_mean_initializer)
-        self.start("moving_variance", moving_variance_initializer)
+        self._keep("beta", beta_initializer, beta_regularizer)
+        self._keep("gamma", gamma_initializer, gamma_regularizer)
+        self._keep("moving_mean", moving_mean_initializer)
+        self._keep("moving_variance", moving_variance_initializer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         axis = checks.axis(self.label, self.axis, shape)
@@ -96,8 +96,8 @@ class BatchNormalization(Layer):
         channels = (shape[axis - 1],)
         return {
             **_scale_and_offset(self, channels),
-            "moving_mean": self.spec("moving_mean", channels, trainable=False),
-            "moving_variance": self.spec("moving_variance", channels, trainable=False),
+            "moving_mean": self._spec("moving_mean", channels, trainable=False),
+            "moving_variance": self._spec("moving_variance", channels, trainable=False),
         }
 
     def _options(self, x: Array) -> dict[str, Any]:
@@ -166,8 +166,8 @@ class LayerNormalization(Layer):
         self.epsilon = checks.number(label, "epsilon", epsilon, above=0)
         self.center = checks.flag(label, "center", center)
         self.scale = checks.flag(label, "scale", scale)
-        self.start("beta", beta_initializer, beta_regularizer)
-        self.start("gamma", gamma_initializer, gamma_regularizer)
+        self._keep("beta", beta_initializer, beta_regularizer)
+        self._keep("gamma", gamma_initializer, gamma_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         axes = _axes_of(self.label, self.axis, shape)
@@ -330,7 +330,7 @@ def _axes_of(label: str, axis: Any, shape: Shape) -> tuple[int, ...]:
 
 def _scale_and_offset(layer: Any, shape: Shape) -> dict[str, WeightSpec]:
     used = {"gamma": layer.scale, "beta": layer.center}
-    return {name: layer.spec(name, shape) for name, is_used in used.items() if is_used}
+    return {name: layer._spec(name, shape) for name, is_used in used.items() if is_used}
 
 
 def _blend(moving: Array, batch: Array, momentum: float) -> Array:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from inspect import Parameter
 from typing import Any, NamedTuple
 
 from arrayconv.models.checks import Shape
@@ -30,27 +29,20 @@ def named(kind: type, method: str, lead: int, known: tuple[str, ...]) -> frozens
     TypeError
         A name that is not known, or a known one that stands before ``*``.
     """
-    found = set()
     given = inspect.signature(getattr(kind, method)).parameters
     if list(given)[1:] == ["args", "kwargs"]:
         # the one of Layer itself, which only raises
         return frozenset()
-    before = 0
-    for name, parameter in given.items():
-        if parameter.kind is Parameter.KEYWORD_ONLY and name in known:
-            found.add(name)
-        elif parameter.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
+    after = {n for n, p in given.items() if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD)}
+    for name in given:
+        if name in after and name not in known:
             raise TypeError(
                 f"{kind.__name__}: {method} names {name!r}; it may name {', '.join(known)}"
             )
-        elif name in known:
+        if name not in after and name in known:
             raise TypeError(f"{kind.__name__}: {method} must name {name!r} after *")
-        else:
-            before += 1
     # self counts too
-    if before > lead:
-        found.add("x")
-    return frozenset(found)
+    return frozenset(after | {"x"} if len(given) - len(after) > lead else after)
 
 
 def arguments(kind: type, common: tuple[str, ...]) -> tuple[str, ...]:

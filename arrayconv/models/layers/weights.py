@@ -76,14 +76,14 @@ class Weighted:
         kind = type(self).__name__
         return f"{kind} {self.name!r}" if self.name else kind
 
-    def start(self, weight: str, initializer: Any, regularizer: Any = None) -> None:
+    def _keep(self, weight: str, initializer: Any, regularizer: Any = None) -> None:
         """Keep the constructor's ``<weight>_initializer`` and ``<weight>_regularizer``, looked up."""
         first, last = f"{weight}_initializer", f"{weight}_regularizer"
         setattr(self, first, Initializer.of(self.label, first, initializer))
         setattr(self, last, _regularizer(self.label, last, regularizer))
 
-    def spec(self, weight: str, shape: Shape, trainable: bool = True) -> WeightSpec:
-        """A weight with the initializer and the regularizer that `start` kept."""
+    def _spec(self, weight: str, shape: Shape, trainable: bool = True) -> WeightSpec:
+        """A weight with the initializer and the regularizer that `_keep` kept."""
         initializer = getattr(self, f"{weight}_initializer")
         return WeightSpec(shape, initializer, trainable, getattr(self, f"{weight}_regularizer"))
 
