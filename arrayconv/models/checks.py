@@ -43,9 +43,7 @@ def number(label: str, argument: str, value: Any, **bounds: float) -> float:
 
 def flag(label: str, argument: str, value: Any) -> bool:
     """True or False, NumPy's included: the string ``"no"`` is true to Python."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{label}: {argument} must be True or False, got {value!r}")
-    return bool(value)
+    return arguments.flag(label, argument, bool(value) if isinstance(value, np.bool_) else value)
 
 
 def choice(label: str, argument: str, value: Any, table: Mapping[str, T]) -> T:

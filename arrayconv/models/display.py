@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 from arrayconv.models.checks import batched
 from arrayconv.models.config import Described
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import Node
-from arrayconv.models.layout import arranged
 from arrayconv.models.topology import snake
 
 # Colour-blind safe (Okabe and Ito), pale enough for black text.
@@ -18,6 +20,8 @@ _INPUT, _WEIGHTED, _PLAIN = "#cfe8f7", "#fbe3b5", "#f2f2f2"
 _LINE = "#555555"
 # In inches: a row, a line of text, the frame around it, the width of a letter, the space between boxes.
 _ROW, _TEXT, _FRAME, _LETTER, _GAP = 1.0, 0.146, 0.055, 0.075, 0.35
+# How wide a line is that passes a row, where a box is 1, and how often rows are put in order.
+_PASSING, _SWEEPS = 0.25, 4
 
 
 def table(model: Described) -> str:
@@ -25,15 +29,6 @@ def table(model: Described) -> str:
 
     A layer that is shared has a row for each of its calls; its parameters count in the first. A graph
     that is not a chain has a column that says what each layer reads.
-
-    Parameters
-    ----------
-    model : Model
-        With its input shape known.
-
-    Returns
-    -------
-    str
 
     Raises
     ------
@@ -110,7 +105,7 @@ def plot_model(model: Described, to_file: Any = None, show_shapes: bool = True) 
     labels = {node: _label(graph, node, show_shapes) for node in graph.nodes}
     letters = max(len(line) for text in labels.values() for line in text.split("\n"))
     column = _LETTER * letters + _GAP
-    places, edges = arranged(graph.nodes, graph.inputs)
+    places, edges = _arranged(graph.nodes, graph.inputs)
     # one unit is one inch
     points = {item: (x * column, 0.1 - (row + 0.5) * _ROW) for item, (x, row) in places.items()}
     halves = {n: (text.count("\n") + 1) * _TEXT / 2 + _FRAME for n, text in labels.items()}
@@ -156,3 +151,58 @@ def _label(graph: Graph, node: Node, shapes: bool) -> str:
         shared = graph.keys[node] != graph.names[layer]
         lines.append("shared" if shared else f"{layer.count_params():,} parameters")
     return "\n".join(lines)
+
+
+def _arranged(
+    nodes: Sequence[Node], inputs: Sequence[Node]
+) -> tuple[dict[Any, tuple[float, int]], list[list[Any]]]:
+    """Place ``nodes``, each after its inputs, in rows from the inputs down, with few crossings.
+
+    Returns
+    -------
+    places : dict
+        Of each node, and of each point at which an edge passes a row: how far from the middle, in widths of a
+        box, and the row, counted from the top.
+    edges : list of list
+        A node, the points that the line passes on its way, and the node it ends at.
+    """
+    parents = {node: () if node in inputs else node.inputs for node in nodes}
+    rows: dict[Any, int] = {}
+    for node in nodes:
+        rows[node] = 1 + max((rows[parent] for parent in parents[node]), default=-1)
+    for start in inputs:
+        # an input that is read late stands just above its first reader
+        rows[start] = min((rows[n] for n in nodes if start in parents[n]), default=1) - 1
+    edges: list[list[Any]] = []
+    for child in nodes:
+        for parent in parents[child]:
+            between = range(rows[parent] + 1, rows[child])
+            edges.append([parent, *((len(edges), row) for row in between), child])
+    rows |= {point: point[1] for edge in edges for point in edge[1:-1]}
+    above, below = defaultdict(list), defaultdict(list)
+    for edge in edges:
+        for upper, lower in pairwise(edge):
+            above[lower].append(upper)
+            below[upper].append(lower)
+    standing: list[list[Any]] = [[] for _ in range(max(rows.values()) + 1)]
+    for item, row in rows.items():
+        standing[row].append(item)
+    xs: dict[Any, float] = {}
+    for items in standing:
+        _spread(items, xs)
+    # alternately by the mean place of what stands above and below (Sugiyama et al., 1981)
+    for _ in range(_SWEEPS):
+        for order, beside in ((standing, above), (standing[::-1], below)):
+            for items in order:
+                means = {i: fmean([xs[n] for n in beside[i]] or [xs[i]]) for i in items}
+                items.sort(key=means.__getitem__)
+                _spread(items, xs)
+    return {item: (xs[item], row) for item, row in rows.items()}, edges
+
+
+def _spread(items: list[Any], xs: dict[Any, float]) -> None:
+    widths = [1.0 if isinstance(item, Node) else _PASSING for item in items]
+    left = -sum(widths) / 2
+    for item, width in zip(items, widths, strict=True):
+        xs[item] = left + width / 2
+        left += width

@@ -54,6 +54,8 @@ class Named:
             arguments = dict(value)
             argument, value = f"{argument}['class']", arguments.pop("class", None)
         # an error lists Keras's spelling alone
-        table = {name: kind for name, kind in cls.known.items() if name.islower() or name == value}
+        table = {
+            name: kind for name, kind in cls.known.items() if name.islower() or name == str(value)
+        }
         made: Self = choice(label, argument, value, table)(**arguments)
         return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import Any
 
 from arrayconv.models import checks
@@ -37,10 +39,7 @@ class Add(_CellByCell):
     """
 
     def forward(self, w: Weights, *x: Array) -> Array:
-        total = x[0]
-        for term in x[1:]:
-            total = total + term
-        return total
+        return reduce(operator.add, x)
 
     def backward(self, dy: Array, w: Weights, *x: Array) -> tuple[Array, ...]:
         return tuple([_folded(dy, a) for a in x])
@@ -65,17 +64,12 @@ class Multiply(_CellByCell):
     """The product of two or more inputs, given as a list; on nodes also ``a * b``. Shapes as for `Add`."""
 
     def forward(self, w: Weights, *x: Array) -> Array:
-        product = x[0]
-        for factor in x[1:]:
-            product = product * factor
-        return product
+        return reduce(operator.mul, x)
 
     def backward(self, dy: Array, w: Weights, *x: Array) -> tuple[Array, ...]:
         found = []
         for i, a in enumerate(x):
-            dx = dy
-            for other in (*x[:i], *x[i + 1 :]):
-                dx = dx * other
+            dx = reduce(operator.mul, (*x[:i], *x[i + 1 :]), dy)
             found.append(_folded(dx, a))
         return tuple(found)
 
@@ -87,11 +81,7 @@ class Maximum(_CellByCell):
     """
 
     def forward(self, w: Weights, *x: Array) -> Array:
-        xp = array_namespace(self.label, x=x[0])
-        largest = x[0]
-        for other in x[1:]:
-            largest = xp.maximum(largest, other)
-        return largest
+        return reduce(array_namespace(self.label, x=x[0]).maximum, x)
 
     def backward(self, dy: Array, w: Weights, *x: Array, y: Array) -> tuple[Array, ...]:
         xp = array_namespace(self.label, dy=dy)
