@@ -119,6 +119,11 @@ def batched(shape: Shape) -> str:
     return f"({', '.join(['N', *map(str, shape)])})"
 
 
+def listed(weights: Mapping[str, Any]) -> str:
+    """How weights are shown, or what declares them: ``kernel (3, 2), bias (2,)``."""
+    return ", ".join(f"{name} {tuple(weight.shape)}" for name, weight in weights.items())
+
+
 def shapes(label: str, given: Any) -> tuple[Shape, ...]:
     """One shape, or a sequence of them, as a tuple of shapes; Keras's leading ``None`` is dropped."""
     several = isinstance(given, list | tuple) and all(isinstance(s, list | tuple) for s in given)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from arrayconv.data.files import array_limit, read_whole, text_limit, writing
 from arrayconv.data.hdf5 import Contents
 from arrayconv.data.rows import DataError, needs
+from arrayconv.models.checks import listed
 from arrayconv.models.config import Described
 from arrayconv.models.files.keras_config import theirs
 from arrayconv.models.files.matching import Part, Wanted, assign, paired
@@ -100,7 +101,7 @@ def values_for(
             layer,
             called[layer],
             (_kind(type(layer).__name__), tuple(spec.shape for spec in layer.specs.values())),
-            ", ".join(f"{name} {spec.shape}" for name, spec in layer.specs.items()),
+            listed(layer.specs),
         )
         for layer in graph.layers
         if layer.specs

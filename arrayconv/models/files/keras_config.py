@@ -97,31 +97,27 @@ class Reader:
             "outputs": outputs[0] if single else outputs,
         }
 
-    def model(self, item: Mapping[str, Any], path: tuple[str, ...]) -> Inner:
+    def model(self, item: Mapping[str, Any], above: tuple[str, ...]) -> Inner:
         kind, config = item["class_name"], item["config"]
         if kind not in _MODELS:
             raise ValueError(f"it is a {kind}, and only {' and '.join(_MODELS)} models are read")
         layers: dict[str, Any] = {}
         for inner in config["layers"]:
             name = inner["config"]["name"]
+            path = (*above, name)
             if inner["class_name"] in _MODELS:
-                layers[name] = self.model(inner, (*path, name))
-            else:
-                layers[name] = len(self.layers)
-                self.layers.append(self.layer(inner, (*path, name)))
+                layers[name] = self.model(inner, path)
+                continue
+            layers[name] = len(self.layers)
+            if len(self.layers) >= LONGEST:
+                raise ValueError(f"it has more than {LONGEST} layers")
+            # two models inside may have a layer of one name
+            own = name if name not in self.paths else "_".join(path)
+            while own in self.paths:
+                own += "_"
+            self.paths[own] = path
+            self.layers.append({**ours(inner), "name": own})
         return Inner(kind, config, layers)
-
-    def layer(self, item: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-        if len(self.layers) >= LONGEST:
-            raise ValueError(f"it has more than {LONGEST} layers")
-        # two models inside may have a layer of one name
-        name = path[-1]
-        if name in self.paths:
-            name = "_".join(path)
-        while name in self.paths:
-            name += "_"
-        self.paths[name] = path
-        return {**ours(item), "name": name}
 
     def call(self, what: Any, given: Sequence[int] | None, inputs: list[int]) -> list[int]:
         """Call a layer or a model on nodes; the top's inputs, for which nothing is given, go to ``inputs``."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from arrayconv.models.arrays import moved
+from arrayconv.models.checks import listed
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import Layer
 
@@ -67,9 +68,11 @@ def paired(
             pairs[want.layer] = group.pop(0)
         else:
             problems.append(f"nothing there for {want.layer.label}, {want.text}")
-    for part in (part for group in groups.values() for part in group):
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in part.arrays.items())
-        problems.append(f"no layer here takes {part.name}, {shapes}")
+    problems += [
+        f"no layer here takes {part.name}, {listed(part.arrays)}"
+        for group in groups.values()
+        for part in group
+    ]
     if problems:
         raise ValueError(f"{path}: its weights are not of this model: {'; '.join(problems)}")
     stems: dict[Hashable, dict[Hashable, str]] = {}

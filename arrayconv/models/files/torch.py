@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arrayconv.models.checks import Shape
+from arrayconv.models.checks import Shape, choice, listed
 from arrayconv.models.config import Described
 from arrayconv.models.files.matching import Part, Wanted, assign, paired
 from arrayconv.models.files.tensors import read_tensors
@@ -121,7 +121,14 @@ def load_torch_weights(
             shapes = {_NAMES[name]: shape for name, shape in _shapes(layer).items()}
             text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
             wanted.append(Wanted(layer, graph.names[layer], frozenset(shapes.items()), text))
-    _check_names(names, wanted, parts)
+    layers, by_name = {w.name: w for w in wanted}, {part.name: part for part in parts}
+    for own, module in names.items():
+        want = choice("load_torch_weights", "a layer in names", own, layers)
+        part = choice("load_torch_weights", f"names[{own!r}]", module, by_name)
+        if part.signature != want.signature:
+            raise ValueError(
+                f"load_torch_weights: {want.layer.label} needs {want.text}, and {module} has {listed(part.arrays)}"
+            )
     orders = _feature_orders(graph)
     values = {}
     for layer, part in paired(path, wanted, parts, names, _ADVICE):
@@ -146,25 +153,6 @@ def refuse_pickles(path: str | os.PathLike[str]) -> None:
 def _natural(name: str) -> tuple[Any, ...]:
     # numbers are compared as such, and stand at the odd places in every name; longer ones Python does not read
     return tuple(int(p) if i % 2 else p for i, p in enumerate(re.split(r"([0-9]{1,99})", name)))
-
-
-def _check_names(names: Mapping[str, str], wanted: list[Wanted], parts: list[Part]) -> None:
-    by_name = {part.name: part for part in parts}
-    layers = {want.name: want for want in wanted}
-    for layer, module in names.items():
-        if layer not in layers:
-            raise ValueError(
-                f"load_torch_weights: names has {layer!r}, but the layers with weights are {', '.join(layers)}"
-            )
-        if module not in by_name:
-            raise ValueError(
-                f"load_torch_weights: names has {module!r}, but the modules are {', '.join(by_name)}"
-            )
-        if by_name[module].signature != layers[layer].signature:
-            held = ", ".join(f"{name} {a.shape}" for name, a in by_name[module].arrays.items())
-            raise ValueError(
-                f"load_torch_weights: {layers[layer].layer.label} needs {layers[layer].text}, and {module} has {held}"
-            )
 
 
 def _shapes(layer: Layer) -> dict[str, Shape]:

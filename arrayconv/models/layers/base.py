@@ -112,23 +112,27 @@ class Layer(Weighted):
         if "__init__" in vars(cls) and "fields" not in vars(cls):
             cls.fields = arguments(cls, COMMON)
 
-    def __init__(self, **common: Any) -> None:
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        input_shape: Any = None,
+        **unknown: Any,
+    ) -> None:
         super().__init__()
+        for key in unknown:
+            takes = (*self.fields, *COMMON)
+            hint = f"; {_REFUSED[key]}" if key in _REFUSED else checks.suggestion(key, takes)
+            raise TypeError(
+                f"{type(self).__name__}: unknown argument {key!r}{hint} (it takes {', '.join(takes)})"
+            )
+        if name is not None:
+            self.name = checks.name(type(self).__name__, name)
         # whether the name was made up, so that a model with another layer of that name may call it otherwise
         self.named_by_class = False
-        for key in common:
-            if key not in COMMON:
-                takes = (*self.fields, *COMMON)
-                hint = _REFUSED.get(key)
-                hint = f"; {hint}" if hint else checks.suggestion(key, takes)
-                raise TypeError(
-                    f"{type(self).__name__}: unknown argument {key!r}{hint} (it takes {', '.join(takes)})"
-                )
-        if common.get("name") is not None:
-            self.name = checks.name(type(self).__name__, common["name"])
-        self.trainable = checks.flag(self.label, "trainable", common.get("trainable", True))
-        shape = common.get("input_shape")
-        self.input_shape = None if shape is None else checks.shape(self.label, shape)
+        self.trainable = checks.flag(self.label, "trainable", trainable)
+        self.input_shape = None if input_shape is None else checks.shape(self.label, input_shape)
         self.nodes: list[Node] = []
 
     def build(self, *args: Any, **kwargs: Any) -> dict[str, WeightSpec]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from arrayconv.models.arrays import moved
-from arrayconv.models.checks import Shape
+from arrayconv.models.checks import Shape, listed
 from arrayconv.models.initializers import Initializer
 from arrayconv.models.regularizers import Regularizer
 from arrayconv.namespace import Array, to_numpy
@@ -139,8 +139,9 @@ class Weighted:
         """``values`` as this layer's weights: checked, and where the present ones are."""
         have = self._drawn("set_weights")
         if len(values) != len(have):
+            wanted = listed(self.specs) or "it has no weights"
             raise ValueError(
-                f"{self.label}: set_weights expects {len(have)} arrays ({_listed(self.specs)}), got {len(values)}"
+                f"{self.label}: set_weights expects {len(have)} arrays ({wanted}), got {len(values)}"
             )
         new = {}
         for (name, old), value in zip(have.items(), values, strict=True):
@@ -162,7 +163,3 @@ class Weighted:
 
 def _regularizer(label: str, argument: str, value: Any) -> Regularizer | None:
     return None if value is None else Regularizer.of(label, argument, value)
-
-
-def _listed(specs: Mapping[str, WeightSpec]) -> str:
-    return ", ".join(f"{name} {spec.shape}" for name, spec in specs.items()) or "it has no weights"
