@@ -188,6 +188,7 @@ LAYERS = [
     (lambda: models.load_model, AttributeError, "here it is load"),
     (lambda: models.Conve, AttributeError, "no attribute 'Conve'"),
     (lambda: models.MaxPooling2D, AttributeError, "here it is MaxPool"),
+    (lambda: models.add, AttributeError, "it is layers.add"),
     (lambda: models.Input(784), ValueError, "Input: a shape is a tuple of positive ints"),
     (lambda: models.set_seed(-1), ValueError, "seed must be an int of at least 0, got -1"),
 ]

@@ -75,13 +75,6 @@ __all__ = [
     "regularizers", "save", "set_seed", "utils",
 ]  # fmt: skip
 
-# Keras's names for what one class does here at every rank, and what is called otherwise.
-_KERAS = {
-    "AveragePooling": "AveragePool",
-    "GlobalAveragePooling": "GlobalAveragePool",
-    "GlobalMaxPooling": "GlobalMaxPool",
-    "MaxPooling": "MaxPool",
-}
 _ELSEWHERE = {
     "load_model": "here it is load, or models.load_model",
     "save_model": "here it is save",
@@ -89,13 +82,11 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    stem = "".join(c for c in name.removesuffix("Transpose") if c not in "123").removesuffix("D")
-    stem = _KERAS.get(stem, stem) + ("Transpose" if name.endswith("Transpose") else "")
     hint = _ELSEWHERE.get(name, "")
-    if stem in __all__:
-        hint = f"here it is {stem}, for 1-D to 3-D by the input's rank"
-        if hasattr(layers, name):
-            hint += f", or layers.{name}"
+    if name in layers.__all__:
+        kind, hint = getattr(layers, name), f"it is layers.{name}"
+        if getattr(kind, "rank", None):
+            hint = f"here it is {kind.__base__.__name__}, for 1-D to 3-D by the input's rank, or layers.{name}"
     raise AttributeError(
         f"module {__name__!r} has no attribute {name!r}" + (f"; {hint}" if hint else "")
     )
