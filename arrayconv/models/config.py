@@ -35,14 +35,8 @@ def layer_config(layer: Layer, name: str) -> dict[str, Any]:
 def layer_from_config(config: Mapping[str, Any]) -> Layer:
     """The layer that `layer_config` described, without weights."""
     arguments = dict(config)
-    # a class that others are made from is none that can be in a model
-    kinds = {
-        name: kind
-        for name, kind in LAYERS.items()
-        if (kind is InputLayer or kind.forward is not Layer.forward) and name[0] != "_"
-    }
     try:
-        kind = choice("from_config", "class", arguments.pop("class", None), kinds)
+        kind = choice("from_config", "class", arguments.pop("class", None), LAYERS)
     except ValueError as error:
         raise ValueError(f"{error}; define or import a layer of your own first") from None
     if isinstance(arguments.get("activation"), Mapping):

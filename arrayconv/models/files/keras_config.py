@@ -180,7 +180,7 @@ def ours(item: Mapping[str, Any]) -> dict[str, Any]:
     """The config here of a layer of Keras's."""
     kind, given = item["class_name"], dict(item["config"])
     label = f"{kind} {given.get('name')!r}"
-    if kind not in LAYERS or kind[0] == "_":
+    if kind not in LAYERS:
         raise ValueError(f"{label}: there is no such layer here; define or import one of your own")
     policy = given.pop("dtype", None)
     policy = policy["config"]["name"] if isinstance(policy, Mapping) else policy

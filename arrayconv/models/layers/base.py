@@ -25,7 +25,7 @@ _REFUSED = {
     "dtype": "the dtype of the data decides",
     "kernel_constraint": "weights are not constrained",
 }
-# Every subclass of Layer by its name, so that a saved model finds the user's own layers too.
+# Every layer that can be in a model by its class's name, so that a saved one finds the user's own too.
 LAYERS: dict[str, type[Layer]] = {}
 
 
@@ -104,7 +104,9 @@ class Layer(Weighted):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        LAYERS[cls.__name__] = cls
+        # a class that others are made from is none that can be in a model
+        if cls.forward is not Layer.forward and cls.__name__[0] != "_":
+            LAYERS[cls.__name__] = cls
         cls.reads = Reads(
             named(cls, "forward", 2, ("training", "noise")),
             named(cls, "backward", 3, ("y", "training", "noise", "wrt")),
@@ -330,9 +332,6 @@ class Layer(Weighted):
     def __repr__(self) -> str:
         given = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
         return f"{type(self).__name__}({given})"
-
-
-LAYERS["Layer"] = Layer
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
-from arrayconv.models.layers.base import Layer, Node
+from arrayconv.models.layers.base import LAYERS, Layer, Node
 
 
 class InputLayer(Layer):
@@ -31,6 +31,10 @@ class InputLayer(Layer):
             self.built = True
             self.nodes.append(Node(self, (), self.shape))
         return self.nodes[0]
+
+
+# it has no forward, by which the others are known
+LAYERS["InputLayer"] = InputLayer
 
 
 def Input(shape: Any, name: str | None = None) -> Node:
