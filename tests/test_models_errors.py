@@ -18,7 +18,11 @@ LAYERS = [
     (lambda: layers.Dense("8"), TypeError, "Dense: units must be an int"),
     (lambda: layers.Conv(2.5, 3), TypeError, "Conv: filters must be an int of at least 1, got 2.5"),
     (lambda: layers.Dropout("a"), TypeError, "Dropout: rate must be a number, got 'a'"),
-    (lambda: layers.Dropout(np.nan), ValueError, "rate must be a finite number, got nan"),
+    (
+        lambda: layers.Dropout(np.nan),
+        ValueError,
+        "rate must be at least 0 and less than 1, got nan",
+    ),
     (
         lambda: layers.BatchNormalization(momentum=None),
         TypeError,
@@ -47,7 +51,7 @@ LAYERS = [
     (lambda: layers.Dense(8, name="a/b"), ValueError, "name must be a string without '/'"),
     (lambda: layers.Dense(8, input_shape=784), ValueError, "such as (28, 28, 1); got 784"),
     (lambda: layers.Dense(8, input_shape=(None, 784)), ValueError, "without the batch axis"),
-    (lambda: layers.Dropout(1), ValueError, "rate must lie in [0, 1), got 1"),
+    (lambda: layers.Dropout(1), ValueError, "rate must be at least 0 and less than 1, got 1"),
     (lambda: layers.LeakyReLU("a"), TypeError, "negative_slope must be a number"),
     (
         lambda: layers.BatchNormalization(momentum=2),
@@ -184,6 +188,7 @@ LAYERS = [
     (lambda: models.load_model, AttributeError, "here it is load"),
     (lambda: models.Conve, AttributeError, "no attribute 'Conve'"),
     (lambda: models.MaxPooling2D, AttributeError, "here it is MaxPool"),
+    (lambda: models.add, AttributeError, "it is layers.add"),
     (lambda: models.Input(784), ValueError, "Input: a shape is a tuple of positive ints"),
     (lambda: models.set_seed(-1), ValueError, "seed must be an int of at least 0, got -1"),
 ]

@@ -1,5 +1,7 @@
 """Every layer against Keras 3 on JAX: outputs, gradients, parameters, moving averages and output shapes."""
 
+import json
+
 import numpy as np
 import pytest
 from reference_keras import keras_in
@@ -503,7 +505,6 @@ def test_the_seed_and_the_position_alone_choose_the_weights():
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_config_makes_the_same_layer(case):
-    import json
 
     kind, _, arguments, *_ = case
     layer = kind(**arguments, name="mine", trainable=False)
@@ -658,6 +659,32 @@ def test_drawn_values_have_their_mean_and_deviation_which_are_keras_own(keras, n
     again = layers.Dense(500, kernel_initializer=initializer.config()).kernel_initializer
     np.testing.assert_array_equal(again(shape, 0, 0), initializer(shape, 0, 0))
     assert type(layers.Dense(2, kernel_initializer=name).kernel_initializer) is type(initializer)
+
+
+def test_initializers_and_regularizers_of_ones_own_go_by_name_and_config():
+    class HalfWay(initializers.Initializer):
+        def __init__(self, value=0.5):
+            super().__init__()
+            self.value = value
+
+        def draw(self, shape, rng):
+            return np.full(shape, self.value)
+
+    class Cubes(models.regularizers.Regularizer):
+        def __init__(self, factor):
+            self.factor = factor
+
+        def value(self, xp, w):
+            return self.factor * xp.sum(xp.abs(w) ** 3)
+
+    layer = layers.Dense(1, kernel_initializer="half_way", kernel_regularizer=Cubes(factor=2))
+    again = layers.Dense(**json.loads(json.dumps(layer.config())))
+    assert again.config() == layer.config()
+    np.testing.assert_array_equal(again(np.ones((1, 3))), [[1.5]])
+    assert again.specs["kernel"].regularizer.value(np, np.ones(3)) == 6
+    for wrong in ("half", np.ones(3), {"class": "Half"}):
+        with pytest.raises(ValueError, match="Dense: kernel_initializer.* must be one of"):
+            layers.Dense(1, kernel_initializer=wrong)
 
 
 @pytest.mark.parametrize("shape", [(5, 5), (3, 3, 2, 4), (2, 9)])

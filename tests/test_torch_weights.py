@@ -212,8 +212,8 @@ def test_another_torch_architecture(torch, tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({"conv": "second"}, "names has 'conv', but the layers with weights are dense, dense_1"),
-        ({"dense": "third"}, "names has 'third', but the modules are second, first"),
+        ({"conv": "second"}, "a layer in names must be one of dense, dense_1, got 'conv'"),
+        ({"dense": "third"}, r"names\['dense'\] must be one of first, second, got 'third'"),
     ],
 )
 def test_wrong_names(torch, names, message):

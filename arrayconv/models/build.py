@@ -12,11 +12,10 @@ from arrayconv.models.checks import choice
 from arrayconv.models.config import layers_from_config, nodes_from_config
 from arrayconv.models.files.keras_arrays import read, values_for
 from arrayconv.models.files.keras_config import LONGEST, Reader
-from arrayconv.models.files.native import KERAS, check_weights, slots_in
+from arrayconv.models.files.native import KERAS, take_slots
 from arrayconv.models.files.tensors import read_tensors
 from arrayconv.models.files.torch import refuse_pickles
 from arrayconv.models.model import Model
-from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.sequential import Sequential
 from arrayconv.models.training.trainer import Trainer
 
@@ -130,10 +129,13 @@ def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
         )
     try:
         model = _undrawn(_structure(metadata["model"]))
-        slots = slots_in(model.graph, tensors)
-        check_weights(path, model.graph, tensors)
-        if compile and "training" in metadata:
-            _go_on(model, json.loads(metadata["training"]), slots)
+        slots = take_slots(path, model.graph, tensors)
+        training = json.loads(metadata.get("training", "null")) if compile else None
+        if training is not None and training["missing"]:
+            model._left = training, slots
+        elif training is not None:
+            model._trainer = Trainer.from_config(training, model.graph.output_names)
+            model._trainer.go_on(training, slots)
     except Exception as error:
         # the constructors of layers, your own among them, may raise anything on arguments that nobody checked
         raise ValueError(
@@ -148,20 +150,13 @@ def _load_keras(path: Path) -> Model:
     try:
         described = Reader(found.config)
         model = _undrawn(described.config)
-        names = {own: found.paths.get(names, "") for own, names in described.paths.items()}
-        values = values_for(path, model.graph, found, names)
+        places = {names: place for place, names in found.names.items()}
+        names = {own: places.get(theirs, "") for own, theirs in described.paths.items()}
+        values = values_for(path, model.graph, found.parts, names)
     except Exception as error:
         raise ValueError(f"{path}: this model cannot be read: {error}") from error
     model.weights = {f"{layer}/{name}": value for (layer, name), value in values.items()}
     return model
-
-
-def _go_on(model: Model, training: Mapping[str, Any], slots: Slots) -> None:
-    if training["missing"]:
-        model._left = training, slots
-    else:
-        model._trainer = Trainer.from_config(training, model.graph.output_names)
-        model._trainer.go_on(training, slots)
 
 
 def _structure(text: str) -> Any:

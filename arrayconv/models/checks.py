@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from arrayconv import arguments
+
 T = TypeVar("T")
 Shape = tuple[int, ...]
 
@@ -17,7 +19,6 @@ Shape = tuple[int, ...]
 _AXES = 63
 # The values by which an argument of Keras's asks for nothing.
 _OFF = (False, -1, "auto", "float32", "sum_over_batch_size")
-DATA_FORMATS = ("channels_last", "channels_first")
 
 
 def is_pair(value: Any) -> bool:
@@ -32,42 +33,20 @@ def steps(label: str, argument: str, value: Any) -> int | None:
 
 def count(label: str, argument: str, value: Any, least: int = 1) -> int:
     """An int of at least ``least``, NumPy's included: ``Dense(y.max() + 1)``."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{label}: {argument} must be an int of at least {least}, got {value!r}")
-    if value < least:
-        raise ValueError(f"{label}: {argument} must be an int of at least {least}, got {value!r}")
-    return int(value)
+    return arguments.integer(label, argument, value, least=least)
 
 
-def number(
-    label: str,
-    argument: str,
-    value: Any,
-    least: float = -math.inf,
-    *,
-    above: float = -math.inf,
-    below: float = math.inf,
-) -> float:
-    """A finite real number within bounds, NumPy's included, as a float."""
-    real = isinstance(value, int | float | np.integer | np.floating)
-    if not real or isinstance(value, bool):
-        raise TypeError(f"{label}: {argument} must be a number, got {value!r}")
-    if not math.isfinite(value):
+def number(label: str, argument: str, value: Any, **bounds: float) -> float:
+    """A finite number within the bounds of `arrayconv.arguments.number`, as a float."""
+    found = arguments.number(label, argument, value, **bounds)
+    if not math.isfinite(found):
         raise ValueError(f"{label}: {argument} must be a finite number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{label}: {argument} must be at least {least:g}, got {value!r}")
-    if value <= above:
-        raise ValueError(f"{label}: {argument} must be above {above:g}, got {value!r}")
-    if value >= below:
-        raise ValueError(f"{label}: {argument} must be below {below:g}, got {value!r}")
-    return float(value)
+    return found
 
 
 def flag(label: str, argument: str, value: Any) -> bool:
     """True or False, NumPy's included: the string ``"no"`` is true to Python."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{label}: {argument} must be True or False, got {value!r}")
-    return bool(value)
+    return arguments.flag(label, argument, bool(value) if isinstance(value, np.bool_) else value)
 
 
 def choice(label: str, argument: str, value: Any, table: Mapping[str, T]) -> T:
@@ -129,13 +108,9 @@ def known(label: str, unknown: Mapping[str, Any], hints: Mapping[str, str], *tak
 
 def data_format(label: str, value: Any) -> str:
     """One of the two data formats; ``None`` is channels_last."""
-    if value is None:
-        return "channels_last"
-    if value not in DATA_FORMATS:
-        raise ValueError(
-            f"{label}: data_format must be 'channels_last' or 'channels_first', got {value!r}"
-        )
-    return str(value)
+    found = "channels_last" if value is None else value
+    arguments.choice(label, "data_format", found, ("channels_last", "channels_first"))
+    return str(found)
 
 
 def as_tuple(value: Any) -> Any:
@@ -188,6 +163,11 @@ def axis(label: str, value: Any, shape: Shape) -> int:
 def batched(shape: Shape) -> str:
     """How a shape is shown with its batch axis: ``(N, 28, 28, 1)``."""
     return f"({', '.join(['N', *map(str, shape)])})"
+
+
+def listed(weights: Mapping[str, Any]) -> str:
+    """How weights are shown, or what declares them: ``kernel (3, 2), bias (2,)``."""
+    return ", ".join(f"{name} {tuple(weight.shape)}" for name, weight in weights.items())
 
 
 def shapes(label: str, given: Any) -> tuple[Shape, ...]:

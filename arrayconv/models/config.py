@@ -35,14 +35,8 @@ def layer_config(layer: Layer, name: str) -> dict[str, Any]:
 def layer_from_config(config: Mapping[str, Any]) -> Layer:
     """The layer that `layer_config` described, without weights."""
     arguments = dict(config)
-    # a class that others are made from is none that can be in a model
-    kinds = {
-        name: kind
-        for name, kind in LAYERS.items()
-        if (kind is InputLayer or kind.forward is not Layer.forward) and name[0] != "_"
-    }
     try:
-        kind = choice("from_config", "class", arguments.pop("class", None), kinds)
+        kind = choice("from_config", "class", arguments.pop("class", None), LAYERS)
     except ValueError as error:
         raise ValueError(f"{error}; define or import a layer of your own first") from None
     if isinstance(arguments.get("activation"), Mapping):
@@ -55,19 +49,17 @@ def layer_from_config(config: Mapping[str, Any]) -> Layer:
 def graph_config(graph: Graph) -> dict[str, Any]:
     """The layers, the nodes as calls of layers on earlier nodes, and which nodes are inputs and outputs."""
     # where a model starts within another, an Input stands in for the layer before
-    starts = {node: node.layer for node in graph.inputs if not node.inputs}
-    starts |= {n: InputLayer(n.sample, name=n.layer.name) for n in graph.inputs if n.inputs}
-    layers = [*(layer for n, layer in starts.items() if n.inputs), *graph.layers]
-    own = {stand: node.layer for node, stand in starts.items()}
+    stands = {n: InputLayer(n.sample, name=n.layer.name) for n in graph.inputs if n.inputs}
+    names = graph.names | {stand: graph.names[node.layer] for node, stand in stands.items()}
+    layers = [*stands.values(), *graph.layers]
     numbers = {layer: i for i, layer in enumerate(layers)}
     places = {node: i for i, node in enumerate(graph.nodes)}
     nodes: list[list[Any]] = []
     for node in graph.nodes:
-        start = starts.get(node)
-        parents = () if start is not None else node.inputs
-        nodes.append([numbers[start or node.layer], [places[p] for p in parents]])
+        parents = () if node in graph.inputs else node.inputs
+        nodes.append([numbers[stands.get(node, node.layer)], [places[p] for p in parents]])
     return {
-        "layers": [layer_config(layer, graph.names[own.get(layer, layer)]) for layer in layers],
+        "layers": [layer_config(layer, names[layer]) for layer in layers],
         "nodes": nodes,
         "inputs": [places[node] for node in graph.inputs],
         "outputs": [places[node] for node in graph.outputs],

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 from arrayconv.models.checks import batched, refuse
 from arrayconv.models.config import Described
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import Node
-from arrayconv.models.layout import Place, arranged
 from arrayconv.models.topology import snake
 
 # Colour-blind safe (Okabe and Ito), pale enough for black text.
@@ -17,6 +20,8 @@ _INPUT, _WEIGHTED, _PLAIN = "#cfe8f7", "#fbe3b5", "#f2f2f2"
 _LINE = "#555555"
 # In inches: a row, a line of text, the frame around it, the width of a letter, the space between boxes.
 _ROW, _TEXT, _FRAME, _LETTER, _GAP = 1.0, 0.146, 0.055, 0.075, 0.35
+# How wide a line is that passes a row, where a box is 1, and how often rows are put in order.
+_PASSING, _SWEEPS = 0.25, 4
 
 # What Keras's picture can be told and this one cannot.
 _REFUSED = dict.fromkeys(
@@ -34,40 +39,30 @@ def table(model: Described) -> str:
     A layer that is shared has a row for each of its calls; its parameters count in the first. A graph
     that is not a chain has a column that says what each layer reads.
 
-    Parameters
-    ----------
-    model : Model
-        With its input shape known.
-
-    Returns
-    -------
-    str
-
     Raises
     ------
     ValueError
         If the input shape is not known yet.
     """
     graph = model.graph
-    chain = all(len(node.inputs) < 2 for node in graph.nodes) and len(graph.inputs) == 1
-    chain = chain and len(set(graph.keys.values())) == len(graph.layers)
-    chain = chain and all(
-        node.inputs == (before,) for before, node in zip(graph.nodes, graph.nodes[1:], strict=False)
-    )
-    shown = [node for node in graph.nodes if node.inputs] if chain else graph.nodes
-    header = ["layer", "kind", "output shape", "parameters", *([] if chain else ["reads"])]
-    rows = [
-        header,
-        *(
-            [
-                *_row(node, graph.keys[node], graph.names[node.layer]),
-                *([] if chain else [_reads(node, graph.keys)]),
-            ]
-            for node in shown
-        ),
-    ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    lines = [_line(row, widths) for row in rows]
+    chain = len(graph.inputs) == 1 and len(graph.layers) == len(graph.nodes)
+    chain = chain and all(node.inputs == (before,) for before, node in pairwise(graph.nodes))
+    rows = [["layer", "kind", "output shape", "parameters", "reads"]]
+    for node in graph.nodes:
+        layer, key = node.layer, graph.keys[node]
+        kind = "Input" if not node.inputs and not layer.specs else type(layer).__name__
+        count = f"{layer.count_params():,}" if key == graph.names[layer] else "shared"
+        reads = ", ".join(graph.keys[parent] for parent in node.inputs if parent in graph.keys)
+        if node.inputs or not chain:
+            rows.append([key, kind, batched(node.sample), count, reads])
+    if chain:
+        rows = [row[:-1] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells[3] = row[3].rjust(widths[3])
+        lines.append("  ".join(cells).rstrip())
     rule = "-" * max(map(len, lines))
     total = graph.count_params()
     trained = sum(
@@ -77,35 +72,8 @@ def table(model: Described) -> str:
         for spec in layer.specs.values()
         if spec.trainable
     )
-    return "\n".join(
-        [
-            f"Model: {model.name}",
-            lines[0],
-            rule,
-            *lines[1:],
-            rule,
-            f"parameters: {total:,}, trained: {trained:,}, not trained: {total - trained:,}",
-        ]
-    )
-
-
-def _row(node: Node, key: str, name: str) -> list[str]:
-    layer = node.layer
-    first = key == name
-    kind = "Input" if not node.inputs and not layer.specs else type(layer).__name__
-    return [key, kind, batched(node.sample), f"{layer.count_params():,}" if first else "shared"]
-
-
-def _reads(node: Node, keys: dict[Node, str]) -> str:
-    return ", ".join(keys[parent] for parent in node.inputs if parent in keys)
-
-
-def _line(row: list[str], widths: list[int]) -> str:
-    cells = [
-        cell.rjust(width) if i == 3 else cell.ljust(width)
-        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
+    counts = f"parameters: {total:,}, trained: {trained:,}, not trained: {total - trained:,}"
+    return "\n".join([f"Model: {model.name}", lines[0], rule, *lines[1:], rule, counts])
 
 
 def plot_model(
@@ -151,49 +119,39 @@ def plot_model(
     labels = {node: _label(graph, node, show_shapes) for node in graph.nodes}
     letters = max(len(line) for text in labels.values() for line in text.split("\n"))
     column = _LETTER * letters + _GAP
-    layout = arranged(graph.nodes, graph.inputs)
-    size = (layout.width * column + 0.2, layout.height * _ROW + 0.1)
-    figure = Figure(figsize=size)
+    places, edges = _arranged(graph.nodes, graph.inputs)
+    # one unit is one inch
+    points = {item: (x * column, 0.1 - (row + 0.5) * _ROW) for item, (x, row) in places.items()}
+    halves = {n: (text.count("\n") + 1) * _TEXT / 2 + _FRAME for n, text in labels.items()}
+    width = 2 * max(abs(x) for x, _ in points.values()) + column + 0.2
+    height = (max(row for _, row in places.values()) + 1) * _ROW + 0.1
+    figure = Figure(figsize=(width, height))
     # the user's settings may ask for a layout of axes in a grid, which there is not
     figure.set_layout_engine("none")
-    # one unit is one inch
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.set_xlim(-figure.get_figwidth() / 2, figure.get_figwidth() / 2)
-    axes.set_ylim(0.05 - layout.height * _ROW, 0.15)
-    for parent, child, passed in layout.edges:
-        start, *way = (_point(p, column) for p in (layout.places[parent], *passed))
-        end = _point(layout.places[child], column)
-        line = [(start[0], start[1] - _half(labels[parent])), *way]
+    axes.set_xlim(-width / 2, width / 2)
+    axes.set_ylim(0.15 - height, 0.15)
+    for parent, *passed, child in edges:
+        x, y = points[parent]
+        line = [(x, y - halves[parent]), *(points[point] for point in passed)]
         axes.plot(*zip(*line, strict=True), color=_LINE, linewidth=1.2, zorder=1)
+        x, y = points[child]
         axes.annotate(
             "",
-            xy=(end[0], end[1] + _half(labels[child])),
+            xy=(x, y + halves[child]),
             xytext=line[-1],
             arrowprops={"arrowstyle": "-|>", "color": _LINE, "shrinkA": 0, "shrinkB": 0},
             zorder=1,
         )
     for node, text in labels.items():
-        axes.text(
-            *_point(layout.places[node], column),
-            text,
-            ha="center",
-            va="center",
-            fontsize=9,
-            bbox={"boxstyle": "round,pad=0.35", "facecolor": _colour(node), "edgecolor": _LINE},
-            zorder=2,
-        )
+        colour = _INPUT if not node.inputs else _WEIGHTED if node.layer.specs else _PLAIN
+        box = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": _LINE}
+        x, y = points[node]
+        axes.text(x, y, text, ha="center", va="center", fontsize=9, bbox=box, zorder=2)
     if to_file is not None:
         figure.savefig(to_file, dpi=150)
     return figure
-
-
-def _point(place: Place, column: float) -> tuple[float, float]:
-    return place.x * column, -(place.row + 0.5) * _ROW + 0.1
-
-
-def _half(text: str) -> float:
-    return (text.count("\n") + 1) * _TEXT / 2 + _FRAME
 
 
 def _label(graph: Graph, node: Node, shapes: bool) -> str:
@@ -209,7 +167,56 @@ def _label(graph: Graph, node: Node, shapes: bool) -> str:
     return "\n".join(lines)
 
 
-def _colour(node: Node) -> str:
-    if not node.inputs:
-        return _INPUT
-    return _WEIGHTED if node.layer.specs else _PLAIN
+def _arranged(
+    nodes: Sequence[Node], inputs: Sequence[Node]
+) -> tuple[dict[Any, tuple[float, int]], list[list[Any]]]:
+    """Place ``nodes``, each after its inputs, in rows from the inputs down, with few crossings.
+
+    Returns
+    -------
+    places : dict
+        Of each node, and of each point at which an edge passes a row: how far from the middle, in widths of a
+        box, and the row, counted from the top.
+    edges : list of list
+        A node, the points that the line passes on its way, and the node it ends at.
+    """
+    parents = {node: () if node in inputs else node.inputs for node in nodes}
+    rows: dict[Any, int] = {}
+    for node in nodes:
+        rows[node] = 1 + max((rows[parent] for parent in parents[node]), default=-1)
+    for start in inputs:
+        # an input that is read late stands just above its first reader
+        rows[start] = min((rows[n] for n in nodes if start in parents[n]), default=1) - 1
+    edges: list[list[Any]] = []
+    for child in nodes:
+        for parent in parents[child]:
+            between = range(rows[parent] + 1, rows[child])
+            edges.append([parent, *((len(edges), row) for row in between), child])
+    rows |= {point: point[1] for edge in edges for point in edge[1:-1]}
+    above, below = defaultdict(list), defaultdict(list)
+    for edge in edges:
+        for upper, lower in pairwise(edge):
+            above[lower].append(upper)
+            below[upper].append(lower)
+    standing: list[list[Any]] = [[] for _ in range(max(rows.values()) + 1)]
+    for item, row in rows.items():
+        standing[row].append(item)
+    xs: dict[Any, float] = {}
+    for items in standing:
+        _spread(items, xs)
+    # alternately by the mean place of what stands above and below (Sugiyama et al., 1981)
+    for _ in range(_SWEEPS):
+        for order, beside in ((standing, above), (standing[::-1], below)):
+            for items in order:
+                means = {i: fmean([xs[n] for n in beside[i]] or [xs[i]]) for i in items}
+                items.sort(key=means.__getitem__)
+                _spread(items, xs)
+    return {item: (xs[item], row) for item, row in rows.items()}, edges
+
+
+def _spread(items: list[Any], xs: dict[Any, float]) -> None:
+    widths = [1.0 if isinstance(item, Node) else _PASSING for item in items]
+    left = -sum(widths) / 2
+    for item, width in zip(items, widths, strict=True):
+        xs[item] = left + width / 2
+        left += width

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arrayconv.models import checks
+from arrayconv.models.named import Named
 
 Drawn = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ def current_seed() -> int:
     return _state["seed"]
 
 
-class Initializer:
+class Initializer(Named):
     """How a weight starts.
 
     Parameters
@@ -60,8 +60,6 @@ class Initializer:
     seed : int, optional
         Replaces the seed of `set_seed` for this weight.
     """
-
-    fields: ClassVar[tuple[str, ...]] = ("seed",)
 
     def __init__(self, seed: int | None = None) -> None:
         if seed is not None:
@@ -77,20 +75,9 @@ class Initializer:
         seed = current_seed() if self.seed is None else self.seed
         return self.draw(tuple(shape), np.random.default_rng((seed, *stream)))
 
-    def config(self) -> dict[str, Any]:
-        """The class and its arguments, ready for JSON."""
-        return {"class": type(self).__name__, **{name: getattr(self, name) for name in self.fields}}
-
-    def __repr__(self) -> str:
-        given = ((name, getattr(self, name)) for name in self.fields)
-        shown = ", ".join(f"{name}={value!r}" for name, value in given if value is not None)
-        return f"{type(self).__name__}({shown})"
-
 
 class Zeros(Initializer):
     """All zeros."""
-
-    fields = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,8 +101,6 @@ class Constant(Initializer):
     value : float or nested sequence of float
     """
 
-    fields = ("value",)
-
     def __init__(self, value: Any = 0.0) -> None:
         super().__init__()
         self.value = np.asarray(value, dtype=np.float64).tolist()
@@ -135,8 +120,6 @@ class VarianceScaling(Initializer):
     seed : int, optional
     """
 
-    fields: ClassVar[tuple[str, ...]] = ("scale", "mode", "distribution", "seed")
-
     def __init__(
         self,
         scale: float = 1.0,
@@ -146,9 +129,7 @@ class VarianceScaling(Initializer):
     ) -> None:
         super().__init__(seed)
         label = type(self).__name__
-        self.scale = checks.number(label, "scale", scale)
-        if self.scale <= 0:
-            raise ValueError(f"{label}: scale must be greater than 0, got {scale!r}")
+        self.scale = checks.number(label, "scale", scale, above=0)
         checks.choice(label, "mode", mode, dict.fromkeys(("fan_in", "fan_out", "fan_avg")))
         known = dict.fromkeys(("truncated_normal", "untruncated_normal", "uniform"))
         checks.choice(label, "distribution", distribution, known)
@@ -166,48 +147,47 @@ class VarianceScaling(Initializer):
         return math.sqrt(variance) * rng.standard_normal(shape)
 
 
-class _Named(VarianceScaling):
-    fields: ClassVar[tuple[str, ...]] = ("seed",)
-    known: ClassVar[tuple[float, str, str]]
+class _Case(VarianceScaling):
+    case: ClassVar[tuple[float, str, str]]
 
     def __init__(self, seed: int | None = None) -> None:
-        super().__init__(*self.known, seed=seed)
+        super().__init__(*self.case, seed=seed)
 
 
-class GlorotUniform(_Named):
+class GlorotUniform(_Case):
     """Uniform with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio, AISTATS 2010, equation 16."""
 
-    known = (1.0, "fan_avg", "uniform")
+    case = (1.0, "fan_avg", "uniform")
 
 
-class GlorotNormal(_Named):
+class GlorotNormal(_Case):
     """Cut normal with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio, AISTATS 2010, equation 12."""
 
-    known = (1.0, "fan_avg", "truncated_normal")
+    case = (1.0, "fan_avg", "truncated_normal")
 
 
-class HeUniform(_Named):
+class HeUniform(_Case):
     """Uniform with variance ``2 / fan_in``: He et al., arXiv:1502.01852, equation 10."""
 
-    known = (2.0, "fan_in", "uniform")
+    case = (2.0, "fan_in", "uniform")
 
 
-class HeNormal(_Named):
+class HeNormal(_Case):
     """Cut normal with variance ``2 / fan_in``: He et al., arXiv:1502.01852, equation 10."""
 
-    known = (2.0, "fan_in", "truncated_normal")
+    case = (2.0, "fan_in", "truncated_normal")
 
 
-class LecunUniform(_Named):
+class LecunUniform(_Case):
     """Uniform with variance ``1 / fan_in``: LeCun et al., "Efficient BackProp", 1998, section 4.6."""
 
-    known = (1.0, "fan_in", "uniform")
+    case = (1.0, "fan_in", "uniform")
 
 
-class LecunNormal(_Named):
+class LecunNormal(_Case):
     """Cut normal with variance ``1 / fan_in``: LeCun et al., "Efficient BackProp", 1998, section 4.6."""
 
-    known = (1.0, "fan_in", "truncated_normal")
+    case = (1.0, "fan_in", "truncated_normal")
 
 
 class RandomNormal(Initializer):
@@ -218,8 +198,6 @@ class RandomNormal(Initializer):
     mean, stddev : float
     seed : int, optional
     """
-
-    fields = ("mean", "stddev", "seed")
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
@@ -246,8 +224,6 @@ class RandomUniform(Initializer):
     seed : int, optional
     """
 
-    fields = ("minval", "maxval", "seed")
-
     def __init__(
         self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
     ) -> None:
@@ -273,8 +249,6 @@ class Orthogonal(Initializer):
     A. Saxe, J. McClelland and S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
     linear neural networks", arXiv:1312.6120.
     """
-
-    fields = ("gain", "seed")
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
         super().__init__(seed)
@@ -313,30 +287,3 @@ he_normal, he_uniform = HeNormal, HeUniform
 lecun_normal, lecun_uniform = LecunNormal, LecunUniform
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
 variance_scaling = VarianceScaling
-
-_BY_NAME: dict[str, type[Initializer]] = {
-    kind.__name__: kind
-    for kind in (
-        *(constant, ones, zeros, orthogonal, glorot_normal, glorot_uniform, he_normal, he_uniform),
-        *(lecun_normal, lecun_uniform, random_normal, random_uniform, truncated_normal),
-        variance_scaling,
-    )
-}
-# a name in snake case is the function's in Keras: he_normal
-_BY_SNAKE = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): kind for name, kind in _BY_NAME.items()}
-
-
-def initializer(label: str, argument: str, value: Any) -> Initializer:
-    """The initializer that ``value``, a name, a config or an `Initializer`, stands for."""
-    if isinstance(value, Initializer):
-        return value
-    if isinstance(value, type) and issubclass(value, Initializer):
-        return value()
-    if isinstance(value, dict):
-        arguments = dict(value)
-        kind = checks.choice(label, f"{argument}['class']", arguments.pop("class", None), _BY_NAME)
-        return kind(**arguments)
-    if isinstance(value, str) and value in _BY_NAME:
-        return _BY_NAME[value]()
-    found: Initializer = checks.choice(label, argument, value, _BY_SNAKE)()
-    return found

@@ -30,14 +30,7 @@ def happy(input_shape: Shape = (64, 64, 3)) -> Sequential:
 
     ZeroPadding 3, Conv 32 7x7, BatchNormalization, ReLU, MaxPool 2, Flatten, Dense 1 sigmoid.
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-
-    Returns
-    -------
-    Sequential
-        One output between 0 and 1, for the loss ``"binary_crossentropy"``.
+    ``input_shape`` as for `signs`; one output between 0 and 1, for the loss ``"binary_crossentropy"``.
 
     Examples
     --------
@@ -67,7 +60,9 @@ def signs(input_shape: Shape = (64, 64, 3), classes: int = 6) -> Model:
     Parameters
     ----------
     input_shape : tuple of int
+        One picture's, ``(H, W, C)``.
     classes : int
+        How many outputs there are.
 
     Returns
     -------
@@ -93,15 +88,7 @@ def signs(input_shape: Shape = (64, 64, 3), classes: int = 6) -> Model:
 def same_stack(input_shape: Shape = (28, 28, 3), classes: int = 10) -> Sequential:
     """The course's stack of convolutions that keep the size: Conv 32, 64, 128 3x3 same, Dense 256, Dense softmax.
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-    classes : int
-
-    Returns
-    -------
-    Sequential
-        Probabilities.
+    Parameters and probabilities as for `signs`.
 
     Examples
     --------
@@ -121,15 +108,7 @@ def torch_net(input_shape: Shape = (32, 32, 3), classes: int = 10) -> Sequential
     Conv 16 3x3, BatchNormalization, ReLU, Conv 32 3x3 with stride 2, ReLU, AveragePool 2 "same", which
     does not count the padding, Flatten, Dense softmax.
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-    classes : int
-
-    Returns
-    -------
-    Sequential
-        Probabilities.
+    Parameters and probabilities as for `signs`.
 
     Examples
     --------
@@ -207,16 +186,7 @@ def line_image() -> NDArray[np.float64]:
 def small(input_shape: Shape = (28, 28, 1), classes: int = 10) -> Sequential:
     """A small network for small pictures, which `arrayconv train` uses by default.
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-        ``(H, W, C)``.
-    classes : int
-
-    Returns
-    -------
-    Sequential
-        Probabilities.
+    Parameters and probabilities as for `signs`.
 
     Examples
     --------

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from arrayconv.models import checks
 from arrayconv.models.arrays import sign
+from arrayconv.models.named import Named
 from arrayconv.namespace import Array, Namespace
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "l1", "l1_l2", "l2"]
 
 
-class Regularizer:
-    """A penalty on one weight; one of your own gives ``value``, ``gradient`` and ``config``.
+class Regularizer(Named):
+    """A penalty on one weight; one of your own gives ``value`` and ``gradient``.
 
     Examples
     --------
@@ -30,14 +29,6 @@ class Regularizer:
     def gradient(self, xp: Namespace, w: Array) -> Array:
         """The gradient of `value`, of the shape and dtype of ``w``."""
         raise NotImplementedError(f"{type(self).__name__} must define gradient")
-
-    def config(self) -> dict[str, Any]:
-        """The class and its arguments, ready for JSON."""
-        return {"class": type(self).__name__, **vars(self)}
-
-    def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({given})"
 
 
 class L1L2(Regularizer):
@@ -67,9 +58,6 @@ class L1(L1L2):
     def __init__(self, l1: float = 0.01) -> None:
         super().__init__(l1=l1)
 
-    def config(self) -> dict[str, Any]:
-        return {"class": "L1", "l1": self.l1}
-
 
 class L2(L1L2):
     """``l2 * sum(w ** 2)``."""
@@ -77,29 +65,6 @@ class L2(L1L2):
     def __init__(self, l2: float = 0.01) -> None:
         super().__init__(l2=l2)
 
-    def config(self) -> dict[str, Any]:
-        return {"class": "L2", "l2": self.l2}
-
 
 # Keras's second names.
 l1, l2, l1_l2 = L1, L2, L1L2
-
-_BY_NAME: dict[str, type[Regularizer]] = {
-    **{kind.__name__: kind for kind in (L1, L2, L1L2)},
-    "l1": L1,
-    "l2": L2,
-    "l1_l2": L1L2,
-}
-
-
-def regularizer(label: str, argument: str, value: Any) -> Regularizer | None:
-    """The regularizer that ``value``, a name, a config or a `Regularizer`, stands for."""
-    if value is None or isinstance(value, Regularizer):
-        return value
-    if isinstance(value, type) and issubclass(value, Regularizer):
-        return value()
-    if isinstance(value, dict):
-        arguments = dict(value)
-        kind = checks.choice(label, f"{argument}['class']", arguments.pop("class", None), _BY_NAME)
-        return kind(**arguments)
-    return checks.choice(label, argument, value, _BY_NAME)()

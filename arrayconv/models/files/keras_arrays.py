@@ -7,6 +7,7 @@ import json
 import os
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from arrayconv.data.files import array_limit, read_whole, text_limit, writing
 from arrayconv.data.hdf5 import Contents
 from arrayconv.data.rows import DataError, needs
+from arrayconv.models.checks import listed
 from arrayconv.models.config import Described
 from arrayconv.models.files.keras_config import theirs
 from arrayconv.models.files.matching import Part, Wanted, assign, paired
@@ -70,27 +72,27 @@ def load_keras_weights(model: Described, path: str | os.PathLike[str]) -> None:
     >>> model(np.ones((1, 2)))
     array([[6., 8.]])
     """
-    found = read(Path(path))
-    graph, names = model.graph, dict(found.names)
+    found, graph = read(Path(path)), model.graph
+    times = Counter(names[-1] for names in found.names.values())
+    names = {names[-1]: at for at, names in found.names.items() if times[names[-1]] == 1}
     for layer, name in graph.names.items():
         # a name made from the class says nothing, since Keras goes on counting from model to model
         if is_class_name(type(layer), name):
             names.pop(name, None)
-    assign(graph, values_for(path, graph, found, names))
+    assign(graph, values_for(path, graph, found.parts, names))
 
 
 class Found(NamedTuple):
     """What a file of Keras holds."""
 
     parts: list[Part]
-    # where the weights of a layer are, by its name and by its path through the models that hold it
-    names: dict[str, str]
-    paths: dict[tuple[str, ...], str]
+    # for each part, the name of the layer after those of the models that hold it
+    names: dict[str, tuple[str, ...]]
     config: Any
 
 
 def values_for(
-    path: Any, graph: Graph, found: Found, names: Mapping[str, str]
+    path: Any, graph: Graph, parts: list[Part], names: Mapping[str, str]
 ) -> dict[tuple[str, str], NDArray[Any]]:
     """The value of each weight of a graph; ``names`` says for layers of the graph which part is theirs."""
     called = graph.names
@@ -99,14 +101,14 @@ def values_for(
             layer,
             called[layer],
             (_kind(type(layer).__name__), tuple(spec.shape for spec in layer.specs.values())),
-            ", ".join(f"{name} {spec.shape}" for name, spec in layer.specs.items()),
+            listed(layer.specs),
         )
         for layer in graph.layers
         if layer.specs
     ]
     return {
         (called[layer], name): array
-        for layer, part in paired(path, wanted, found.parts, names, _ADVICE)
+        for layer, part in paired(path, wanted, parts, names, _ADVICE)
         for name, array in zip(layer.specs, part.arrays.values(), strict=True)
     }
 
@@ -129,13 +131,13 @@ def read(path: Path) -> Found:
             contents = Contents(path, len(content))
             layers = contents.child(file, "layers")
             if layers is None:
-                old = "layer_names" in file.attrs or "model_weights" in file
-                raise DataError(
-                    f"{path}: this is the older h5 format; save_weights('x.weights.h5') of Keras 3 writes the "
-                    "one that is read here"
-                    if old
-                    else f"{path}: it has no group 'layers', so it holds no weights of Keras 3"
-                )
+                reason = "it has no group 'layers', so it holds no weights of Keras 3"
+                if "layer_names" in file.attrs or "model_weights" in file:
+                    reason = (
+                        "this is the older h5 format; save_weights('x.weights.h5') of Keras 3 writes the one that "
+                        "is read here"
+                    )
+                raise DataError(f"{path}: {reason}")
             if not isinstance(layers, h5py.Group):
                 raise _strange(path, "'layers' is no group")
             return Found(*_leaves(contents, layers, order), config)
@@ -180,12 +182,10 @@ def _order(config: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[t
 
 def _leaves(
     contents: Contents, top: Any, order: list[tuple[str, ...]]
-) -> tuple[list[Part], dict[str, str], dict[tuple[str, ...], str]]:
+) -> tuple[list[Part], dict[str, tuple[str, ...]]]:
     h5py, path = contents.h5py, contents.path
     places = {names: i for i, names in reversed(list(enumerate(order)))}
-    parts = []
-    found: dict[str, list[str]] = {}
-    paths: dict[tuple[str, ...], str] = {}
+    parts, called = [], {}
     for group, held, names in _walk(contents, top, ()):
         arrays = {}
         for key in held:
@@ -195,20 +195,15 @@ def _leaves(
             arrays[key] = _values(contents, dataset)
         arrays = {key: arrays[key] for key in sorted(arrays, key=int)}
         at = group.name.removeprefix("/layers/")
-        steps = [
-            re.fullmatch(r"(.*?)(?:_(\d+))?", step) for step in at.split("/") if step != "layers"
-        ]
-        bases = tuple(step[1] for step in steps if step)
-        kind = _kind(bases[-1])
-        shapes = tuple(array.shape for array in arrays.values())
-        place: tuple[Any, ...] = tuple((step[1], int(step[2] or 0)) for step in steps if step)
-        stem: tuple[str, ...] = bases
+        steps = re.findall(r"([^/]+?)(?:_(\d+))?(?:/|$)", at)
+        place: tuple[Any, ...] = tuple((b, int(n or 0)) for b, n in steps if b + n != "layers")
+        stem = tuple(base for base, _ in place)
+        signature = _kind(stem[-1]), tuple(array.shape for array in arrays.values())
         if names in places:
             place, stem = (places[names],), ()
-        parts.append(Part(at, (kind, shapes), place, stem, arrays))
-        found.setdefault(names[-1], []).append(at)
-        paths[names] = at
-    return parts, {name: held[0] for name, held in found.items() if len(held) == 1}, paths
+        parts.append(Part(at, signature, place, stem, arrays))
+        called[at] = names
+    return parts, called
 
 
 def _kind(name: str) -> str:

@@ -8,27 +8,28 @@ from typing import Any, NamedTuple
 
 from arrayconv.models.config import placed
 from arrayconv.models.graph import Graph
-from arrayconv.models.initializers import initializer
+from arrayconv.models.initializers import Initializer
 from arrayconv.models.layers.base import COMMON, LAYERS, Layer
 from arrayconv.models.layers.input import InputLayer
+from arrayconv.models.topology import snake
 
 # Calls of layers in a structure: more than any network has, and few enough to make in a second.
 LONGEST = 10_000
 # Arguments of Keras's that change nothing at these values.
 _NEUTRAL = {"data_format": "channels_last", "renorm_momentum": 0.99, "autocast": True}
 _MODELS = ("Functional", "Sequential")
-# What Keras calls a layer of ours that it has as a function alone.
-_FUNCTIONS = {
-    "GELU": "gelu",
-    "HardSigmoid": "hard_sigmoid",
-    "HardSwish": "hard_silu",
-    "LogSoftmax": "log_softmax",
-    "SELU": "selu",
-    "SiLU": "silu",
-    "Sigmoid": "sigmoid",
-    "Softplus": "softplus",
-    "Tanh": "tanh",
-}
+# Layers of ours that Keras has as functions alone, called as their names in small letters.
+_FUNCTIONS = (
+    "GELU",
+    "HardSigmoid",
+    "HardSwish",
+    "LogSoftmax",
+    "SELU",
+    "SiLU",
+    "Sigmoid",
+    "Softplus",
+    "Tanh",
+)
 # Arguments of ours that a class of Keras's has not, at the value it acts with.
 _LACKING = {
     "Cropping1D": {"data_format": "channels_last"},
@@ -75,7 +76,11 @@ class Reader:
         self.work = 0
         top = self.model(config, ())
         name = top.config["name"]
-        if top.kind == "Sequential" and self.row(top):
+        # a row of layers, with one input at the start
+        if top.kind == "Sequential" and all(
+            isinstance(inner, int) and (inner == 0 or self.layers[inner]["class"] != "InputLayer")
+            for inner in top.layers.values()
+        ):
             start, *rest = self.layers
             if start["class"] != "InputLayer":
                 raise ValueError("it was saved before its input shape was known")
@@ -94,41 +99,27 @@ class Reader:
             "outputs": keyed or (outputs[0] if len(outputs) == 1 else outputs),
         }
 
-    def model(self, item: Mapping[str, Any], path: tuple[str, ...]) -> Inner:
+    def model(self, item: Mapping[str, Any], above: tuple[str, ...]) -> Inner:
         kind, config = item["class_name"], item["config"]
         if kind not in _MODELS:
             raise ValueError(f"it is a {kind}, and only {' and '.join(_MODELS)} models are read")
         layers: dict[str, Any] = {}
         for inner in config["layers"]:
             name = inner["config"]["name"]
+            path = (*above, name)
             if inner["class_name"] in _MODELS:
-                layers[name] = self.model(inner, (*path, name))
-            else:
-                layers[name] = len(self.layers)
-                self.layers.append(self.layer(inner, (*path, name)))
+                layers[name] = self.model(inner, path)
+                continue
+            layers[name] = len(self.layers)
+            if len(self.layers) >= LONGEST:
+                raise ValueError(f"it has more than {LONGEST} layers")
+            # two models inside may have a layer of one name
+            own = name if name not in self.paths else "_".join(path)
+            while own in self.paths:
+                own += "_"
+            self.paths[own] = path
+            self.layers.append({**ours(inner), "name": own})
         return Inner(kind, config, layers)
-
-    def layer(self, item: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-        if len(self.layers) >= LONGEST:
-            raise ValueError(f"it has more than {LONGEST} layers")
-        # two models inside may have a layer of one name
-        name = path[-1]
-        if name in self.paths:
-            name = "_".join(path)
-        while name in self.paths:
-            name += "_"
-        self.paths[name] = path
-        return {**ours(item), "name": name}
-
-    def row(self, model: Inner) -> bool:
-        """Whether a model and those inside are rows of layers, with one input at the start."""
-        held = model.layers.values()
-        return model.kind == "Sequential" and not any(
-            (self.layers[inner]["class"] == "InputLayer" and inner > 0)
-            if isinstance(inner, int)
-            else True
-            for inner in held
-        )
 
     def call(self, what: Any, given: Sequence[int] | None, inputs: list[int]) -> list[int]:
         """Call a layer or a model on nodes; the top's inputs, for which nothing is given, go to ``inputs``."""
@@ -193,7 +184,7 @@ def ours(item: Mapping[str, Any]) -> dict[str, Any]:
     """The config here of a layer of Keras's."""
     kind, given = item["class_name"], dict(item["config"])
     label = f"{kind} {given.get('name')!r}"
-    if kind not in LAYERS or kind[0] == "_":
+    if kind not in LAYERS:
         raise ValueError(f"{label}: there is no such layer here; define or import one of your own")
     policy = given.pop("dtype", None)
     policy = policy["config"]["name"] if isinstance(policy, Mapping) else policy
@@ -221,7 +212,7 @@ def ours(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _known(made: Any) -> bool:
     try:
-        initializer("", "", made)
+        Initializer.of("", "", made)
     except (TypeError, ValueError):
         return False
     return True
@@ -260,15 +251,14 @@ def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]
     """
     dtype = graph.float_name()
     ranks = {graph.names[n.layer]: len(n.inputs[0].sample) - 1 for n in graph.nodes if n.inputs}
+    start = [config["input"]] if config["class"] == "Sequential" else []
+    layers: list[dict[str, Any]] = [
+        {**_layer(item, ranks.get(item["name"]), dtype), "name": item["name"], "inbound_nodes": []}
+        for item in (*start, *config["layers"])
+    ]
+    held: dict[str, Any] = {"name": name, "trainable": True, "layers": layers}
     if config["class"] == "Sequential":
-        row = [_layer(item, ranks, dtype) for item in (config["input"], *config["layers"])]
-        return {
-            "module": "keras",
-            "class_name": "Sequential",
-            "config": {"name": name, "trainable": True, "layers": row},
-            "registered_name": None,
-        }
-    layers = [_layer(item, ranks, dtype) for item in config["layers"]]
+        return _object("keras", "Sequential", held)
     calls: list[list[Any]] = []
     for number, parents in config["nodes"]:
         item = layers[number]
@@ -277,18 +267,19 @@ def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]
             tensors = [_tensor(calls[p], graph.nodes[p].sample, dtype) for p in parents]
             args = [tensors] if len(tensors) > 1 else tensors
             item["inbound_nodes"].append({"args": args, "kwargs": {}})
-    held = {
-        "name": name,
-        "trainable": True,
-        "layers": layers,
-        "input_layers": [calls[i] for i in config["inputs"]],
-        "output_layers": placed(config["outputs"], calls),
-    }
+    held["input_layers"] = [calls[i] for i in config["inputs"]]
+    held["output_layers"] = placed(config["outputs"], calls)
+    return _object("keras.src.models.functional", "Functional", held, "Functional")
+
+
+def _object(
+    module: str, kind: str, config: Mapping[str, Any], registered: str | None = None
+) -> dict[str, Any]:
     return {
-        "module": "keras.src.models.functional",
-        "class_name": "Functional",
-        "config": held,
-        "registered_name": "Functional",
+        "module": module,
+        "class_name": kind,
+        "config": config,
+        "registered_name": registered,
     }
 
 
@@ -297,44 +288,27 @@ def _tensor(call: list[Any], shape: Sequence[int], dtype: str) -> dict[str, Any]
     return {"class_name": "__keras_tensor__", "config": config}
 
 
-def _layer(item: Mapping[str, Any], ranks: Mapping[str, int], dtype: str) -> dict[str, Any]:
-    """Keras's config of a layer, with an empty list of calls."""
+def _layer(item: Mapping[str, Any], rank: int | None, dtype: str) -> dict[str, Any]:
+    """Keras's config of a layer."""
     given = {key: value for key, value in item.items() if key not in ("class", "input_shape")}
-    kind = keras_class(LAYERS[item["class"]], ranks.get(item["name"]))
+    kind = keras_class(LAYERS[item["class"]], rank)
     if kind == "InputLayer":
         given["batch_shape"] = [None, *given.pop("shape")]
     elif kind in _FUNCTIONS:
         if given.pop("approximate", False):
             raise ValueError(f"{kind} {item['name']!r}: Keras has no layer for its approximation")
-        kind, given = "Activation", {**given, "activation": _FUNCTIONS[kind]}
+        kind, given = "Activation", {**given, "activation": snake(kind)}
     for name, fixed in _LACKING.get(kind, {}).items():
         if given.pop(name, fixed) not in (fixed, None):
             raise ValueError(f"{kind} {item['name']!r}: Keras's has no {name}")
     for name, value in given.items():
-        if isinstance(value, Mapping):
-            given[name] = _object(name, value, dtype)
-    return {
-        "module": "keras.layers",
-        "class_name": kind,
-        "config": {**given, "dtype": dtype},
-        "registered_name": None,
-        "name": item["name"],
-        "inbound_nodes": [],
-    }
-
-
-def _object(argument: str, value: Mapping[str, Any], dtype: str) -> dict[str, Any]:
-    if argument == "activation":
-        made = _layer({"name": "activation", **value}, {}, dtype)
-        return {key: made[key] for key in ("module", "class_name", "config", "registered_name")}
-    of = argument.rpartition("_")[2]
-    config = {key: item for key, item in value.items() if key != "class"}
-    return {
-        "module": f"keras.{of}s",
-        "class_name": value["class"],
-        "config": config,
-        "registered_name": None,
-    }
+        if isinstance(value, Mapping) and name == "activation":
+            given[name] = _layer({"name": name, **value}, None, dtype)
+        elif isinstance(value, Mapping):
+            arguments = {key: held for key, held in value.items() if key != "class"}
+            module = f"keras.{name.rpartition('_')[2]}s"
+            given[name] = _object(module, value["class"], arguments)
+    return _object("keras.layers", kind, {**given, "dtype": dtype})
 
 
 def keras_class(kind: type[Layer], rank: int | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from arrayconv.models.arrays import moved
+from arrayconv.models.checks import listed
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import Layer
 
@@ -68,21 +69,15 @@ def paired(
         else:
             problems.append(f"nothing there for {want.layer.label}, {want.text}")
     problems += [
-        f"no layer here takes {part.name}, {_shapes(part)}" for g in groups.values() for part in g
+        f"no layer here takes {part.name}, {listed(part.arrays)}"
+        for group in groups.values()
+        for part in group
     ]
     if problems:
         raise ValueError(f"{path}: its weights are not of this model: {'; '.join(problems)}")
-    _check_order(path, [(want, pairs[want.layer]) for want in left], advice)
-    return [(want.layer, pairs[want.layer]) for want in wanted]
-
-
-def _shapes(part: Part) -> str:
-    return ", ".join(f"{name} {array.shape}" for name, array in part.arrays.items())
-
-
-def _check_order(path: Any, pairs: Sequence[tuple[Wanted, Part]], advice: str) -> None:
     stems: dict[Hashable, dict[Hashable, str]] = {}
-    for want, part in pairs:
+    for want in left:
+        part = pairs[want.layer]
         alike = stems.setdefault(want.signature, {})
         alike.setdefault(part.stem, part.name)
         if len(alike) > 1:
@@ -90,6 +85,7 @@ def _check_order(path: Any, pairs: Sequence[tuple[Wanted, Part]], advice: str) -
                 f"{path}: {' and '.join(alike.values())} hold weights of the same shapes, and the file does not "
                 f"say which comes first; {advice}"
             )
+    return [(want.layer, pairs[want.layer]) for want in wanted]
 
 
 def assign(graph: Graph, values: Mapping[tuple[str, str], NDArray[Any]]) -> None:

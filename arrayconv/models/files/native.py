@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,50 +120,37 @@ def load_weights(model: Described, path: str | os.PathLike[str]) -> None:
     refuse_pickles(path)
     tensors, metadata = read_tensors(path)
     if metadata.get("format") == "arrayconv" or set(tensors) == set(model.weights):
-        graph = model.graph
-        slots_in(graph, tensors)
-        check_weights(path, graph, tensors)
-        assign(
-            graph, {(layer, name): tensors[f"{layer}/{name}"] for layer, name in graph.weight_names}
-        )
+        take_slots(path, model.graph, tensors)
+        names = model.graph.weight_names
+        assign(model.graph, {(layer, name): tensors[f"{layer}/{name}"] for layer, name in names})
     else:
         load_torch_weights(model, path)
 
 
-def slots_in(graph: Graph, tensors: dict[str, NDArray[Any]]) -> Slots:
-    """Take the optimizer's arrays out of those of a file.
+def take_slots(path: Any, graph: Graph, tensors: dict[str, NDArray[Any]]) -> Slots:
+    """Take the optimizer's arrays out of those of a file, and check that the others are the graph's weights.
 
     Raises
     ------
     ValueError
-        One that is not like a weight of the graph.
+        An array of the optimizer that is not like a weight; with every difference between the other arrays and
+        the weights.
     """
     shapes = {
-        (own, name): spec.shape
-        for layer, own in graph.names.items()
-        for name, spec in layer.specs.items()
-    }
-    own = {f"{layer}/{name}" for layer, name in shapes}
-    slots: Slots = {}
-    for full in [name for name in tensors if name.startswith(_SLOT) and name not in own]:
-        value = tensors.pop(full)
-        slot, _, of = full.removeprefix(_SLOT).partition(":")
-        layer, _, name = of.rpartition("/")
-        if value.dtype.kind != "f" or shapes.get((layer, name)) != value.shape:
-            raise ValueError(f"{full} {value.shape} is of no weight here")
-        slots.setdefault(slot, {})[layer, name] = value
-    return slots
-
-
-def check_weights(path: Any, graph: Graph, tensors: Mapping[str, NDArray[Any]]) -> None:
-    """Raise ``ValueError`` with every difference between the model's weights and those of a file."""
-    here = {
         f"{own}/{name}": spec.shape
         for layer, own in graph.names.items()
         for name, spec in layer.specs.items()
     }
+    slots: Slots = {}
+    for full in [name for name in tensors if name.startswith(_SLOT) and name not in shapes]:
+        value = tensors.pop(full)
+        slot, _, of = full.removeprefix(_SLOT).partition(":")
+        if value.dtype.kind != "f" or shapes.get(of) != value.shape:
+            raise ValueError(f"{full} {value.shape} is of no weight here")
+        layer, _, name = of.rpartition("/")
+        slots.setdefault(slot, {})[layer, name] = value
     differences = []
-    for name, shape in here.items():
+    for name, shape in shapes.items():
         if name not in tensors:
             differences.append(f"there is no {name} {shape}")
         elif tensors[name].shape != shape:
@@ -172,7 +158,8 @@ def check_weights(path: Any, graph: Graph, tensors: Mapping[str, NDArray[Any]]) 
         elif tensors[name].dtype.kind != "f":
             differences.append(f"{name} is of type {tensors[name].dtype} there, no floating one")
     differences += [
-        f"there is {name} {value.shape}" for name, value in tensors.items() if name not in here
+        f"there is {name} {value.shape}" for name, value in tensors.items() if name not in shapes
     ]
     if differences:
         raise ValueError(f"{path}: its weights are not of this model: {'; '.join(differences)}")
+    return slots

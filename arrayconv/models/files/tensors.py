@@ -16,19 +16,9 @@ from arrayconv.data.rows import needs
 
 _AXES = 64
 _DTYPES = {
-    "F64": "<f8",
-    "F32": "<f4",
-    "F16": "<f2",
-    "I64": "<i8",
-    "I32": "<i4",
-    "I16": "<i2",
-    "I8": "i1",
-    "U64": "<u8",
-    "U32": "<u4",
-    "U16": "<u2",
-    "U8": "u1",
-    "BOOL": "?",
-}
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
 
 
 def read_tensors(
@@ -56,20 +46,19 @@ def read_tensors(
         metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
     except (library.SafetensorError, ValueError) as error:
         raise ValueError(f"{path}: this is no whole safetensors file ({error})") from None
+    tensors = {}
     # the library has no order of its own
-    found = sorted(found, key=operator.itemgetter(0))
-    return {name: _array(path, name, held) for name, held in found}, metadata
-
-
-def _array(path: Any, name: str, held: Mapping[str, Any]) -> NDArray[Any]:
-    kind, shape, data = held["dtype"], held["shape"], held["data"]
-    if len(shape) > _AXES:
-        raise ValueError(f"{path}: {name} has {len(shape)} axes, and NumPy at most {_AXES}")
-    if kind == "BF16":
-        return widened(np.frombuffer(data, "<u2")).reshape(shape)
-    if kind not in _DTYPES:
-        raise ValueError(f"{path}: {name} is of type {kind}, which NumPy has not")
-    return np.frombuffer(data, _DTYPES[kind]).reshape(shape).copy()
+    for name, held in sorted(found, key=operator.itemgetter(0)):
+        kind, shape, data = held["dtype"], held["shape"], held["data"]
+        if len(shape) > _AXES:
+            raise ValueError(f"{path}: {name} has {len(shape)} axes, and NumPy at most {_AXES}")
+        if kind == "BF16":
+            tensors[name] = widened(np.frombuffer(data, "<u2")).reshape(shape)
+        elif kind in _DTYPES:
+            tensors[name] = np.frombuffer(data, _DTYPES[kind]).reshape(shape).copy()
+        else:
+            raise ValueError(f"{path}: {name} is of type {kind}, which NumPy has not")
+    return tensors, metadata
 
 
 def widened(bits: NDArray[np.uint16]) -> NDArray[np.float32]:

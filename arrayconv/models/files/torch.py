@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arrayconv.models.checks import Shape
+from arrayconv.models.checks import Shape, choice, listed
 from arrayconv.models.config import Described
-from arrayconv.models.files.features import feature_orders
 from arrayconv.models.files.matching import Part, Wanted, assign, paired
 from arrayconv.models.files.tensors import read_tensors
-from arrayconv.models.layers import DepthwiseConv, Layer
+from arrayconv.models.graph import Graph
+from arrayconv.models.layers import Concatenate, Dense, DepthwiseConv, Flatten, Layer, Node
 from arrayconv.namespace import to_numpy
 
 _NAMES = {
@@ -88,7 +88,7 @@ def load_torch_weights(
         )
     if isinstance(source, Mapping):
         path, tensors = "the state_dict", {key: to_numpy(value) for key, value in source.items()}
-        places: dict[str, Any] = {key: (i,) for i, key in enumerate(tensors)}
+        keys = list(tensors)
     else:
         path = str(source)
         refuse_pickles(source)
@@ -98,17 +98,38 @@ def load_torch_weights(
                 raise ValueError(
                     f"{path}: {key} is of type {value.dtype}, and weights are floating"
                 )
-        places = {key: _natural(key) for key in tensors}
+        keys = sorted(tensors, key=_natural)
+    modules: dict[str, dict[str, NDArray[Any]]] = {}
+    for key in keys:
+        module, _, weight = key.rpartition(".")
+        if weight != "num_batches_tracked":
+            modules.setdefault(module, {})[weight] = tensors[key]
+    parts = [
+        Part(
+            module or "the module itself",
+            frozenset((weight, array.shape) for weight, array in held.items()),
+            (place,),
+            () if isinstance(source, Mapping) else re.sub(r"\d+", "#", module),
+            held,
+        )
+        for place, (module, held) in enumerate(modules.items())
+    ]
     graph, names = model.graph, dict(names or {})
-    parts = _parts(tensors, places, ordered=isinstance(source, Mapping))
     wanted = []
     for layer in graph.layers:
         if layer.specs:
             shapes = {_NAMES[name]: shape for name, shape in _shapes(layer).items()}
             text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
             wanted.append(Wanted(layer, graph.names[layer], frozenset(shapes.items()), text))
-    _check_names(names, wanted, parts)
-    orders = feature_orders(graph)
+    layers, by_name = {w.name: w for w in wanted}, {part.name: part for part in parts}
+    for own, module in names.items():
+        want = choice("load_torch_weights", "a layer in names", own, layers)
+        part = choice("load_torch_weights", f"names[{own!r}]", module, by_name)
+        if part.signature != want.signature:
+            raise ValueError(
+                f"load_torch_weights: {want.layer.label} needs {want.text}, and {module} has {listed(part.arrays)}"
+            )
+    orders = _feature_orders(graph)
     values = {}
     for layer, part in paired(path, wanted, parts, names, _ADVICE):
         for name in layer.specs:
@@ -132,45 +153,6 @@ def refuse_pickles(path: str | os.PathLike[str]) -> None:
 def _natural(name: str) -> tuple[Any, ...]:
     # numbers are compared as such, and stand at the odd places in every name; longer ones Python does not read
     return tuple(int(p) if i % 2 else p for i, p in enumerate(re.split(r"([0-9]{1,99})", name)))
-
-
-def _parts(
-    tensors: Mapping[str, NDArray[Any]], places: Mapping[str, Any], ordered: bool
-) -> list[Part]:
-    modules: dict[str, dict[str, str]] = {}
-    for key in tensors:
-        module, _, weight = key.rpartition(".")
-        if weight != "num_batches_tracked":
-            modules.setdefault(module, {})[weight] = key
-    return [
-        Part(
-            module or "the module itself",
-            frozenset((weight, tensors[key].shape) for weight, key in held.items()),
-            places[min(held.values(), key=lambda key: places[key])],
-            () if ordered else re.sub(r"\d+", "#", module),
-            {weight: tensors[key] for weight, key in held.items()},
-        )
-        for module, held in modules.items()
-    ]
-
-
-def _check_names(names: Mapping[str, str], wanted: list[Wanted], parts: list[Part]) -> None:
-    by_name = {part.name: part for part in parts}
-    layers = {want.name: want for want in wanted}
-    for layer, module in names.items():
-        if layer not in layers:
-            raise ValueError(
-                f"load_torch_weights: names has {layer!r}, but the layers with weights are {', '.join(layers)}"
-            )
-        if module not in by_name:
-            raise ValueError(
-                f"load_torch_weights: names has {module!r}, but the modules are {', '.join(by_name)}"
-            )
-        if by_name[module].signature != layers[layer].signature:
-            held = ", ".join(f"{name} {a.shape}" for name, a in by_name[module].arrays.items())
-            raise ValueError(
-                f"load_torch_weights: {layers[layer].layer.label} needs {layers[layer].text}, and {module} has {held}"
-            )
 
 
 def _shapes(layer: Layer) -> dict[str, Shape]:
@@ -206,3 +188,47 @@ def _turned(layer: Layer, name: str, value: NDArray[Any]) -> NDArray[Any]:
         return np.moveaxis(value, (0, 1), (-2, -1))
     # (out, in, *K) -> (*K, in, out), or of a transposed convolution (in, out, *K) -> (*K, out, in)
     return np.moveaxis(value, (0, 1), (-1, -2))
+
+
+def _feature_orders(graph: Graph) -> dict[Layer, NDArray[np.int64]]:
+    """For each layer that reads flattened maps: which feature of a channels_first model each of its features is.
+
+    Raises
+    ------
+    ValueError
+        If a layer joins features of different orders other than side by side.
+    """
+    orders: dict[Node, NDArray[np.int64]] = {}
+    layers: dict[Layer, NDArray[np.int64]] = {}
+    formats: dict[Node, str] = {}
+    for node in graph.nodes:
+        above = [formats[parent] for parent in node.inputs] or ["channels_last"]
+        formats[node] = getattr(node.layer, "data_format", above[0])
+        given = [orders.get(parent) for parent in node.inputs]
+        if isinstance(node.layer, Flatten) and len(node.inputs[0].sample) > 1:
+            if formats[node] == "channels_first":
+                continue
+            *size, channels = node.inputs[0].sample
+            # (C, *S) -> (*S, C): cell i here is cell order[i] there
+            there = np.arange(math.prod(node.sample)).reshape(channels, *size)
+            orders[node] = np.moveaxis(there, 0, -1).reshape(-1)
+        elif any(order is not None for order in given):
+            known = [
+                np.arange(parent.sample[0]) if order is None else order
+                for order, parent in zip(given, node.inputs, strict=True)
+            ]
+            if node.layer.specs:
+                layers[node.layer] = known[0]
+            if isinstance(node.layer, Concatenate):
+                starts = np.cumsum([0, *(len(order) for order in known[:-1])])
+                orders[node] = np.concatenate(
+                    [order + start for order, start in zip(known, starts, strict=True)]
+                )
+            elif not isinstance(node.layer, Dense):
+                if any(not np.array_equal(order, known[0]) for order in known):
+                    raise ValueError(
+                        f"load_torch_weights: {node.layer.label} joins features that torch flattens in "
+                        "different orders"
+                    )
+                orders[node] = known[0]
+    return layers

@@ -1,25 +1,14 @@
 """The layers, each for 1-D to 3-D by the input's rank."""
+# Tables of names, packed by hand.
+# ruff: isort: skip_file
 
-from typing import Any
+from typing import Any, TypeVar
 
 from arrayconv.models.checks import absent
 from arrayconv.models.layers.activation import (
-    ELU,
-    GELU,
-    SELU,
-    Activation,
-    HardSigmoid,
-    HardSwish,
-    LeakyReLU,
-    LogSoftmax,
-    PReLU,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
-)
+    ELU, GELU, SELU, Activation, HardSigmoid, HardSwish, LeakyReLU, LogSoftmax, PReLU, ReLU,
+    Sigmoid, SiLU, Softmax, Softplus, Tanh,
+)  # fmt: skip
 from arrayconv.models.layers.base import Layer, Node, WeightSpec
 from arrayconv.models.layers.convolution import Conv, ConvTranspose
 from arrayconv.models.layers.dense import Dense
@@ -27,51 +16,45 @@ from arrayconv.models.layers.depthwise import DepthwiseConv, SeparableConv
 from arrayconv.models.layers.dropout import Dropout
 from arrayconv.models.layers.input import Input, InputLayer
 from arrayconv.models.layers.merging import (
-    Add,
-    Concatenate,
-    Maximum,
-    Multiply,
-    Subtract,
-    add,
-    concatenate,
-    maximum,
-    multiply,
+    Add, Concatenate, Maximum, Multiply, Subtract, add, concatenate, maximum, multiply,
     subtract,
-)
-from arrayconv.models.layers.normalization import BatchNormalization, LayerNormalization
-from arrayconv.models.layers.pooling import (
-    AveragePool,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    MaxPool,
-)
-from arrayconv.models.layers.ranks import by_rank
-from arrayconv.models.layers.scaling import Normalization, Rescaling
+)  # fmt: skip
+from arrayconv.models.layers.normalization import (
+    BatchNormalization, LayerNormalization, Normalization, Rescaling,
+)  # fmt: skip
+from arrayconv.models.layers.pooling import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
 from arrayconv.models.layers.shaping import (
-    Cropping,
-    Flatten,
-    Permute,
-    Reshape,
-    UpSampling,
-    ZeroPadding,
-)
+    Cropping, Flatten, Permute, Reshape, UpSampling, ZeroPadding,
+)  # fmt: skip
+
+L = TypeVar("L", bound=Layer)
+
+
+def _by_rank(kind: type[L], name: str) -> tuple[type[L], type[L], type[L]]:
+    """Subclasses of ``kind`` for 1, 2 and 3 spatial axes, which pickle looks for in this file."""
+    one, two, three = (
+        type(name.format(rank), (kind,), {"rank": rank, "__module__": __name__})
+        for rank in (1, 2, 3)
+    )
+    return one, two, three
+
 
 # Keras's names: each class takes inputs of its rank alone.
-Conv1D, Conv2D, Conv3D = by_rank(Conv, "Conv{}D")
-Conv1DTranspose, Conv2DTranspose, Conv3DTranspose = by_rank(ConvTranspose, "Conv{}DTranspose")
-DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D = by_rank(DepthwiseConv, "DepthwiseConv{}D")
-SeparableConv1D, SeparableConv2D, SeparableConv3D = by_rank(SeparableConv, "SeparableConv{}D")
-MaxPooling1D, MaxPooling2D, MaxPooling3D = by_rank(MaxPool, "MaxPooling{}D")
-AveragePooling1D, AveragePooling2D, AveragePooling3D = by_rank(AveragePool, "AveragePooling{}D")
-GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D = by_rank(
+Conv1D, Conv2D, Conv3D = _by_rank(Conv, "Conv{}D")
+Conv1DTranspose, Conv2DTranspose, Conv3DTranspose = _by_rank(ConvTranspose, "Conv{}DTranspose")
+DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D = _by_rank(DepthwiseConv, "DepthwiseConv{}D")
+SeparableConv1D, SeparableConv2D, SeparableConv3D = _by_rank(SeparableConv, "SeparableConv{}D")
+MaxPooling1D, MaxPooling2D, MaxPooling3D = _by_rank(MaxPool, "MaxPooling{}D")
+AveragePooling1D, AveragePooling2D, AveragePooling3D = _by_rank(AveragePool, "AveragePooling{}D")
+GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D = _by_rank(
     GlobalMaxPool, "GlobalMaxPooling{}D"
 )
-GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D = by_rank(
+GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D = _by_rank(
     GlobalAveragePool, "GlobalAveragePooling{}D"
 )
-ZeroPadding1D, ZeroPadding2D, ZeroPadding3D = by_rank(ZeroPadding, "ZeroPadding{}D")
-Cropping1D, Cropping2D, Cropping3D = by_rank(Cropping, "Cropping{}D")
-UpSampling1D, UpSampling2D, UpSampling3D = by_rank(UpSampling, "UpSampling{}D")
+ZeroPadding1D, ZeroPadding2D, ZeroPadding3D = _by_rank(ZeroPadding, "ZeroPadding{}D")
+Cropping1D, Cropping2D, Cropping3D = _by_rank(Cropping, "Cropping{}D")
+UpSampling1D, UpSampling2D, UpSampling3D = _by_rank(UpSampling, "UpSampling{}D")
 # Keras's second spelling of the pools.
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D

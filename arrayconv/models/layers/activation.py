@@ -8,10 +8,20 @@ from typing import Any
 import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
-from arrayconv.models.initializers import initializer
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
-from arrayconv.models.regularizers import regularizer
 from arrayconv.namespace import Array, array_namespace
+
+
+class _Pair(Layer):
+    """An activation that is a function of the input and its vjp, and nothing else."""
+
+    pair: tuple[Callable[..., Array], Callable[..., Array]]
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return self.pair[0](x)
+
+    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
+        return self.pair[1](dy, x)
 
 
 class ReLU(Layer):
@@ -97,14 +107,10 @@ class ELU(Layer):
         return ac.elu_vjp(dy, x, alpha=self.alpha)
 
 
-class SELU(Layer):
+class SELU(_Pair):
     """`arrayconv.selu` as a layer."""
 
-    def forward(self, w: Weights, x: Array) -> Array:
-        return ac.selu(x)
-
-    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
-        return ac.selu_vjp(dy, x)
+    pair = ac.selu, ac.selu_vjp
 
 
 class GELU(Layer):
@@ -127,44 +133,28 @@ class GELU(Layer):
         return ac.gelu_vjp(dy, x, approximate=self.approximate)
 
 
-class SiLU(Layer):
+class SiLU(_Pair):
     """`arrayconv.silu` as a layer."""
 
-    def forward(self, w: Weights, x: Array) -> Array:
-        return ac.silu(x)
-
-    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
-        return ac.silu_vjp(dy, x)
+    pair = ac.silu, ac.silu_vjp
 
 
-class Softplus(Layer):
+class Softplus(_Pair):
     """`arrayconv.softplus` as a layer."""
 
-    def forward(self, w: Weights, x: Array) -> Array:
-        return ac.softplus(x)
-
-    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
-        return ac.softplus_vjp(dy, x)
+    pair = ac.softplus, ac.softplus_vjp
 
 
-class HardSigmoid(Layer):
+class HardSigmoid(_Pair):
     """`arrayconv.hard_sigmoid` as a layer: ``x / 6 + 1 / 2`` between 0 and 1."""
 
-    def forward(self, w: Weights, x: Array) -> Array:
-        return ac.hard_sigmoid(x)
-
-    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
-        return ac.hard_sigmoid_vjp(dy, x)
+    pair = ac.hard_sigmoid, ac.hard_sigmoid_vjp
 
 
-class HardSwish(Layer):
+class HardSwish(_Pair):
     """`arrayconv.hard_swish` as a layer."""
 
-    def forward(self, w: Weights, x: Array) -> Array:
-        return ac.hard_swish(x)
-
-    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
-        return ac.hard_swish_vjp(dy, x)
+    pair = ac.hard_swish, ac.hard_swish_vjp
 
 
 class Sigmoid(Layer):
@@ -241,14 +231,13 @@ class PReLU(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.alpha_initializer = initializer(self.label, "alpha_initializer", alpha_initializer)
-        self.alpha_regularizer = regularizer(self.label, "alpha_regularizer", alpha_regularizer)
+        self._keep("alpha", alpha_initializer, alpha_regularizer)
         self.shared_axes = None if shared_axes is None else tuple(shared_axes)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         shared = {checks.axis(self.label, a, shape) for a in self.shared_axes or ()}
         alpha = tuple(1 if i in shared else n for i, n in enumerate(shape, start=1))
-        return {"alpha": WeightSpec(alpha, self.alpha_initializer, True, self.alpha_regularizer)}
+        return {"alpha": self._spec("alpha", alpha)}
 
     def forward(self, w: Weights, x: Array) -> Array:
         # (*shape) -> (1, *shape), for libraries that promote no ranks
@@ -288,28 +277,22 @@ class Activation(Layer):
         return dy
 
 
-class _Pair(Layer):
-    """A function and its vjp as an activation."""
+class _Given(_Pair):
+    """A pair of the user's own."""
 
     fields = ()
 
-    def __init__(self, f: Callable[..., Array], f_vjp: Callable[..., Array]) -> None:
-        # the label, which errors of the constructor use too, needs them
-        self.f, self.f_vjp = f, f_vjp
+    def __init__(self, pair: tuple[Callable[..., Array], Callable[..., Array]]) -> None:
+        # the label, which errors of the constructor use too, needs it
+        self.pair = pair
         super().__init__()
 
     @property
     def label(self) -> str:
-        return f"activation {getattr(self.f, '__name__', self.f)!r}"
+        return f"activation {getattr(self.pair[0], '__name__', self.pair[0])!r}"
 
     def config(self) -> dict[str, Any]:
         raise TypeError(f"{self.label}: a pair of functions has no config; write it as a Layer")
-
-    def forward(self, w: Weights, x: Array) -> Array:
-        return self.f(x)
-
-    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
-        return self.f_vjp(dy, x)
 
 
 # What Keras's activations do under these names.
@@ -339,7 +322,7 @@ def as_activation(label: str, value: Any) -> Layer | None:
     if value is None or isinstance(value, Layer):
         return value
     if checks.is_pair(value):
-        return _Pair(*value)
+        return _Given(value)
     if callable(value):
         raise TypeError(
             f"{label}: activation must be a name, a layer or a pair (f, f_vjp), got {value!r}"

@@ -10,8 +10,7 @@ from arrayconv.models import checks
 from arrayconv.models.arrays import drawn_beside, holds_arrays, moved
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.node import Node
-from arrayconv.models.layers.returned import checked_forward
-from arrayconv.models.layers.signature import Reads, arguments, named
+from arrayconv.models.layers.returned import Reads, arguments, checked_forward, named
 from arrayconv.models.layers.weights import Weighted, Weights, WeightSpec, looked_up
 from arrayconv.namespace import Array, array_namespace, is_floating
 
@@ -31,7 +30,7 @@ _REFUSED = {
         for w in ("beta", "bias", "gamma", "kernel")
     },
 }
-# Every subclass of Layer by its name, so that a saved model finds the user's own layers too.
+# Every layer that can be in a model by its class's name, so that a saved one finds the user's own too.
 LAYERS: dict[str, type[Layer]] = {}
 
 
@@ -112,7 +111,9 @@ class Layer(Weighted):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        LAYERS[cls.__name__] = cls
+        # a class that others are made from is none that can be in a model
+        if cls.forward is not Layer.forward and cls.__name__[0] != "_":
+            LAYERS[cls.__name__] = cls
         cls.reads = Reads(
             named(cls, "forward", 2, ("training", "noise")),
             named(cls, "backward", 3, ("y", "training", "noise", "wrt")),
@@ -120,18 +121,22 @@ class Layer(Weighted):
         if "__init__" in vars(cls) and "fields" not in vars(cls):
             cls.fields = arguments(cls, COMMON)
 
-    def __init__(self, **common: Any) -> None:
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        input_shape: Any = None,
+        **unknown: Any,
+    ) -> None:
         super().__init__()
-        self.name: str = ""
+        checks.refuse(type(self).__name__, unknown, (*self.fields, *COMMON), _REFUSED)
+        if name is not None:
+            self.name = checks.name(type(self).__name__, name)
         # whether the name was made up, so that a model with another layer of that name may call it otherwise
         self.named_by_class = False
-        unknown = {key: value for key, value in common.items() if key not in COMMON}
-        checks.refuse(type(self).__name__, unknown, (*self.fields, *COMMON), _REFUSED)
-        if common.get("name") is not None:
-            self.name = checks.name(type(self).__name__, common["name"])
-        self.trainable = checks.flag(self.label, "trainable", common.get("trainable", True))
-        shape = common.get("input_shape")
-        self.input_shape = None if shape is None else checks.shape(self.label, shape)
+        self.trainable = checks.flag(self.label, "trainable", trainable)
+        self.input_shape = None if input_shape is None else checks.shape(self.label, input_shape)
         self.nodes: list[Node] = []
 
     def build(self, *args: Any, **kwargs: Any) -> dict[str, WeightSpec]:
@@ -189,12 +194,6 @@ class Layer(Weighted):
         Asked only of a layer whose ``forward`` names ``noise``.
         """
         return None
-
-    @property
-    def label(self) -> str:
-        """How errors call this layer."""
-        kind = type(self).__name__
-        return f"{kind} {self.name!r}" if self.name else kind
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, ready for JSON."""
@@ -302,15 +301,12 @@ class Layer(Weighted):
     def _run(
         self, w: Weights, x: tuple[Array, ...], shape: Shape, training: bool
     ) -> tuple[Array, dict[str, Array]]:
-        given: dict[str, Any] = {}
-        if "training" in self.reads.forward:
-            given["training"] = training
+        given: dict[str, Any] = {"training": training} if "training" in self.reads.forward else {}
         if "noise" in self.reads.forward:
-            drawn = self.noise(np.random.default_rng(self.seed), *(tuple(a.shape) for a in x))
+            shapes = [tuple(a.shape) for a in x]
+            drawn = self.noise(np.random.default_rng(self.seed), *shapes) if training else None
             xp = array_namespace(self.label, x=x[0])
-            given["noise"] = None
-            if training and drawn is not None:
-                given["noise"] = drawn_beside(xp, drawn, x[0])
+            given["noise"] = None if drawn is None else drawn_beside(xp, drawn, x[0])
         return checked_forward(self, self.forward(w, *x, **given), x[0].shape[0], shape)
 
     @property
@@ -334,9 +330,6 @@ class Layer(Weighted):
     def __repr__(self) -> str:
         given = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
         return f"{type(self).__name__}({given})"
-
-
-LAYERS["Layer"] = Layer
 
 
 def _plain(value: Any) -> Any:

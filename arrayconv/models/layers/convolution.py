@@ -7,12 +7,10 @@ from typing import Any
 import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
-from arrayconv.models.initializers import initializer
 from arrayconv.models.layers.activation import as_activation
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
-from arrayconv.models.layers.dense import kernel_and_bias
-from arrayconv.models.layers.geometry import convolved, join, kernel_size, split
-from arrayconv.models.regularizers import regularizer
+from arrayconv.models.layers.dense import bias_of
+from arrayconv.models.layers.geometry import convolved, join, keep_window, kernel_size, split
 from arrayconv.namespace import Array
 from arrayconv.window import per_axis, transposed
 
@@ -73,26 +71,14 @@ class Conv(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        label = self.label
-        self.filters = checks.count(label, "filters", filters)
-        self.groups = checks.count(label, "groups", groups)
-        self.kernel_size, self.strides = checks.as_tuple(kernel_size), checks.as_tuple(strides)
-        self.padding = checks.as_tuple(padding)
-        self.dilation_rate = checks.as_tuple(dilation_rate)
-        self.data_format = checks.data_format(label, data_format)
-        self.activation = as_activation(label, activation)
-        self.use_bias = checks.flag(label, "use_bias", use_bias)
-        self.kernel_initializer = initializer(label, "kernel_initializer", kernel_initializer)
-        self.bias_initializer = initializer(label, "bias_initializer", bias_initializer)
-        self.kernel_regularizer = regularizer(label, "kernel_regularizer", kernel_regularizer)
-        self.bias_regularizer = regularizer(label, "bias_regularizer", bias_regularizer)
-        self.geometry = {
-            "stride": self.strides,
-            "padding": self.padding,
-            "dilation": self.dilation_rate,
-            "groups": self.groups,
-            "data_format": self.data_format,
-        }
+        self.filters = checks.count(self.label, "filters", filters)
+        self.groups = checks.count(self.label, "groups", groups)
+        window = keep_window(self, kernel_size, strides, padding, data_format, dilation_rate)
+        self.geometry = {**window, "groups": self.groups}
+        self.activation = as_activation(self.label, activation)
+        self.use_bias = checks.flag(self.label, "use_bias", use_bias)
+        self._keep("kernel", kernel_initializer, kernel_regularizer)
+        self._keep("bias", bias_initializer, bias_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         size, channels = split(self, shape)
@@ -102,10 +88,10 @@ class Conv(Layer):
                 f"with {channels} and {self.filters}"
             )
         kernel = (*kernel_size(self, size), channels // self.groups, self.filters)
-        return kernel_and_bias(self, kernel, self.filters)
+        return {"kernel": self._spec("kernel", kernel), **bias_of(self, self.filters)}
 
     def output_shape(self, shape: Shape) -> Shape:
-        return join(self, convolved(self, split(self, shape)[0]), self.filters)
+        return convolved(self, shape, self.filters)
 
     def forward(self, w: Weights, x: Array) -> Array:
         return ac.conv(x, w["kernel"], w.get("bias"), **self.geometry)
@@ -126,14 +112,12 @@ class ConvTranspose(Layer):
     Parameters
     ----------
     filters, kernel_size, strides, data_format, dilation_rate, activation, use_bias
-        As `Conv` takes them.
+        As `Conv` takes them, and so ``bias_initializer`` and both regularizers.
     padding : {"valid", "same"}
     output_padding : int or sequence of int, optional
         Cells added at the end of each axis, fewer than the stride.
-    kernel_initializer, bias_initializer : str or Initializer
-        How the weights start: the kernel is ``(*K, filters, C_in)``.
-    kernel_regularizer, bias_regularizer : str or Regularizer, optional
-        What the weights add to the loss.
+    kernel_initializer : str or Initializer
+        How the kernel starts, ``(*K, filters, C_in)``.
 
     Raises
     ------
@@ -166,41 +150,33 @@ class ConvTranspose(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        label = self.label
-        self.filters = checks.count(label, "filters", filters)
-        self.kernel_size, self.strides = checks.as_tuple(kernel_size), checks.as_tuple(strides)
-        self.padding = checks.as_tuple(padding)
-        if self.padding not in ("valid", "same"):
-            raise ValueError(f"{label}: padding must be 'valid' or 'same', got {padding!r}")
+        self.filters = checks.count(self.label, "filters", filters)
+        self.geometry = keep_window(self, kernel_size, strides, padding, data_format, dilation_rate)
+        if self.geometry["padding"] not in ("valid", "same"):
+            raise ValueError(f"{self.label}: padding must be 'valid' or 'same', got {padding!r}")
         self.output_padding = checks.as_tuple(output_padding)
-        self.dilation_rate = checks.as_tuple(dilation_rate)
-        self.data_format = checks.data_format(label, data_format)
-        self.activation = as_activation(label, activation)
-        self.use_bias = checks.flag(label, "use_bias", use_bias)
-        self.kernel_initializer = initializer(label, "kernel_initializer", kernel_initializer)
-        self.bias_initializer = initializer(label, "bias_initializer", bias_initializer)
-        self.kernel_regularizer = regularizer(label, "kernel_regularizer", kernel_regularizer)
-        self.bias_regularizer = regularizer(label, "bias_regularizer", bias_regularizer)
+        self.activation = as_activation(self.label, activation)
+        self.use_bias = checks.flag(self.label, "use_bias", use_bias)
+        self._keep("kernel", kernel_initializer, kernel_regularizer)
+        self._keep("bias", bias_initializer, bias_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         size, channels = split(self, shape)
         kernel = (*kernel_size(self, size), self.filters, channels)
-        return kernel_and_bias(self, kernel, self.filters)
+        return {"kernel": self._spec("kernel", kernel), **bias_of(self, self.filters)}
 
     def output_shape(self, shape: Shape) -> Shape:
         size = split(self, shape)[0]
         kernel = kernel_size(self, size)
-        pairs, extra = self._cut(kernel)
-        result = transposed(
-            self.label, size, kernel, self.strides, pairs, extra, self.dilation_rate
-        )
-        return join(self, result.size, self.filters)
+        found = self._options(kernel)
+        cut = (found[name] for name in ("stride", "padding", "output_padding", "dilation"))
+        return join(self, transposed(self.label, size, kernel, *cut).size, self.filters)
 
-    def _cut(self, kernel: Shape) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
-        """Cells cut from the full result at both ends, and cells added at the end, as Keras does."""
-        ndim = len(kernel)
-        strides = per_axis(self.label, "strides", self.strides, ndim)
-        dilation = per_axis(self.label, "dilation_rate", self.dilation_rate, ndim)
+    def _options(self, kernel: Shape) -> dict[str, Any]:
+        """With the cells cut from the full result at both ends, and those added at the end, as Keras does."""
+        ndim, geometry = len(kernel), self.geometry
+        strides = per_axis(self.label, "strides", geometry["stride"], ndim)
+        dilation = per_axis(self.label, "dilation_rate", geometry["dilation"], ndim)
         asked: tuple[int | None, ...] = (None,) * ndim
         if self.output_padding is not None:
             asked = per_axis(self.label, "output_padding", self.output_padding, ndim, least=0)
@@ -211,7 +187,7 @@ class ConvTranspose(Layer):
                 raise ValueError(
                     f"{self.label}: output_padding must be smaller than strides, got {more} with {s}"
                 )
-            if self.padding == "valid":
+            if geometry["padding"] == "valid":
                 before, last = 0, max(extent, s) if more is None else extent + more
             else:
                 last = s if more is None else extent % 2 + more
@@ -219,23 +195,15 @@ class ConvTranspose(Layer):
             after = extent - last - before
             pairs.append((before, max(0, after)))
             added.append(max(0, -after))
-        return tuple(pairs), tuple(added)
-
-    def _geometry(self, kernel: Array) -> dict[str, Any]:
-        pairs, extra = self._cut(tuple(kernel.shape[:-2]))
-        return {
-            "stride": self.strides,
-            "padding": pairs,
-            "output_padding": extra,
-            "dilation": self.dilation_rate,
-            "data_format": self.data_format,
-        }
+        return {**geometry, "padding": tuple(pairs), "output_padding": tuple(added)}
 
     def forward(self, w: Weights, x: Array) -> Array:
         kernel = w["kernel"]
-        return ac.conv_transpose(x, kernel, w.get("bias"), **self._geometry(kernel))
+        options = self._options(kernel.shape[:-2])
+        return ac.conv_transpose(x, kernel, w.get("bias"), **options)
 
     def backward(self, dy: Array, w: Weights, x: Array, *, wrt: tuple[str, ...]) -> Any:
         kernel, bias = w["kernel"], w.get("bias")
-        dx, dw, db = ac.conv_transpose_vjp(dy, x, kernel, bias, wrt=wrt, **self._geometry(kernel))
+        options = self._options(kernel.shape[:-2])
+        dx, dw, db = ac.conv_transpose_vjp(dy, x, kernel, bias, wrt=wrt, **options)
         return dx, {"kernel": dw, "bias": db}

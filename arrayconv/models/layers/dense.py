@@ -1,4 +1,4 @@
-"""The full connection, and the kernel and bias that it shares with the convolutions."""
+"""The full connection."""
 
 from __future__ import annotations
 
@@ -7,23 +7,14 @@ from typing import Any
 import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
-from arrayconv.models.initializers import initializer
 from arrayconv.models.layers.activation import as_activation
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
-from arrayconv.models.regularizers import regularizer
 from arrayconv.namespace import Array
 
 
-def kernel_and_bias(layer: Any, kernel: Shape, features: int) -> dict[str, WeightSpec]:
-    """The weights of a layer that has a kernel, and a bias if it uses one."""
-    specs = {
-        "kernel": WeightSpec(kernel, layer.kernel_initializer, regularizer=layer.kernel_regularizer)
-    }
-    if layer.use_bias:
-        specs["bias"] = WeightSpec(
-            (features,), layer.bias_initializer, regularizer=layer.bias_regularizer
-        )
-    return specs
+def bias_of(layer: Any, features: int) -> dict[str, WeightSpec]:
+    """The bias of a layer, if it uses one."""
+    return {"bias": layer._spec("bias", (features,))} if layer.use_bias else {}
 
 
 class Dense(Layer):
@@ -67,19 +58,17 @@ class Dense(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        label = self.label
-        self.units = checks.count(label, "units", units)
-        self.activation = as_activation(label, activation)
-        self.use_bias = checks.flag(label, "use_bias", use_bias)
-        self.kernel_initializer = initializer(label, "kernel_initializer", kernel_initializer)
-        self.bias_initializer = initializer(label, "bias_initializer", bias_initializer)
-        self.kernel_regularizer = regularizer(label, "kernel_regularizer", kernel_regularizer)
-        self.bias_regularizer = regularizer(label, "bias_regularizer", bias_regularizer)
+        self.units = checks.count(self.label, "units", units)
+        self.activation = as_activation(self.label, activation)
+        self.use_bias = checks.flag(self.label, "use_bias", use_bias)
+        self._keep("kernel", kernel_initializer, kernel_regularizer)
+        self._keep("bias", bias_initializer, bias_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         if not shape:
             raise ValueError(f"{self.label}: expects an input (N, ..., features), got (N)")
-        return kernel_and_bias(self, (shape[-1], self.units), self.units)
+        kernel = self._spec("kernel", (shape[-1], self.units))
+        return {"kernel": kernel, **bias_of(self, self.units)}
 
     def output_shape(self, shape: Shape) -> Shape:
         return (*shape[:-1], self.units)

@@ -7,11 +7,10 @@ from typing import Any
 import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
-from arrayconv.models.initializers import initializer
 from arrayconv.models.layers.activation import as_activation
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
-from arrayconv.models.layers.geometry import convolved, join, kernel_size, split
-from arrayconv.models.regularizers import regularizer
+from arrayconv.models.layers.dense import bias_of
+from arrayconv.models.layers.geometry import convolved, keep_window, kernel_size, split
 from arrayconv.namespace import Array, array_namespace
 
 
@@ -21,13 +20,11 @@ class DepthwiseConv(Layer):
     Parameters
     ----------
     kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias
-        As `Conv` takes them.
+        As `Conv` takes them, and so ``bias_initializer`` and ``bias_regularizer``.
     depth_multiplier : int
         Filters per channel; output ``c * depth_multiplier + m`` is filter ``m`` of channel ``c``.
-    depthwise_initializer, bias_initializer : str or Initializer
-        How the weights start: the kernel is ``(*K, C_in, depth_multiplier)``.
-    depthwise_regularizer, bias_regularizer : str or Regularizer, optional
-        What the weights add to the loss.
+    depthwise_initializer, depthwise_regularizer : str, Initializer or Regularizer
+        How the kernel starts, ``(*K, C_in, depth_multiplier)``, and what it adds to the loss.
 
     Raises
     ------
@@ -59,37 +56,19 @@ class DepthwiseConv(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        label = self.label
-        self.kernel_size, self.strides = checks.as_tuple(kernel_size), checks.as_tuple(strides)
-        self.padding = checks.as_tuple(padding)
-        self.depth_multiplier = checks.count(label, "depth_multiplier", depth_multiplier)
-        self.data_format = checks.data_format(label, data_format)
-        self.dilation_rate = checks.as_tuple(dilation_rate)
-        self.activation = as_activation(label, activation)
-        self.use_bias = checks.flag(label, "use_bias", use_bias)
-        self.depthwise_initializer = initializer(
-            label, "depthwise_initializer", depthwise_initializer
-        )
-        self.bias_initializer = initializer(label, "bias_initializer", bias_initializer)
-        self.depthwise_regularizer = regularizer(
-            label, "depthwise_regularizer", depthwise_regularizer
-        )
-        self.bias_regularizer = regularizer(label, "bias_regularizer", bias_regularizer)
-        self.geometry = _geometry(self)
+        self.geometry = keep_window(self, kernel_size, strides, padding, data_format, dilation_rate)
+        self.depth_multiplier = checks.count(self.label, "depth_multiplier", depth_multiplier)
+        self.activation = as_activation(self.label, activation)
+        self.use_bias = checks.flag(self.label, "use_bias", use_bias)
+        self._keep("depthwise", depthwise_initializer, depthwise_regularizer)
+        self._keep("bias", bias_initializer, bias_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
-        channels = split(self, shape)[1]
-        specs = {"kernel": _depthwise(self, shape)}
-        if self.use_bias:
-            features = (channels * self.depth_multiplier,)
-            specs["bias"] = WeightSpec(
-                features, self.bias_initializer, regularizer=self.bias_regularizer
-            )
-        return specs
+        features = split(self, shape)[1] * self.depth_multiplier
+        return {"kernel": _depthwise(self, shape), **bias_of(self, features)}
 
     def output_shape(self, shape: Shape) -> Shape:
-        size, channels = split(self, shape)
-        return join(self, convolved(self, size), channels * self.depth_multiplier)
+        return convolved(self, shape, split(self, shape)[1] * self.depth_multiplier)
 
     def forward(self, w: Weights, x: Array) -> Array:
         kernel = w["kernel"]
@@ -112,19 +91,13 @@ class SeparableConv(Layer):
 
     Parameters
     ----------
-    filters : int
-        Channels of the output.
-    kernel_size, strides, padding, data_format, dilation_rate, activation
-        As `Conv` takes them.
+    filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias
+        As `Conv` takes them, and so ``bias_initializer`` and ``bias_regularizer``.
     depth_multiplier : int
         Filters per channel of the first of the two.
-    use_bias : bool
-        Whether to add a bias, at the end.
-    depthwise_initializer, pointwise_initializer, bias_initializer : str or Initializer
-        How the weights start: the kernels are ``(*K, C_in, depth_multiplier)`` and
-        ``(*ones, C_in * depth_multiplier, filters)``.
-    depthwise_regularizer, pointwise_regularizer, bias_regularizer : str or Regularizer, optional
-        What the weights add to the loss.
+    depthwise_initializer, pointwise_initializer, depthwise_regularizer, pointwise_regularizer
+        How the kernels start, ``(*K, C_in, depth_multiplier)`` and
+        ``(*ones, C_in * depth_multiplier, filters)``, and what they add to the loss.
 
     Raises
     ------
@@ -159,87 +132,56 @@ class SeparableConv(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        label = self.label
-        self.filters = checks.count(label, "filters", filters)
-        self.kernel_size, self.strides = checks.as_tuple(kernel_size), checks.as_tuple(strides)
-        self.padding = checks.as_tuple(padding)
-        self.data_format = checks.data_format(label, data_format)
-        self.dilation_rate = checks.as_tuple(dilation_rate)
-        self.depth_multiplier = checks.count(label, "depth_multiplier", depth_multiplier)
-        self.activation = as_activation(label, activation)
-        self.use_bias = checks.flag(label, "use_bias", use_bias)
-        self.depthwise_initializer = initializer(
-            label, "depthwise_initializer", depthwise_initializer
-        )
-        self.pointwise_initializer = initializer(
-            label, "pointwise_initializer", pointwise_initializer
-        )
-        self.bias_initializer = initializer(label, "bias_initializer", bias_initializer)
-        self.depthwise_regularizer = regularizer(
-            label, "depthwise_regularizer", depthwise_regularizer
-        )
-        self.pointwise_regularizer = regularizer(
-            label, "pointwise_regularizer", pointwise_regularizer
-        )
-        self.bias_regularizer = regularizer(label, "bias_regularizer", bias_regularizer)
-        self.geometry = _geometry(self)
+        self.filters = checks.count(self.label, "filters", filters)
+        self.geometry = keep_window(self, kernel_size, strides, padding, data_format, dilation_rate)
+        self.depth_multiplier = checks.count(self.label, "depth_multiplier", depth_multiplier)
+        self.activation = as_activation(self.label, activation)
+        self.use_bias = checks.flag(self.label, "use_bias", use_bias)
+        self._keep("depthwise", depthwise_initializer, depthwise_regularizer)
+        self._keep("pointwise", pointwise_initializer, pointwise_regularizer)
+        self._keep("bias", bias_initializer, bias_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         size, channels = split(self, shape)
         pointwise = (*(1 for _ in size), channels * self.depth_multiplier, self.filters)
-        specs = {
+        return {
             "depthwise_kernel": _depthwise(self, shape),
-            "pointwise_kernel": WeightSpec(
-                pointwise, self.pointwise_initializer, regularizer=self.pointwise_regularizer
-            ),
+            "pointwise_kernel": self._spec("pointwise", pointwise),
+            **bias_of(self, self.filters),
         }
-        if self.use_bias:
-            specs["bias"] = WeightSpec(
-                (self.filters,), self.bias_initializer, regularizer=self.bias_regularizer
-            )
-        return specs
 
     def output_shape(self, shape: Shape) -> Shape:
-        return join(self, convolved(self, split(self, shape)[0]), self.filters)
+        return convolved(self, shape, self.filters)
 
     def _apart(self, w: Weights, x: Array) -> Array:
         kernel = w["depthwise_kernel"]
         return ac.conv(x, _grouped(kernel), groups=kernel.shape[-2], **self.geometry)
 
     def forward(self, w: Weights, x: Array) -> Array:
-        between, layout = self._apart(w, x), self.data_format
-        return ac.conv(between, w["pointwise_kernel"], w.get("bias"), data_format=layout)
+        across, layout = w["pointwise_kernel"], self.geometry["data_format"]
+        return ac.conv(self._apart(w, x), across, w.get("bias"), data_format=layout)
 
     def backward(self, dy: Array, w: Weights, x: Array, *, wrt: tuple[str, ...]) -> Any:
-        kernel, across = w["depthwise_kernel"], w["pointwise_kernel"]
+        kernel, across, layout = (
+            w["depthwise_kernel"],
+            w["pointwise_kernel"],
+            self.geometry["data_format"],
+        )
         dbetween, dacross, db = ac.conv_vjp(
-            dy,
-            self._apart(w, x),
-            across,
-            w.get("bias"),
-            wrt=("x", *wrt),
-            data_format=self.data_format,
+            dy, self._apart(w, x), across, w.get("bias"), wrt=("x", *wrt), data_format=layout
         )
         dx, dw, _ = ac.conv_vjp(
             dbetween, x, _grouped(kernel), groups=kernel.shape[-2], wrt=wrt, **self.geometry
         )
-        gradients = {"depthwise_kernel": _ungrouped(dw, kernel), "pointwise_kernel": dacross}
-        return dx, {**gradients, "bias": db}
-
-
-def _geometry(layer: Any) -> dict[str, Any]:
-    return {
-        "stride": layer.strides,
-        "padding": layer.padding,
-        "dilation": layer.dilation_rate,
-        "data_format": layer.data_format,
-    }
+        dw = _ungrouped(dw, kernel)
+        return dx, {"depthwise_kernel": dw, "pointwise_kernel": dacross, "bias": db}
 
 
 def _depthwise(layer: Any, shape: Shape) -> WeightSpec:
     size, channels = split(layer, shape)
     kernel = (*kernel_size(layer, size), channels, layer.depth_multiplier)
-    return WeightSpec(kernel, layer.depthwise_initializer, regularizer=layer.depthwise_regularizer)
+    spec: WeightSpec = layer._spec("depthwise", kernel)
+    return spec
 
 
 def _grouped(kernel: Array) -> Array:
@@ -250,6 +192,6 @@ def _grouped(kernel: Array) -> Array:
 
 def _ungrouped(dw: Array | None, kernel: Array) -> Array | None:
     # (*K, 1, C_in * M) -> (*K, C_in, M)
-    return (
-        None if dw is None else array_namespace("depthwise", dw=dw).reshape(dw, tuple(kernel.shape))
-    )
+    if dw is None:
+        return None
+    return array_namespace("depthwise", dw=dw).reshape(dw, tuple(kernel.shape))

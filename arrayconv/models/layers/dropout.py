@@ -41,9 +41,7 @@ class Dropout(Layer):
         self, rate: float, noise_shape: Any = None, seed: int | None = None, **common: Any
     ) -> None:
         super().__init__(**common)
-        self.rate = checks.number(self.label, "rate", rate)
-        if not 0 <= self.rate < 1:
-            raise ValueError(f"{self.label}: rate must lie in [0, 1), got {rate!r}")
+        self.rate = checks.number(self.label, "rate", rate, least=0, below=1)
         self.noise_shape = checks.as_tuple(noise_shape)
         self.seed = None if seed is None else checks.count(self.label, "seed", seed, least=0)
 

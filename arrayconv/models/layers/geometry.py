@@ -1,11 +1,27 @@
-"""The spatial axes and the channels of a layer's input, and the size that a sliding window leaves."""
+"""The window of a layer, and the spatial axes and the channels of its input."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from arrayconv.models.checks import Shape, batched
+from arrayconv.models import checks
+from arrayconv.models.checks import Shape
 from arrayconv.window import per_axis, sliding
+
+
+def keep_window(
+    layer: Any, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any
+) -> dict[str, Any]:
+    """Keep the arguments that every convolution has; what its operation calls all but the first."""
+    layer.kernel_size, layer.strides = checks.as_tuple(kernel_size), checks.as_tuple(strides)
+    layer.padding, layer.dilation_rate = checks.as_tuple(padding), checks.as_tuple(dilation_rate)
+    layer.data_format = checks.data_format(layer.label, data_format)
+    return {
+        "stride": layer.strides,
+        "padding": layer.padding,
+        "dilation": layer.dilation_rate,
+        "data_format": layer.data_format,
+    }
 
 
 def split(layer: Any, shape: Shape) -> tuple[Shape, int]:
@@ -14,7 +30,8 @@ def split(layer: Any, shape: Shape) -> tuple[Shape, int]:
     if len(shape) < 2:
         order = "(N, *S, C)" if last else "(N, C, *S)"
         raise ValueError(
-            f"{layer.label}: expects an input with one or more spatial axes and channels, {order}, got {batched(shape)}"
+            f"{layer.label}: expects an input with one or more spatial axes and channels, {order}, got "
+            f"{checks.batched(shape)}"
         )
     return (shape[:-1], shape[-1]) if last else (shape[1:], shape[0])
 
@@ -29,21 +46,9 @@ def kernel_size(layer: Any, size: Shape) -> Shape:
     return per_axis(layer.label, "kernel_size", layer.kernel_size, len(size))
 
 
-def convolved(layer: Any, size: Shape) -> Shape:
-    """The spatial part of the output of a convolution."""
-    window = sliding(
-        layer.label,
-        size,
-        kernel_size(layer, size),
-        layer.strides,
-        layer.padding,
-        layer.dilation_rate,
-    )
-    return window.output
-
-
-def pooled(layer: Any, size: Shape) -> Shape:
-    """The spatial part of the output of a pool, whose windows must touch the input."""
-    window = per_axis(layer.label, "pool_size", layer.pool_size, len(size))
-    strides = window if layer.strides is None else layer.strides
-    return sliding(layer.label, size, window, strides, layer.padding, 1, inside=True).output
+def convolved(layer: Any, shape: Shape, channels: int) -> Shape:
+    """The shape of a convolution's output, without batch axis."""
+    size = split(layer, shape)[0]
+    window, rate = kernel_size(layer, size), layer.dilation_rate
+    found = sliding(layer.label, size, window, layer.strides, layer.padding, rate)
+    return join(layer, found.output, channels)

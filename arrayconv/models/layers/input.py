@@ -6,7 +6,7 @@ from typing import Any
 
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
-from arrayconv.models.layers.base import Layer, Node
+from arrayconv.models.layers.base import LAYERS, Layer, Node
 
 
 class InputLayer(Layer):
@@ -34,6 +34,8 @@ class InputLayer(Layer):
         return self.nodes[0]
 
 
+# it has no forward, by which the others are known
+LAYERS["InputLayer"] = InputLayer
 # What Keras's Input takes and this does not.
 _REFUSED = {
     "batch_shape": "give shape, without the batch axis",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import Any
 
 from arrayconv.models import checks
@@ -10,7 +12,22 @@ from arrayconv.models.layers.base import Layer, Node, Weights
 from arrayconv.namespace import Array, array_namespace
 
 
-class Add(Layer):
+class _CellByCell(Layer):
+    arity = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        widest = tuple(max(lengths) for lengths in zip(*shapes, strict=False))
+        for shape in shapes:
+            fits = (n in (1, m) for n, m in zip(shape, widest, strict=False))
+            if len(shape) != len(widest) or not all(fits):
+                raise ValueError(
+                    f"{self.label}: needs inputs of one shape, got {', '.join(map(str, shapes))}; "
+                    "only lengths of 1 are repeated"
+                )
+        return widest
+
+
+class Add(_CellByCell):
     """The sum of two or more inputs, given as a list; on nodes also ``a + b``.
 
     Their shapes are equal but for lengths of 1, which are repeated.
@@ -21,30 +38,20 @@ class Add(Layer):
         Once the inputs' shapes are known: others.
     """
 
-    arity = None
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _common(self.label, shapes)
-
     def forward(self, w: Weights, *x: Array) -> Array:
-        total = x[0]
-        for term in x[1:]:
-            total = total + term
-        return total
+        return reduce(operator.add, x)
 
     def backward(self, dy: Array, w: Weights, *x: Array) -> tuple[Array, ...]:
         return tuple([_folded(dy, a) for a in x])
 
 
-class Subtract(Layer):
+class Subtract(_CellByCell):
     """The first of two inputs minus the second; on nodes also ``a - b``. Shapes as for `Add`."""
-
-    arity = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
         if len(shapes) != 2:
             raise ValueError(f"{self.label}: takes a list of two inputs, got {len(shapes)}")
-        return _common(self.label, shapes)
+        return super().output_shape(*shapes)
 
     def forward(self, w: Weights, a: Array, b: Array) -> Array:
         return a - b
@@ -53,47 +60,28 @@ class Subtract(Layer):
         return _folded(dy, a), _folded(-dy, b)
 
 
-class Multiply(Layer):
+class Multiply(_CellByCell):
     """The product of two or more inputs, given as a list; on nodes also ``a * b``. Shapes as for `Add`."""
 
-    arity = None
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _common(self.label, shapes)
-
     def forward(self, w: Weights, *x: Array) -> Array:
-        product = x[0]
-        for factor in x[1:]:
-            product = product * factor
-        return product
+        return reduce(operator.mul, x)
 
     def backward(self, dy: Array, w: Weights, *x: Array) -> tuple[Array, ...]:
         found = []
         for i, a in enumerate(x):
-            dx = dy
-            for other in (*x[:i], *x[i + 1 :]):
-                dx = dx * other
+            dx = reduce(operator.mul, (*x[:i], *x[i + 1 :]), dy)
             found.append(_folded(dx, a))
         return tuple(found)
 
 
-class Maximum(Layer):
+class Maximum(_CellByCell):
     """The largest of two or more inputs, given as a list, cell by cell. Shapes as for `Add`.
 
     Inputs that are equally large share the gradient.
     """
 
-    arity = None
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _common(self.label, shapes)
-
     def forward(self, w: Weights, *x: Array) -> Array:
-        xp = array_namespace(self.label, x=x[0])
-        largest = x[0]
-        for other in x[1:]:
-            largest = xp.maximum(largest, other)
-        return largest
+        return reduce(array_namespace(self.label, x=x[0]).maximum, x)
 
     def backward(self, dy: Array, w: Weights, *x: Array, y: Array) -> tuple[Array, ...]:
         xp = array_namespace(self.label, dy=dy)
@@ -169,20 +157,6 @@ def maximum(inputs: Any, **common: Any) -> Any:
 def concatenate(inputs: Any, axis: int = -1, **common: Any) -> Any:
     """``Concatenate(axis, **common)(inputs)``."""
     return Concatenate(axis, **common)(inputs)
-
-
-def _common(label: str, shapes: tuple[Shape, ...]) -> Shape:
-    widest = tuple(max(lengths) for lengths in zip(*shapes, strict=False))
-    if any(
-        len(shape) != len(widest)
-        or any(n not in (1, m) for n, m in zip(shape, widest, strict=True))
-        for shape in shapes
-    ):
-        raise ValueError(
-            f"{label}: needs inputs of one shape, got {', '.join(map(str, shapes))}; "
-            "only lengths of 1 are repeated"
-        )
-    return widest
 
 
 def _folded(dy: Array, x: Array) -> Array:

@@ -1,16 +1,17 @@
-"""Normalizations as layers."""
+"""Normalizations, and fixed scales and offsets of the data, as layers."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import arrayconv as ac
 from arrayconv.models import checks
+from arrayconv.models.arrays import moved
 from arrayconv.models.checks import Shape
-from arrayconv.models.initializers import initializer
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
-from arrayconv.models.regularizers import regularizer
-from arrayconv.namespace import Array, array_namespace, cast
+from arrayconv.namespace import Array, array_namespace, cast, to_numpy
 
 
 class BatchNormalization(Layer):
@@ -78,19 +79,13 @@ class BatchNormalization(Layer):
         self.momentum = checks.number(label, "momentum", momentum)
         if not 0 <= self.momentum <= 1:
             raise ValueError(f"{label}: momentum must lie in [0, 1], got {momentum!r}")
-        self.epsilon = checked_epsilon(label, epsilon)
+        self.epsilon = checks.number(label, "epsilon", epsilon, above=0)
         self.center = checks.flag(label, "center", center)
         self.scale = checks.flag(label, "scale", scale)
-        self.beta_initializer = initializer(label, "beta_initializer", beta_initializer)
-        self.gamma_initializer = initializer(label, "gamma_initializer", gamma_initializer)
-        self.moving_mean_initializer = initializer(
-            label, "moving_mean_initializer", moving_mean_initializer
-        )
-        self.moving_variance_initializer = initializer(
-            label, "moving_variance_initializer", moving_variance_initializer
-        )
-        self.beta_regularizer = regularizer(label, "beta_regularizer", beta_regularizer)
-        self.gamma_regularizer = regularizer(label, "gamma_regularizer", gamma_regularizer)
+        self._keep("beta", beta_initializer, beta_regularizer)
+        self._keep("gamma", gamma_initializer, gamma_regularizer)
+        self._keep("moving_mean", moving_mean_initializer)
+        self._keep("moving_variance", moving_variance_initializer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         axis = checks.axis(self.label, self.axis, shape)
@@ -100,9 +95,9 @@ class BatchNormalization(Layer):
             )
         channels = (shape[axis - 1],)
         return {
-            **scale_and_offset(self, channels),
-            "moving_mean": WeightSpec(channels, self.moving_mean_initializer, False),
-            "moving_variance": WeightSpec(channels, self.moving_variance_initializer, False),
+            **_scale_and_offset(self, channels),
+            "moving_mean": self._spec("moving_mean", channels, trainable=False),
+            "moving_variance": self._spec("moving_variance", channels, trainable=False),
         }
 
     def _options(self, x: Array) -> dict[str, Any]:
@@ -140,14 +135,8 @@ class LayerNormalization(Layer):
     ----------
     axis : int or sequence of int
         Where the statistics are taken, and the axes of ``gamma`` and ``beta``; the batch is axis 0.
-    epsilon : float
-        Added to the variance; 1e-3, as in Keras.
-    center, scale : bool
-        Whether there is an offset ``beta`` and a factor ``gamma``.
-    beta_initializer, gamma_initializer : str or Initializer
-        How the weights start.
-    beta_regularizer, gamma_regularizer : str or Regularizer, optional
-        What the weights add to the loss.
+    epsilon, center, scale
+        As `BatchNormalization` takes them, and so the initializers and regularizers of ``beta`` and ``gamma``.
 
     Raises
     ------
@@ -174,20 +163,18 @@ class LayerNormalization(Layer):
         super().__init__(**common)
         label = self.label
         self.axis = checks.as_tuple(axis)
-        self.epsilon = checked_epsilon(label, epsilon)
+        self.epsilon = checks.number(label, "epsilon", epsilon, above=0)
         self.center = checks.flag(label, "center", center)
         self.scale = checks.flag(label, "scale", scale)
-        self.beta_initializer = initializer(label, "beta_initializer", beta_initializer)
-        self.gamma_initializer = initializer(label, "gamma_initializer", gamma_initializer)
-        self.beta_regularizer = regularizer(label, "beta_regularizer", beta_regularizer)
-        self.gamma_regularizer = regularizer(label, "gamma_regularizer", gamma_regularizer)
+        self._keep("beta", beta_initializer, beta_regularizer)
+        self._keep("gamma", gamma_initializer, gamma_regularizer)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
-        axes = checked_axes(self.label, self.axis, shape)
-        return scale_and_offset(self, tuple(shape[axis - 1] for axis in axes))
+        axes = _axes_of(self.label, self.axis, shape)
+        return _scale_and_offset(self, tuple(shape[axis - 1] for axis in axes))
 
     def _options(self, x: Array) -> dict[str, Any]:
-        axes = checked_axes(self.label, self.axis, tuple(x.shape[1:]))
+        axes = _axes_of(self.label, self.axis, tuple(x.shape[1:]))
         return {"axes": axes, "eps": self.epsilon}
 
     def forward(self, w: Weights, x: Array) -> Array:
@@ -200,7 +187,139 @@ class LayerNormalization(Layer):
         return (dx, {"gamma": dgamma, "beta": dbeta}) if w else dx
 
 
-def checked_axes(label: str, axis: Any, shape: Shape) -> tuple[int, ...]:
+class Rescaling(Layer):
+    """``x * scale + offset``: pixels to [0, 1] by ``Rescaling(1 / 255)``.
+
+    Parameters
+    ----------
+    scale, offset : float or sequence of float
+        One number, or one for each place of the last axis.
+
+    Raises
+    ------
+    TypeError
+        What is no number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.models import layers
+    >>> layers.Rescaling(1 / 2, offset=-1)(np.asarray([[0.0, 4.0]]))
+    array([[-1.,  1.]])
+    """
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **common: Any) -> None:
+        super().__init__(**common)
+        for argument, given in (("scale", scale), ("offset", offset)):
+            for value in given if isinstance(given, list | tuple) else (given,):
+                checks.number(self.label, argument, value)
+        self.scale, self.offset = checks.as_tuple(scale), checks.as_tuple(offset)
+
+    def build(self, shape: Shape) -> dict[str, WeightSpec]:
+        for given in (self.scale, self.offset):
+            if isinstance(given, tuple) and shape[-1:] != (len(given),):
+                raise ValueError(f"{self.label}: {len(given)} numbers do not fit {shape}")
+        return {}
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return x * _beside(self.scale, x) + _beside(self.offset, x)
+
+    def backward(self, dy: Array, w: Weights) -> Array:
+        return dy * _beside(self.scale, dy)
+
+
+class Normalization(Layer):
+    """``(x - mean) / sqrt(variance)`` with the mean and variance of the data, which no training changes.
+
+    Parameters
+    ----------
+    axis : int or sequence of int, optional
+        The axes that have a mean each, the last by default; ``None`` for one mean of everything.
+    mean, variance : float or nested sequence of float, optional
+        Of the lengths of ``axis``; without them `adapt` finds them.
+    invert : bool
+        Whether to undo the normalization: ``x * sqrt(variance) + mean``.
+
+    Raises
+    ------
+    ValueError
+        Only one of ``mean`` and ``variance``; once the input's shape is known, an axis that it lacks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.models import layers
+    >>> layer = layers.Normalization()
+    >>> layer.adapt(np.asarray([[1.0], [3.0]]))
+    >>> layer(np.asarray([[5.0]]))
+    array([[3.]])
+    """
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        mean: Any = None,
+        variance: Any = None,
+        invert: bool = False,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        if (mean is None) != (variance is None):
+            raise ValueError(f"{self.label}: mean and variance are given together or not at all")
+        self.axis = checks.as_tuple(axis)
+        self.mean: Any = None if mean is None else np.asarray(mean, dtype=float).tolist()
+        self.variance: Any = None if mean is None else np.asarray(variance, dtype=float).tolist()
+        self.invert = checks.flag(self.label, "invert", invert)
+
+    def _axes(self, shape: Shape) -> tuple[int, ...]:
+        return () if self.axis in (None, ()) else _axes_of(self.label, self.axis, shape)
+
+    def build(self, shape: Shape) -> dict[str, WeightSpec]:
+        kept = tuple(shape[axis - 1] for axis in self._axes(shape))
+        if self.mean is not None:
+            for numbers in (self.mean, self.variance):
+                np.broadcast_to(numbers, kept)
+            return {}
+        starts = {"mean": (kept, "zeros"), "variance": (kept, "ones"), "count": ((), "zeros")}
+        return {name: WeightSpec(*given, trainable=False) for name, given in starts.items()}
+
+    def adapt(self, data: Array) -> None:
+        """Take over the mean and the variance of an array of samples."""
+        values = np.asarray(to_numpy(data), dtype=np.float64)
+        self.declare(values.shape[1:])
+        self.draw(0)
+        kept = self._axes(values.shape[1:])
+        axes = tuple(i for i in range(values.ndim) if i not in kept)
+        mean = values.mean(axes)
+        self.set_weights([mean, values.var(axes), values.size / mean.size])
+
+    def _numbers(self, w: Weights, x: Array) -> tuple[Array, Array]:
+        axes = self._axes(tuple(x.shape[1:]))
+        lengths = tuple(n for i, n in enumerate(x.shape) if i in axes)
+        shape = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
+        xp = array_namespace(self.label, x=x)
+        if w:
+            mean, variance = (xp.reshape(w[name], shape) for name in ("mean", "variance"))
+        else:
+            mean, variance = (
+                moved(np.broadcast_to(numbers, lengths).reshape(shape), x)
+                for numbers in (self.mean, self.variance)
+            )
+        deviation = xp.sqrt(variance)
+        # Keras's guard against a variance of 0
+        return mean, xp.maximum(deviation, xp.full_like(deviation, 1e-7))
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        mean, deviation = self._numbers(w, x)
+        return x * deviation + mean if self.invert else (x - mean) / deviation
+
+    def backward(self, dy: Array, w: Weights) -> Any:
+        deviation = self._numbers(w, dy)[1]
+        dx = dy * deviation if self.invert else dy / deviation
+        return (dx, {}) if w else dx
+
+
+def _axes_of(label: str, axis: Any, shape: Shape) -> tuple[int, ...]:
     """One axis or several as ascending ints from 1 on, each named once."""
     given = axis if isinstance(axis, tuple) else (axis,)
     axes = sorted(checks.axis(label, a, shape) for a in given)
@@ -209,28 +328,18 @@ def checked_axes(label: str, axis: Any, shape: Shape) -> tuple[int, ...]:
     return tuple(axes)
 
 
-def checked_epsilon(label: str, epsilon: Any) -> float:
-    """A positive number."""
-    value = checks.number(label, "epsilon", epsilon)
-    if not value > 0:
-        raise ValueError(f"{label}: epsilon must be greater than 0, got {epsilon!r}")
-    return value
-
-
-def scale_and_offset(layer: Any, shape: Shape) -> dict[str, WeightSpec]:
-    """``gamma`` and ``beta`` of a normalization, where it has them."""
-    specs = {}
-    if layer.scale:
-        specs["gamma"] = WeightSpec(
-            shape, layer.gamma_initializer, regularizer=layer.gamma_regularizer
-        )
-    if layer.center:
-        specs["beta"] = WeightSpec(
-            shape, layer.beta_initializer, regularizer=layer.beta_regularizer
-        )
-    return specs
+def _scale_and_offset(layer: Any, shape: Shape) -> dict[str, WeightSpec]:
+    used = {"gamma": layer.scale, "beta": layer.center}
+    return {name: layer._spec(name, shape) for name, is_used in used.items() if is_used}
 
 
 def _blend(moving: Array, batch: Array, momentum: float) -> Array:
     batch = cast(array_namespace("batch_norm", batch=batch), batch, moving.dtype)
     return moving * momentum + batch * (1 - momentum)
+
+
+def _beside(numbers: Any, x: Array) -> Any:
+    if not isinstance(numbers, tuple):
+        return numbers
+    # (C) -> (1, ..., 1, C), for libraries that promote no ranks
+    return moved(np.asarray(numbers).reshape((1,) * (x.ndim - 1) + (-1,)), x)

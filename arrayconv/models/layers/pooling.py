@@ -8,8 +8,9 @@ import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.base import Layer, Weights
-from arrayconv.models.layers.geometry import join, pooled, split
+from arrayconv.models.layers.geometry import join, split
 from arrayconv.namespace import Array
+from arrayconv.window import per_axis, sliding
 
 
 class _Pool(Layer):
@@ -34,7 +35,11 @@ class _Pool(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         size, channels = split(self, shape)
-        return join(self, pooled(self, size), channels)
+        window = per_axis(self.label, "pool_size", self.pool_size, len(size))
+        strides = window if self.strides is None else self.strides
+        # a window must touch the input
+        found = sliding(self.label, size, window, strides, self.padding, 1, inside=True)
+        return join(self, found.output, channels)
 
 
 class _GlobalPool(Layer):
@@ -44,10 +49,7 @@ class _GlobalPool(Layer):
         super().__init__(**common)
         self.data_format = checks.data_format(self.label, data_format)
         self.keepdims = checks.flag(self.label, "keepdims", keepdims)
-        self.geometry: dict[str, Any] = {
-            "keepdims": self.keepdims,
-            "data_format": self.data_format,
-        }
+        self.geometry: dict[str, Any] = {"keepdims": self.keepdims, "data_format": self.data_format}
 
     def output_shape(self, shape: Shape) -> Shape:
         size, channels = split(self, shape)
@@ -91,17 +93,13 @@ class AveragePool(_Pool):
 
     Parameters
     ----------
-    pool_size : int or sequence of int
-        Cells of the window, one or one per spatial axis.
-    strides : int or sequence of int, optional
-        Step between windows; the window itself if not given.
-    padding : {"valid", "same"}, or what `arrayconv.avg_pool` takes
-    data_format : {"channels_last", "channels_first"}
+    pool_size, strides, padding, data_format
+        As `MaxPool` takes them.
 
     Raises
     ------
     ValueError
-        Once the input's shape is known: a window that does not fit it.
+        As `MaxPool`.
 
     Examples
     --------
@@ -140,9 +138,8 @@ class GlobalAveragePool(_GlobalPool):
 
     Parameters
     ----------
-    data_format : {"channels_last", "channels_first"}
-    keepdims : bool
-        Keep the spatial axes, with length 1.
+    data_format, keepdims
+        As `GlobalMaxPool` takes them.
     """
 
     def forward(self, w: Weights, x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What `forward` and `backward` returned, put into words where it is not what it must be.
+"""What the methods of a layer name, and what they returned, put into words where it is not what it must be.
 
 A graph compares shapes itself and comes here with what did not match: a mistake, which raises, or lengths
 that a lazy library does not know yet, which pass.
@@ -6,11 +6,52 @@ that a lazy library does not know yet, which pass.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from arrayconv.models.checks import Shape
 from arrayconv.namespace import Array
+
+
+class Reads(NamedTuple):
+    """What the methods of a class of layers name: ``"x"`` for the inputs, and what follows ``*``."""
+
+    forward: frozenset[str]
+    backward: frozenset[str]
+
+
+def named(kind: type, method: str, lead: int, known: tuple[str, ...]) -> frozenset[str]:
+    """What ``method`` names: those of ``known`` after ``*``, and ``"x"`` for arguments after its first ``lead``.
+
+    Raises
+    ------
+    TypeError
+        A name that is not known, or a known one that stands before ``*``.
+    """
+    given = inspect.signature(getattr(kind, method)).parameters
+    if list(given)[1:] == ["args", "kwargs"]:
+        # the one of Layer itself, which only raises
+        return frozenset()
+    after = {n for n, p in given.items() if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD)}
+    for name in given:
+        if name in after and name not in known:
+            raise TypeError(
+                f"{kind.__name__}: {method} names {name!r}; it may name {', '.join(known)}"
+            )
+        if name not in after and name in known:
+            raise TypeError(f"{kind.__name__}: {method} must name {name!r} after *")
+    # self counts too
+    return frozenset(after | {"x"} if len(given) - len(after) > lead else after)
+
+
+def arguments(kind: type, common: tuple[str, ...]) -> tuple[str, ...]:
+    """What the constructor takes by name, and through ``**`` what that of the class above takes."""
+    given = inspect.signature(kind).parameters.values()
+    names = [p.name for p in given if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if any(p.kind is p.VAR_KEYWORD for p in given):
+        names += getattr(kind, "fields", ())
+    return tuple(name for name in dict.fromkeys(names) if name not in common)
 
 
 def checked_forward(

@@ -10,9 +10,9 @@ import numpy as np
 
 from arrayconv.models import checks
 from arrayconv.models.arrays import moved
-from arrayconv.models.checks import Shape
-from arrayconv.models.initializers import Initializer, initializer
-from arrayconv.models.regularizers import Regularizer, regularizer
+from arrayconv.models.checks import Shape, listed
+from arrayconv.models.initializers import Initializer
+from arrayconv.models.regularizers import Regularizer
 from arrayconv.namespace import Array, to_numpy
 
 # The weights of one layer, by their names.
@@ -51,8 +51,8 @@ def looked_up(label: str, declared: Any) -> dict[str, WeightSpec]:
             raise TypeError(f"{wanted} {name!r}: {spec!r}")
         found[name] = spec._replace(
             shape=checks.shape(f"{label}: {name}", spec.shape),
-            initializer=initializer(label, f"the initializer of {name!r}", spec.initializer),
-            regularizer=regularizer(label, f"the regularizer of {name!r}", spec.regularizer),
+            initializer=Initializer.of(label, f"the initializer of {name!r}", spec.initializer),
+            regularizer=_regularizer(label, f"the regularizer of {name!r}", spec.regularizer),
         )
     return found
 
@@ -71,6 +71,8 @@ class Weighted:
         Whether the shapes are known.
     """
 
+    name = ""
+
     def __init__(self) -> None:
         self.specs: dict[str, WeightSpec] = {}
         # the same object as long as nobody has given the weights other values or another place
@@ -82,13 +84,25 @@ class Weighted:
     @property
     def label(self) -> str:
         """How errors call this layer."""
-        return type(self).__name__
+        kind = type(self).__name__
+        return f"{kind} {self.name!r}" if self.name else kind
+
+    def _keep(self, weight: str, initializer: Any, regularizer: Any = None) -> None:
+        """Keep the constructor's ``<weight>_initializer`` and ``<weight>_regularizer``, looked up."""
+        first, last = f"{weight}_initializer", f"{weight}_regularizer"
+        setattr(self, first, Initializer.of(self.label, first, initializer))
+        setattr(self, last, _regularizer(self.label, last, regularizer))
+
+    def _spec(self, weight: str, shape: Shape, trainable: bool = True) -> WeightSpec:
+        """A weight with the initializer and the regularizer that `_keep` kept."""
+        initializer = getattr(self, f"{weight}_initializer")
+        return WeightSpec(shape, initializer, trainable, getattr(self, f"{weight}_regularizer"))
 
     def draw(self, position: int) -> None:
         """Give the weights their first values, unless they have some; ``position`` is the layer's in its model."""
         if not self.weights:
             self.weights = self._as_drawn = {
-                name: initializer(self.label, name, spec.initializer)(spec.shape, position, i)
+                name: Initializer.of(self.label, name, spec.initializer)(spec.shape, position, i)
                 for i, (name, spec) in enumerate(self.specs.items())
             }
 
@@ -156,8 +170,9 @@ class Weighted:
         """``values`` as this layer's weights: checked, and where the present ones are."""
         have = self._drawn("set_weights")
         if len(values) != len(have):
+            wanted = listed(self.specs) or "it has no weights"
             raise ValueError(
-                f"{self.label}: set_weights expects {len(have)} arrays ({_listed(self.specs)}), got {len(values)}"
+                f"{self.label}: set_weights expects {len(have)} arrays ({wanted}), got {len(values)}"
             )
         new = {}
         for (name, old), value in zip(have.items(), values, strict=True):
@@ -177,5 +192,5 @@ class Weighted:
         return sum(math.prod(spec.shape) for spec in self.specs.values())
 
 
-def _listed(specs: Mapping[str, WeightSpec]) -> str:
-    return ", ".join(f"{name} {spec.shape}" for name, spec in specs.items()) or "it has no weights"
+def _regularizer(label: str, argument: str, value: Any) -> Regularizer | None:
+    return None if value is None else Regularizer.of(label, argument, value)
