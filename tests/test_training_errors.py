@@ -215,7 +215,7 @@ CALLS = [
         "CosineDecay: decay_steps must be a number, got '10'",
     ),
     (lambda: models.SGD(clipnorm=1, clipvalue=1), ValueError, "give one of clipnorm"),
-    (lambda: models.SGD(momentum=1.0), ValueError, "momentum must be below 1"),
+    (lambda: models.SGD(momentum=1.0), ValueError, "momentum must be at least 0 and less than 1"),
     (
         lambda: models.Adam(lr=0.1),
         TypeError,
@@ -235,7 +235,7 @@ CALLS = [
     ),
     (lambda: compiled().predict(X, steps=0), ValueError, "predict: steps must be an int"),
     (lambda: models.PiecewiseConstantDecay([1], [1]), ValueError, "one number more"),
-    (lambda: models.CosineDecay(0.1, 0), ValueError, "decay_steps must be above 0"),
+    (lambda: models.CosineDecay(0.1, 0), ValueError, "decay_steps must be greater than 0"),
 ]
 
 

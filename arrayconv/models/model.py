@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from arrayconv.models import checks
-from arrayconv.models.network import Network
 from arrayconv.models.optimizers.optimizer import Slots
+from arrayconv.models.predictor import Predictor
 from arrayconv.models.training import loop
 from arrayconv.models.training.data import Batch, Source, each, rows_of
 from arrayconv.models.training.given import results, split_off, validates, validation_for
@@ -23,7 +23,7 @@ _NO_NEED = dict.fromkeys(
 )
 
 
-class Model(Network):
+class Model(Predictor):
     """A network with any number of inputs and outputs.
 
     The library, device and floating dtype are those of the data. `fit` moves the weights there, and so do the

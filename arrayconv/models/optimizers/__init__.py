@@ -4,15 +4,8 @@ from typing import Any
 
 from arrayconv.models import checks
 from arrayconv.models.optimizers import schedules
-from arrayconv.models.optimizers.algorithms import (
-    SGD,
-    Adagrad,
-    Adam,
-    AdamW,
-    Lion,
-    Nadam,
-    RMSprop,
-)
+from arrayconv.models.optimizers.adam import Adam, AdamW, Nadam
+from arrayconv.models.optimizers.algorithms import SGD, Adagrad, Lion, RMSprop
 from arrayconv.models.optimizers.optimizer import Optimizer
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from arrayconv.models import checks
-from arrayconv.models.training.progress import Progress
+from arrayconv.models.training.progress import Progress, say
 
 Logs = Mapping[str, float]
 
@@ -161,6 +161,22 @@ class Monitor(Callback):
     def better(self, value: float, than: float | None) -> bool:
         """Whether ``value`` improves on ``than`` by more than ``min_delta``; NaN never does."""
         return value == value if than is None else self._sign * (value - than) > abs(self.min_delta)
+
+
+class TerminateOnNaN(Callback):
+    """Stop, and return the history so far, where `fit` would raise ``FloatingPointError``.
+
+    The model keeps the weights it had before the epoch, and says on standard output what went wrong.
+
+    Examples
+    --------
+    >>> from arrayconv.models.callbacks import TerminateOnNaN
+    >>> stop = TerminateOnNaN()
+    """
+
+    def on_not_finite(self, error: FloatingPointError) -> bool:
+        say(error)
+        return True
 
 
 class Hooks:
