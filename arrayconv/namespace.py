@@ -217,7 +217,7 @@ def traits(xp: Namespace, x: Array) -> Traits:
             return Traits(not lazy, _default_is_accelerator(xp), _devices(xp))
         return Traits(not lazy, kind not in _HOST_DEVICES)
     chunks = getattr(x, "numblocks", None)
-    pieces = _devices(xp) if chunks is None else chunks[0]
+    pieces = _devices(xp) if chunks is None else (*chunks, 1)[0]
     return Traits(not lazy, lazy and _default_is_accelerator(xp), pieces)
 
 

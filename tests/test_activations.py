@@ -491,3 +491,14 @@ def test_the_form_of_gelu_is_a_bool(value):
         ac.gelu(x, approximate=value)
     with pytest.raises(TypeError, match="^gelu_vjp: approximate must be True or False, got "):
         ac.gelu_vjp(x, x, approximate=value)
+
+
+def test_arrays_without_axes(xp):
+    x, alpha = xp.array(np.asarray(-2.0)), xp.array(np.asarray(0.5))
+    assert float(xp.to_numpy(ac.prelu(x, alpha))) == -1.0
+    dx, dalpha = ac.prelu_vjp(x, x, alpha)
+    assert (float(xp.to_numpy(dx)), float(xp.to_numpy(dalpha))) == (-1.0, 4.0)
+    for op in ("relu", "gelu", "sigmoid"):
+        y = getattr(ac, op)(x)
+        g = getattr(ac, f"{op}_vjp")(x, x)
+        assert tuple(y.shape) == tuple(g.shape) == ()
