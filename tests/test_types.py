@@ -303,3 +303,18 @@ def test_what_wraps_onto_a_cell_is_summed_in_float32(half):
     want = np.bincount((np.arange(303) - 150) % 3, exact(dy)[0, :, 0])
     assert half.dtype in str(dx.dtype)
     assert np.all(np.abs(exact(dx)[0, :, 0] - want) <= 1.01 * half.eps * want)
+
+
+@pytest.mark.backends("numpy")
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("name", CALLS)
+def test_numbers_in_the_other_byte_order(name, kind):
+    rng = np.random.default_rng(3)
+    arrays = [rng.standard_normal(shape).astype(f"={kind}") for shape in CALLS[name][0]]
+    dy = rng.standard_normal(call(name, arrays).shape).astype(f"={kind}")
+    swapped = [a.astype(a.dtype.newbyteorder()) for a in (dy, *arrays)]
+    np.testing.assert_array_equal(call(name, swapped[1:]), call(name, arrays))
+    for got, want in zip(
+        call(name, swapped[1:], dy=swapped[0]), call(name, arrays, dy=dy), strict=True
+    ):
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)

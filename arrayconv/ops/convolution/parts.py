@@ -14,11 +14,13 @@ def flipped(xp: Namespace, w: Array, flip_kernel: bool) -> Array:
 def bias_gradient(xp: Namespace, dy: Array, b: Array) -> Array:
     """The sum of ``dy`` over images and positions, in the shape of ``b``."""
     wide = accumulator(xp, dy.dtype)
+    # NumPy's sums take no dtype of the other byte order
+    dtype = None if wide == dy.dtype else wide
     total = dy
     # axis by axis on accelerators too, where one sum over all to a few channels would occupy a few blocks of threads
     if traits(xp, dy).mutable:
         for axis in reversed(range(dy.ndim - 1)):
-            total = summed(xp, total, axis, wide)
+            total = summed(xp, total, axis, dtype)
     else:
-        total = xp.sum(total, axis=tuple(range(dy.ndim - 1)), dtype=wide)
+        total = xp.sum(total, axis=tuple(range(dy.ndim - 1)), dtype=dtype)
     return xp.reshape(cast(xp, total, dy.dtype), b.shape)
