@@ -299,8 +299,8 @@ plt.show()
 # ## Sizes through a whole network
 #
 # Two networks of the course. `same_stack` pads every convolution, so that the image keeps its size to the end;
-# `torch_net`, from the course's PyTorch part, does not, and strides and pools as well. Each line is a layer, and each
-# size follows from the formula above.
+# `torch_net`, from the course's PyTorch part, does not, and strides and pools as well. Each line is a layer, with `None`
+# for the number of images, and each size follows from the formula above.
 
 # %%
 for network in (models.networks.same_stack((28, 28, 1)), models.networks.torch_net((32, 32, 3))):
@@ -310,11 +310,11 @@ for network in (models.networks.same_stack((28, 28, 1)), models.networks.torch_n
     print(f"    {network.count_params():,} numbers are learned or kept")
     shapes = [layer.output.shape for layer in network.layers]
     if network.name == "same_stack":
-        assert shapes[:3] == [(28, 28, 32), (28, 28, 64), (28, 28, 128)]
+        assert shapes[:3] == [(None, 28, 28, 32), (None, 28, 28, 64), (None, 28, 28, 128)]
         # a fully connected layer on so many cells holds nearly all of the network's numbers
         assert network.count_params() > 25_000_000
     else:
-        sizes = [shape[0] for shape in shapes if len(shape) == 3]
+        sizes = [shape[1] for shape in shapes if len(shape) == 4]
         assert sizes == [32 - 2, 30, 30, (30 - 3) // 2 + 1, 14, 7]
         assert network.count_params() < 25_000
 

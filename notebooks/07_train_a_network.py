@@ -25,10 +25,12 @@ import numpy as xp
 import matplotlib.pyplot as plt
 import numpy as np
 import skimage.data
-from style import AMOUNT, SIGNED, picture
 
 import arrayconv as ac
 from arrayconv import data, models
+from arrayconv.lessons import AMOUNT, SIGNED, picture, style
+
+style()
 
 # %% [markdown]
 # ## Digits

@@ -26,19 +26,19 @@ import tempfile
 
 import matplotlib.pyplot as plt
 import numpy as np
-from style import BLUE
 
 import arrayconv as ac
 from arrayconv import models
+from arrayconv.lessons import BLUE, style
+
+style()
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
-keras = torch = tf = None
+keras = torch = None
 if importlib.util.find_spec("keras") and importlib.util.find_spec(os.environ["KERAS_BACKEND"]):
     import keras
 if importlib.util.find_spec("torch"):
     import torch
-if importlib.util.find_spec("tensorflow"):
-    import tensorflow as tf
 
 
 def same(name, theirs, ours):
@@ -50,7 +50,7 @@ def same(name, theirs, ours):
 
 
 # %% tags=["varies"]
-for name, module in (("keras", keras), ("torch", torch), ("tensorflow", tf)):
+for name, module in (("keras", keras), ("torch", torch)):
     print(name, module.__version__ if module else "is not installed here")
 
 # %% [markdown]
@@ -88,8 +88,11 @@ padded = ac.to_numpy(padded)[0, :, :, 0]
 print(padded)
 assert padded.shape == (6, 6)
 assert (padded == np.pad(t, 2)).all()
-if tf:
-    same("tf.pad", tf.pad(t, [[2, 2], [2, 2]]), padded)
+
+# %% tags=["tensorflow"]
+import tensorflow as tf
+
+same("tf.pad", tf.pad(t, [[2, 2], [2, 2]]), padded)
 
 # %% [markdown]
 # **Keras**: `ZeroPadding2D(padding=1)` on `(1, 1, 2, 2)`, batch, height, width, channels. The course's `zero_pad` is
@@ -177,10 +180,11 @@ x = rng.standard_normal((1, 7, 8, 3)).astype("float32")
 w = rng.standard_normal((3, 3, 3, 5)).astype("float32")
 y = ac.conv(xp.asarray(x), xp.asarray(w), stride=2, padding="same")
 assert y.shape == (1, 4, 4, 5)
-if tf:
-    same("tf.nn.conv2d", tf.nn.conv2d(x, w, strides=2, padding="SAME"), y)
 if keras:
     same("keras.ops.conv", keras.ops.conv(x, w, strides=2, padding="same"), y)
+
+# %% tags=["tensorflow"]
+same("tf.nn.conv2d", tf.nn.conv2d(x, w, strides=2, padding="SAME"), y)
 
 # %% [markdown]
 # Depthwise convolution is `groups=C_in`, with weights `(*kernel, 1, C_in * multiplier)`. Transposed convolution:

@@ -39,6 +39,9 @@ def execute(source, committed):
     notebook.metadata = {"kernelspec": kernel, "language_info": language}
     notebook.metadata["jupytext"] = {"formats": "ipynb,py:percent"}
     for number, cell in enumerate(notebook.cells):
+        if "tensorflow" in cell.metadata.get("tags", ()):
+            # TensorFlow's notes on the machine are no part of a lesson
+            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
         cell.id = f"cell-{number}"
         cell.metadata = {k: v for k, v in cell.metadata.items() if k == "tags"}
     return nbformat.from_dict(notebook)

@@ -105,7 +105,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_session_of_tests_that_is_stopped_says_what_passed(tmp_path, monkeypatch, killed):
-    monkeypatch.setattr(command, "GRACE", 0.01 if killed else 10)
+    monkeypatch.setattr(command, "GRACE", 0.01 if killed else 60)
     (tmp_path / "test_it.py").write_text(
         "import time\ndef test_a(): pass\ndef test_b(): assert 0\ndef test_c(): time.sleep(60)\n"
     )
