@@ -299,8 +299,8 @@ plt.show()
 # ## Sizes through a whole network
 #
 # Two networks of the course. `same_stack` pads every convolution, so that the image keeps its size to the end;
-# `torch_net`, from the course's PyTorch part, does not, and strides and pools as well. Each line is a layer, with `None`
-# for the number of images, and each size follows from the formula above.
+# `torch_net`, from the course's PyTorch part, does not, and strides and pools as well. Each line is a layer, with
+# `None` for the number of images, and each size follows from the formula above.
 
 # %%
 for network in (models.networks.same_stack((28, 28, 1)), models.networks.torch_net((32, 32, 3))):
