@@ -232,3 +232,15 @@ def test_a_bias_gradient_over_many_rows(xp, rows):
     db = ac.dense_vjp(*(xp.array(a) for a in (dy, x, w, b)), wrt=("b",)).db
     # added one after the other, a hundred thousand are off by 4e-6
     np.testing.assert_allclose(xp.to_numpy(db), dy.sum(0, dtype=np.float64), rtol=5e-7)
+
+
+@pytest.mark.parametrize("lead", [(0,), (2, 0), (0, 2), (2, 2, 0), (0, 0)])
+def test_no_rows_at_all(xp, lead):
+    x, w, b = np.ones((*lead, 3)), np.ones((3, 2)), np.ones(2)
+    dy = np.ones((*lead, 2))
+    y = ac.dense(*(xp.array(a) for a in (x, w, b)))
+    assert xp.to_numpy(y).shape == dy.shape
+    dx, dw, db = map(xp.to_numpy, ac.dense_vjp(*(xp.array(a) for a in (dy, x, w, b))))
+    assert dx.shape == x.shape
+    assert dw.tolist() == [[0, 0]] * 3
+    assert db.tolist() == [0, 0]

@@ -14,6 +14,7 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     contracted,
+    placement,
     promoted,
 )
 from arrayconv.ops.layout import check_gradient, check_wrt, summed
@@ -78,7 +79,7 @@ def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     y = xp.matmul(_rows(xp, x), w)
     if b is not None:
         y = y + xp.reshape(cast(xp, b, y.dtype), (1, -1))
-    return cast(xp, xp.reshape(y, (*x.shape[:-1], w.shape[1])), dtype)
+    return cast(xp, _reshaped(xp, y, (*x.shape[:-1], w.shape[1])), dtype)
 
 
 @suggesting
@@ -151,7 +152,7 @@ def dense_vjp(
     dy = _rows(xp, dy)
     dx = dw = db = None
     if "x" in wrt:
-        dx = cast(xp, xp.reshape(xp.matmul(dy, w.T), shape), dtype)
+        dx = cast(xp, _reshaped(xp, xp.matmul(dy, w.T), shape), dtype)
     if "w" in wrt:
         dw = cast(xp, contracted(xp, _rows(xp, x), dy, ((0,), (0,))), dtype)
     if b is not None and "b" in wrt:
@@ -161,7 +162,14 @@ def dense_vjp(
 
 def _rows(xp: Namespace, x: Array) -> Array:
     # (..., n) -> (prod(...), n): one large product instead of one per leading index
-    return x if x.ndim == 2 else xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    return x if x.ndim == 2 else _reshaped(xp, x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _reshaped(xp: Namespace, x: Array, shape: tuple[int, ...]) -> Array:
+    # Dask cannot join or split the axes of an array without elements
+    if 0 in shape:
+        return xp.zeros(shape, dtype=x.dtype, **placement(x))
+    return xp.reshape(x, shape)
 
 
 def _check(op: str, x: Array, w: Array, b: Array | None) -> None:
