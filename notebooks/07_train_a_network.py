@@ -28,7 +28,7 @@ import skimage.data
 
 import arrayconv as ac
 from arrayconv import data, models
-from arrayconv.lessons import AMOUNT, SIGNED, picture, style
+from arrayconv.lessons import AMOUNT, SIGNED, check, picture, style
 
 style()
 
@@ -292,4 +292,71 @@ plt.show()
 # - A network is functions and their vjps, in order and back.
 # - Look at the history, at the errors, and at the filters.
 #
+# ## Exercises
+#
+# Put your answer in place of the dots and run the cell: it says whether it is right. One answer is folded up below it.
+
+# %% [markdown]
+# **1.** How many numbers does `Conv(32, 5)` learn on images of 3 channels, its bias included?
+
+# %%
+answer = ...
+
+layer = models.Sequential([models.Conv(32, 5, input_shape=(16, 16, 3))])
+check(answer, layer.count_params())
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = 5 * 5 * 3 * 32 + 32
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **2.** A network that reads ten digits has learned nothing yet: each of its outputs is 0.1, whatever it is shown. What
+# is its cross entropy?
+
+# %%
+answer = ...
+
+check(answer, ac.sparse_categorical_cross_entropy(np.full((4, 10), 0.1), np.arange(4)))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = np.log(10)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **3.** One step by hand. A layer multiplies its input by a weight `w`, and the loss is the squared error for one
+# sample with input `x` and target `y`. Write the weight after one step of gradient descent at learning rate `rate`.
+
+
+# %%
+def answer(w, x, y, rate):
+    return ...
+
+
+line = models.Sequential([models.Dense(1, use_bias=False, input_shape=(1,))])
+line.set_weights([[[2.0]]])
+line.compile(models.SGD(0.1), loss="mean_squared_error")
+line.fit(np.asarray([[3.0]]), np.asarray([[1.0]]), verbose=0)
+check(answer(2.0, 3.0, 1.0, 0.1), line.get_weights()[0][0, 0])
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# def answer(w, x, y, rate):
+#     return w - rate * 2 * (w * x - y) * x
+# ```
+#
+# </details>
+
+# %% [markdown]
 # Next: [coming from Keras, PyTorch or TensorFlow](08_coming_from_keras_pytorch_tensorflow.ipynb).

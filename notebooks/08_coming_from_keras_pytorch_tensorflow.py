@@ -29,7 +29,7 @@ import numpy as np
 
 import arrayconv as ac
 from arrayconv import models
-from arrayconv.lessons import BLUE, style
+from arrayconv.lessons import BLUE, check, style
 
 style()
 
@@ -358,3 +358,67 @@ print("same:     ", at_the_end)
 print("padding=1:", on_both_sides)
 assert at_the_end.tolist() == [6, 12, 11]
 assert on_both_sides.tolist() == [3, 9, 15]
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answer in place of the dots and run the cell: it says whether it is right. One answer is folded up below it.
+
+# %% [markdown]
+# **1.** Weights come from PyTorch, `(C_out, C_in, *k)`. Write the function that turns them into those of `conv`.
+
+
+# %%
+def answer(weights):
+    return ...
+
+
+from_torch = rng.standard_normal((5, 3, 2, 4))
+check(answer(from_torch), np.moveaxis(from_torch, (0, 1), (3, 2)))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# def answer(weights):
+#     return weights.transpose(2, 3, 1, 0)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **2.** Which padding, before and after, is `"same"` for 7 cells, a window of 4 and stride 2?
+
+# %%
+answer = ...
+
+row, window = np.arange(1.0, 8.0).reshape(1, 7, 1), np.ones((4, 1, 1))
+same_padding = ac.conv(row, window, stride=2, padding="same")
+check(answer, same_padding, through=lambda ends: ac.conv(row, window, stride=2, padding=[ends]))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = (1, 2)  # 4 windows span 3 * 2 + 4 = 10 cells, 3 more than there are
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **3.** What is the first number of PyTorch's `AvgPool2d(2, padding=1)` on the image `[[1, 2], [3, 4]]`?
+
+# %%
+answer = ...
+
+image = np.asarray([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1)
+check(answer, ac.avg_pool(image, 2, padding=1, count_include_pad=True)[0, 0, 0, 0])
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# ```python
+# answer = 1 / 4  # the three zeros of the padding are counted
+# ```
+#
+# </details>

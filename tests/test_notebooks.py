@@ -111,14 +111,8 @@ def as_readers_have_it(xp):
 
 
 @pytest.mark.backends("numpy", "jax", "torch")
-@pytest.mark.parametrize("path", [*NOTEBOOKS[:6], NOTEBOOKS[8]], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_on_every_library(path, xp, shown, monkeypatch, capsys):
-    check(path, xp, shown, monkeypatch, capsys)
-
-
-@pytest.mark.backends("numpy")
-@pytest.mark.parametrize("path", NOTEBOOKS[6:8], ids=lambda path: path.stem)
-def test_on_numpy(path, xp, shown, monkeypatch, capsys):
     check(path, xp, shown, monkeypatch, capsys)
 
 
@@ -128,7 +122,7 @@ def test_there_are_notebooks():
         assert path.with_suffix(".ipynb").exists(), f"{path.name} was never executed"
 
 
-@pytest.mark.parametrize("path", [*NOTEBOOKS[:6], NOTEBOOKS[8]], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_each_lesson_ends_with_exercises(path):
     source = path.read_text(encoding="utf-8")
     _, exercises = source.split("# ## Exercises\n")
