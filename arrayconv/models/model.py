@@ -9,7 +9,7 @@ from arrayconv.models import checks
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.predictor import Predictor
 from arrayconv.models.training import loop
-from arrayconv.models.training.data import Batch, Source, each, rows_of
+from arrayconv.models.training.data import Batch, Source, first_row, rows_of
 from arrayconv.models.training.given import results, split_off, validates, validation_for
 from arrayconv.models.training.history import History
 from arrayconv.models.training.hooks import Hooks
@@ -148,7 +148,7 @@ class Model(Predictor):
     def _first(self, batch: Batch) -> Array:
         """The first sample as an input, once the model is built for such a batch."""
         self._build_for(batch.x)
-        return self.graph.as_inputs(each(lambda part: part[:1, ...], batch.x))[0]
+        return self.graph.as_inputs(first_row(batch.x))[0]
 
     def fit(
         self,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from arrayconv.data.batches import Batches
+from arrayconv.data.sharding import sharding_of, taken
 from arrayconv.models.arrays import drawn_beside, moved, rows_beside
 from arrayconv.namespace import Array, Namespace, array_namespace, library, to_numpy
 
@@ -214,6 +215,16 @@ def each(f: Callable[[Any], Any], x: Any) -> Any:
     if isinstance(x, Mapping):
         return {name: f(part) for name, part in x.items()}
     return tuple(map(f, x)) if isinstance(x, list | tuple) else f(x)
+
+
+def first_row(x: Any) -> Any:
+    """The first sample of each array."""
+
+    def first(part: Any) -> Any:
+        several = sharding_of(part) is not None
+        return taken(part, slice(1)) if several else part[:1, ...]
+
+    return each(first, x)
 
 
 def batch_beside(batch: Batch, like: Array) -> Batch:
