@@ -155,6 +155,11 @@ def is_chunked(x: Array) -> bool:
     return found
 
 
+def unchunked(x: Array, axis: int) -> Array:
+    """``x`` in one chunk along ``axis``, if it is made of chunks."""
+    return x.rechunk({axis: -1}) if is_chunked(x) else x
+
+
 def _lazy_test(x: Array) -> Callable[[], bool]:
     if array_api_compat.is_torch_array(x):
         # vmap writes no batch into a tensor that has none, and its tensors are of the same type as all others

@@ -59,6 +59,7 @@ from arrayconv.namespace import (
     itemsize,
     placement,
     traits,
+    unchunked,
 )
 from arrayconv.window import Window
 
@@ -79,7 +80,7 @@ def correlate(
     if chunks.serves(window, x):
         # a strategy that declines says so here, and not in a task
         plan_for("correlate", xp, x, window, groups, w.shape[-2], w.shape[-1] // groups)
-        x, at = _whole_channels(x), chunks.layout(window, x)
+        x, at = unchunked(x, -1), chunks.layout(window, x)
         more = {"w": w, "b": b, "groups": groups}
         return chunks.gathered(correlate, x, at, (w.shape[-1],), x.dtype, **more)
     wide = accumulator(xp, x.dtype)
@@ -113,7 +114,7 @@ def correlate_input_vjp(
     if chunks.serves(window, dy):
         plan_for("input_vjp", xp, dy, window, groups, *weights.shape[-2:])
         at = chunks.layout(window, dy, outputs=True) if x is None else chunks.layout(window, x)
-        dy, dtype = _whole_channels(dy), dy.dtype
+        dy, dtype = unchunked(dy, -1), dy.dtype
         dy = cast(xp, dy, wide) if b is not None else dy
         more = {"w": w, "groups": groups}
         dx = chunks.spread(correlate_input_vjp, (dy,), at, (shape[-1],), dy.dtype, **more)
@@ -137,8 +138,8 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
     if chunks.serves(window, x):
         plan_for("weight_vjp", xp, x, window, groups, channels, features)
         wide = accumulator(xp, x.dtype)
-        x, at = _whole_channels(cast(xp, x, wide)), chunks.layout(window, x)
-        dy, dtype = _whole_channels(cast(xp, dy, wide)), dy.dtype
+        x, at = unchunked(cast(xp, x, wide), -1), chunks.layout(window, x)
+        dy, dtype = unchunked(cast(xp, dy, wide), -1), dy.dtype
         return cast(
             xp, chunks.added(correlate_weight_vjp, x, dy, at, shape, wide, groups=groups), dtype
         )
@@ -161,10 +162,6 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
     ndim = len(window.kernel)
     dw = xp.permute_dims(total, (*range(1, ndim + 2), 0, ndim + 2))
     return cast(xp, xp.reshape(dw, shape), x.dtype)
-
-
-def _whole_channels(x: Array) -> Array:
-    return x.rechunk({x.ndim - 1: -1})
 
 
 def plan_for(

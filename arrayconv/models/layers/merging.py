@@ -9,7 +9,7 @@ from typing import Any
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.base import Layer, Node, Weights
-from arrayconv.namespace import Array, array_namespace
+from arrayconv.namespace import Array, array_namespace, unchunked
 
 
 class _CellByCell(Layer):
@@ -123,7 +123,8 @@ class Concatenate(Layer):
         return (*first[:axis], length, *first[axis + 1 :])
 
     def forward(self, w: Weights, *x: Array) -> Array:
-        return array_namespace(self.label, x=x[0]).concat(x, axis=self.axis)
+        y = array_namespace(self.label, x=x[0]).concat(x, axis=self.axis)
+        return unchunked(y, self.axis)
 
     def backward(self, dy: Array, w: Weights, *x: Array) -> tuple[Array, ...]:
         axis, start, parts = self.axis % dy.ndim, 0, []

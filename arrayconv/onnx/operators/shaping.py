@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from arrayconv.namespace import Array, to_numpy
+from arrayconv.namespace import Array, is_chunked, to_numpy, unchunked
 from arrayconv.onnx.operators.shared import (
     Attributes,
     at,
@@ -47,7 +47,11 @@ def reshape(x: Array, shape: Ints, *, allowzero: int = 0) -> Array:
     if -1 in target:
         known = math.prod(n for n in target if n != -1)
         target[target.index(-1)] = math.prod(x.shape) // known if known else 0
-    return namespace(x).reshape(x, tuple(target))
+    xp = namespace(x)
+    if is_chunked(x) and x.ndim > 1 and target[:1] == [x.shape[0]]:
+        # Dask joins axes, or splits one, but does not do both at once
+        x = xp.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
+    return xp.reshape(x, tuple(target))
 
 
 def as_before(dy: Array, x: Array, *rest: Any, **attributes: Any) -> Array:
@@ -108,7 +112,10 @@ def tile_vjp(dy: Array, x: Array, repeats: Ints) -> tuple[Array, None]:
 
 
 def concat(*arrays: Array, axis: int) -> Array:
-    return namespace(*arrays).concat(list(arrays), axis=axis)
+    # a convolution sums over all the channels, which are what networks put together
+    y = namespace(*arrays).concat(list(arrays), axis=axis)
+    (axis,) = normalized((axis,), y.ndim)
+    return unchunked(y, axis) if axis else y
 
 
 def concat_vjp(dy: Array, *arrays: Array, axis: int) -> tuple[Array, ...]:
