@@ -61,11 +61,13 @@ def beyond(
     groups: int = 1,
     flip_kernel: bool = False,
     data_format: str = "channels_last",
+    between: bool = False,
     **_: Any,
 ) -> Any:
     """Return where in an adjoint's result of a shape a weight that is not finite lies on a window that is not there.
 
-    The adjoint is the ``dx`` of ``conv``, or the result of ``conv_transpose``.
+    The adjoint is the ``dx`` of ``conv``, or the result of ``conv_transpose``. What lies between
+    windows, where a stride steps over it, counts only if asked for.
     """
     first = data_format == "channels_first"
     last = (shape[0], *shape[2:], shape[1]) if first else tuple(shape)
@@ -74,13 +76,15 @@ def beyond(
     s, d = tuples(stride, len(sizes)), tuples(dilation, len(sizes))
     p = pairs(padding, sizes, k, s, d)
     for *tap, c, f in np.argwhere(~np.isfinite(w)):
+        # `on` a window, were there windows without end, and on one that is `there`
         on, there = np.ones(sizes, bool), np.ones(sizes, bool)
         for a, n in enumerate(sizes):
             j = k[a] - 1 - tap[a] if flip_kernel else tap[a]
             start = np.arange(n) + p[a][0] - d[a] * j
             along = [n if a == other else 1 for other in range(len(sizes))]
-            on &= (start % s[a] == 0).reshape(along)
-            there &= ((start >= 0) & (start < windows[a] * s[a])).reshape(along)
+            stepped = (start % s[a] == 0).reshape(along)
+            on &= stepped | between
+            there &= stepped & ((start >= 0) & (start < windows[a] * s[a])).reshape(along)
         group = f // (w.shape[-1] // groups)
         found[..., group * w.shape[-2] + c] |= on & ~there
     return np.moveaxis(found, -1, 1) if first else found

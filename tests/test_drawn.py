@@ -322,7 +322,7 @@ def keeps_to_the_windows(xp: Any, call: Call) -> None:
             # a library's own kernel may leave out what lies in the padding
             right = np.where(np.isnan(got), right, without_padding(call, dy, arrays)[i])
         if call.op in CONVOLUTIONS and i == (call.op == "conv"):
-            right = or_nan(call, got, right, arrays, dy)
+            right = or_nan(xp, call, got, right, arrays, dy)
         allowed = error_allowed(
             call, np.where(np.isfinite(right), right, 0.0), 99 + largest(*sizes)
         )
@@ -334,16 +334,17 @@ def without_padding(call: Call, dy: Any, arrays: list[Any]) -> list[Any]:
     return [naive(call, arrays), *conv_gradients(dy, *arrays, **config)]
 
 
-def or_nan(call: Call, got: Any, right: Any, arrays: list[Any], dy: Any) -> Any:
+def or_nan(xp: Any, call: Call, got: Any, right: Any, arrays: list[Any], dy: Any) -> Any:
     """Return what is right, with NaN where the adjoint of a convolution has and may have it.
 
-    That is where a weight that is not finite meets a zero that stands for a window that is not there.
+    That is where a weight that is not finite meets a zero that stands for a window that is not there,
+    which XLA's kernels also put between those that are.
     """
     moved = dy if call.op == "conv" else arrays[0]
     sizes = moved.shape[2:] if "first" in call.config.get("data_format", "") else moved.shape[1:-1]
-    return np.where(
-        np.isnan(got) & beyond(right.shape, sizes, arrays[1], **call.config), np.nan, right
-    )
+    between = "engine" in call.options and xp.name == "jax"
+    met = beyond(right.shape, sizes, arrays[1], between=between, **call.config)
+    return np.where(np.isnan(got) & met, np.nan, right)
 
 
 def as_the_matrix(call: Call, dy: Any, arrays: list[Any]) -> tuple[Any, list[Any]]:

@@ -53,7 +53,9 @@ class options:  # noqa: N801 (a context manager, named as a function)
     ----------
     engine : {"portable", "native"}
         ``"native"`` uses the library's own convolution (``jax.lax``, ``torch.nn.functional``) where
-        there is one that does exactly what is asked, and the portable code elsewhere.
+        there is one that does exactly what is asked, and the portable code elsewhere. Where a
+        stride is above 1, XLA puts zeros between the windows of an input gradient and multiplies
+        them: there a NaN or an infinite weight reaches cells that it never meets.
     precision : {"default", "fast"}
         ``"fast"`` allows two more strategies where they are faster on a CPU: ``winograd`` for kernels
         of 3 (in float32 two to ten times the rounding error) and ``fft`` for large ones (its error
