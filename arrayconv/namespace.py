@@ -191,9 +191,10 @@ class Traits(NamedTuple):
     mutable: bool
     accelerator: bool
     pieces: int = 1  # in which the array may lie along its batch, on several devices or in chunks
+    calling: bool = False  # whether the library computes on the thread that calls it
 
 
-_ON_HOST = Traits(mutable=True, accelerator=False)
+_ON_HOST = Traits(mutable=True, accelerator=False, calling=True)
 
 
 def traits(xp: Namespace, x: Array) -> Traits:

@@ -40,7 +40,9 @@ the table there, where the benchmark says that it wins.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from itertools import tee, zip_longest
+from typing import Any, TypeVar
 
 from arrayconv.engine import chunks, native, windows
 from arrayconv.engine.blocks import Block
@@ -48,6 +50,7 @@ from arrayconv.engine.choice import STRATEGIES
 from arrayconv.engine.plan import Plan, make_plan
 from arrayconv.engine.problem import Problem
 from arrayconv.engine.settings import current
+from arrayconv.engine.threads import each, products_on_one_thread
 from arrayconv.namespace import (
     Array,
     DType,
@@ -64,6 +67,8 @@ from arrayconv.namespace import (
 from arrayconv.window import Window
 
 __all__ = ["STRATEGIES", "correlate", "correlate_input_vjp", "correlate_weight_vjp", "plan_for"]
+
+T = TypeVar("T")
 
 # Images that a plan counts on where their number is not known.
 UNKNOWN_BATCH = 32
@@ -149,15 +154,21 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
     strategy = STRATEGIES[plan.strategy]
     mutable = plan.problem.traits.mutable
     total = None
-    for block in plan.blocks:
-        part = strategy.weight_vjp(
+
+    def compute(block: Block) -> Array:
+        return strategy.weight_vjp(
             xp,
             _grouped(xp, x[block.images, block.cells, ...], groups),
             _grouped(xp, dy[block.images, block.rows, ...], groups),
             block.window,
             mutable,
         )
+
+    def add(part: Array) -> None:
+        nonlocal total
         total = windows.plus(total, part, mutable)
+
+    _run(plan, compute, plan.blocks, add)
     # (G, *kernel, C, O) -> (*kernel, C, G, O) -> (*kernel, C, G*O)
     ndim = len(window.kernel)
     dw = xp.permute_dims(total, (*range(1, ndim + 2), 0, ndim + 2))
@@ -231,8 +242,7 @@ def _correlate(
 
     if store is None:
         return _assemble(xp, plan, shape, compute, dtype, x)
-    for block in plan.blocks:
-        store(block, compute(block))
+    _run(plan, lambda block: store(block, compute(block)), plan.blocks)
     return None
 
 
@@ -331,8 +341,11 @@ def _by_overlap(
             whole_rows=True,
         )
     dx = _filled(xp, shape, bias, dy)
-    for blocks in plan.blocks.by_images():
-        _add_rows(xp, dx, blocks, compute, finished)
+    _run(
+        plan,
+        lambda blocks: _add_rows(xp, dx, blocks, compute, finished),
+        plan.blocks.by_images(),
+    )
     return dx
 
 
@@ -373,15 +386,32 @@ def _assemble(
     whole_rows: bool = False,
 ) -> Array:
     if plan.only is not None:
-        return compute(plan.only)
+        if not plan.small:
+            return compute(plan.only)
+        with products_on_one_thread():
+            return compute(plan.only)
     if not plan.problem.traits.mutable:
         images = [[compute(block) for block in row] for row in plan.blocks.by_images()]
         rows = [row[0] if len(row) == 1 else xp.concat(row, axis=1) for row in images]
         return rows[0] if len(rows) == 1 else xp.concat(rows, axis=0)
     result = xp.empty(shape, dtype=dtype, **placement(like))
-    for block in plan.blocks:
+
+    def write(block: Block) -> None:
         result[(block.images, *(() if whole_rows else (block.rows,)), ...)] = compute(block)
+
+    _run(plan, write, plan.blocks)
     return result
+
+
+def _run(
+    plan: Plan,
+    work: Callable[[T], Any],
+    tasks: Iterable[T],
+    then: Callable[[Any], None] | None = None,
+) -> None:
+    """``work`` for every block, or span of them, on the threads of the plan; ``then`` for every result in turn."""
+    with products_on_one_thread() if plan.small else nullcontext():
+        each(work, tasks, plan.problem.traits, plan.threads, then)
 
 
 def _group_weights(xp: Namespace, w: Array, groups: int) -> Array:

@@ -11,10 +11,21 @@ from arrayconv.engine.blocks import Block, Blocks, fit, grid, largest
 from arrayconv.engine.choice import STRATEGIES, choose, overlaps, prepared
 from arrayconv.engine.problem import Problem
 from arrayconv.engine.settings import Settings
+from arrayconv.engine.threads import count
 from arrayconv.window import Phase, Window
 
 # Temporaries of a block on a CPU: large enough for the product's threads, small enough for the last-level cache.
 BLOCK_BYTES = 8 * 2**20
+# The same where a block is computed on one thread: a few fit the second-level cache. Less work than this many such
+# blocks is cut into as many, down to a size that is worth its calls.
+SHARED_BLOCK_BYTES, FEWEST_SHARED, SMALLEST_SHARED = 2 * 2**20, 4, 2**18
+# Rows of windows in a block for each row of cells that it shares with the next, and reads and copies too.
+ROWS_PER_SHARED = 2
+# Windows in a block for each output feature, so that reading the weights, packed anew for each, does not count; and
+# where blocks have a thread each.
+WINDOWS_PER_FEATURE, WINDOWS_PER_FEATURE_SHARED = 8, 2
+# Floating-point operations of a product alone that are not worth a second thread, and that no library gives one.
+SMALL_PRODUCT, TINY_PRODUCT = 2**24, 2**19
 # Windows that one product sums over in a weight gradient: libraries differ in how they add up long sums.
 LONGEST_SUM = 8192
 # The same under a compiler, which sums without pieces of its own: 8192 erred 2.6 times as much as im2col on JAX's CPU.
@@ -40,8 +51,10 @@ class Plan:
         of its own (``phases``).
     blocks : Blocks
         The work, a block of images and rows at a time; of several phases each has its own.
+    threads : int
+        How many blocks are computed at a time.
     memory : int
-        Bytes of temporary arrays of the largest block.
+        Bytes of temporary arrays of so many of the largest blocks.
     flops : int
         Floating-point operations of the products (two per multiply-add).
     bytes : int
@@ -54,6 +67,7 @@ class Plan:
     reason: str
     phased: bool
     blocks: Blocks
+    threads: int
     memory: int
     flops: int
     bytes: int
@@ -62,6 +76,12 @@ class Plan:
     def only(self) -> Block | None:
         """The block, where there is one."""
         return next(iter(self.blocks)) if len(self.blocks) == 1 else None
+
+    @property
+    def small(self) -> bool:
+        """Whether it is one product that a library would give threads, and that is not worth them."""
+        calling = self.problem.traits.calling
+        return calling and len(self.blocks) == 1 and TINY_PRODUCT < self.flops < SMALL_PRODUCT
 
     @property
     def phases(self) -> Iterator[tuple[Phase, Plan]]:
@@ -89,7 +109,8 @@ class Plan:
             blocks = plan.blocks
             count = f"{len(blocks)} block{'s' * (len(blocks) != 1)}"
             of = f"kernel {plan.problem.window.kernel} by {plan.strategy}: " if several else ""
-            yield f"{of}{count} of up to {blocks.images} images x {blocks.lines} rows"
+            at_once = f", {plan.threads} at a time" if plan.threads > 1 else ""
+            yield f"{of}{count} of up to {blocks.images} images x {blocks.lines} rows{at_once}"
 
 
 @lru_cache(maxsize=1024)
@@ -114,7 +135,8 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
     blocks = _blocks(problem, name, room)
     images = min(blocks.images, problem.batch)
     memory = images * _cost(problem, name, largest(window, blocks.lines))
-    memory -= _returned(problem, blocks)
+    memory = max(0, memory - _returned(problem, blocks))
+    threads = _threads(problem, settings, len(blocks), room // max(1, memory))
     return Plan(
         problem=problem,
         settings=settings,
@@ -122,10 +144,16 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
         reason=reason,
         phased=False,
         blocks=blocks,
-        memory=max(0, memory) + kept,
+        threads=threads,
+        memory=threads * memory + kept,
         flops=_flops(problem),
         bytes=_bytes(problem),
     )
+
+
+def _threads(problem: Problem, settings: Settings, blocks: int, fitting: int) -> int:
+    """How many blocks are computed at a time, where so many fit into the workspace."""
+    return max(1, min(blocks, fitting, count(settings))) if problem.traits.calling else 1
 
 
 def _returned(problem: Problem, blocks: Blocks) -> int:
@@ -157,6 +185,7 @@ def _plan_phases(problem: Problem, settings: Settings) -> Plan:
         blocks=plans[0].blocks
         if len(plans) == 1
         else Blocks(window, problem.batch, max(1, problem.batch), window.output[0]),
+        threads=max((plan.threads for plan in plans), default=1),
         memory=max(memory, default=0),
         flops=_flops(problem),
         bytes=_bytes(problem),
@@ -226,9 +255,19 @@ def _budget(problem: Problem, name: str, room: int) -> int:
         return room if strategy.fast else min(room, BLOCK_BYTES)
     if strategy.whole:
         return room
-    windows = strategy.enough(window, problem.features)
+    total = max(1, problem.batch) * _cost(problem, name, window)
+    if problem.traits.calling:
+        size = min(SHARED_BLOCK_BYTES, max(SMALLEST_SHARED, total // FEWEST_SHARED))
+        per_feature = WINDOWS_PER_FEATURE_SHARED
+    else:
+        size, per_feature = BLOCK_BYTES, WINDOWS_PER_FEATURE
+    windows = per_feature * problem.features
+    if strategy.enough is not None:
+        windows = strategy.enough(window, problem.features)
     enough = _cost(problem, name, window) * windows // math.prod(window.output)
-    return min(room, max(BLOCK_BYTES, enough))
+    shared = max(0, window.extent[0] - window.stride[0])
+    lines = min(ROWS_PER_SHARED * shared + 1, window.output[0])
+    return min(room, max(size, enough, _cost(problem, name, largest(window, lines))))
 
 
 def _blocks(problem: Problem, name: str, room: int) -> Blocks:

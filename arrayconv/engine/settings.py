@@ -21,6 +21,7 @@ class Settings(NamedTuple):
     precision: str = "default"
     strategy: str | None = None
     workspace: int | None = None
+    threads: int | None = None
 
     def room(self, accelerator: bool) -> int:
         """Bytes that temporary arrays may take; an accelerator's blocks are larger, since each costs launches."""
@@ -71,13 +72,17 @@ class options:  # noqa: N801 (a context manager, named as a function)
         Bytes that a convolution's temporary arrays may take beyond its input and output, where
         arrays can be written in place; ``None``, the default, is 64 MiB on a CPU and 512 MiB on an
         accelerator. One row of windows of one image is the least it works on.
+    threads : int or None
+        Threads that share the work on NumPy arrays, which other libraries do by themselves. ``None``,
+        the default, is the cores that the process may use, or ``OMP_NUM_THREADS`` of them where that
+        is less. The bits of a result do not depend on it.
 
     Raises
     ------
     TypeError
-        If the workspace is no int.
+        If the workspace or the threads are no int.
     ValueError
-        If a name is unknown or the workspace not positive.
+        If a name is unknown, or the workspace or the threads not positive.
 
     Examples
     --------
@@ -96,12 +101,14 @@ class options:  # noqa: N801 (a context manager, named as a function)
         precision: str = _KEEP,
         strategy: str | None = _KEEP,
         workspace: int | None = _KEEP,
+        threads: int | None = _KEEP,
     ) -> None:
         given = {
             "engine": engine,
             "precision": precision,
             "strategy": strategy,
             "workspace": workspace,
+            "threads": threads,
         }
         self._changes: dict[str, Any] = {
             name: value for name, value in given.items() if value is not _KEEP
@@ -133,5 +140,6 @@ def _check(changes: dict[str, Any]) -> None:
     for name, choices in known.items():
         if name in changes:
             choice("options", name, changes[name], choices)
-    if changes.get("workspace") is not None:
-        changes["workspace"] = integer("options", "workspace", changes["workspace"], least=1)
+    for name in ("workspace", "threads"):
+        if changes.get(name) is not None:
+            changes[name] = integer("options", name, changes[name], least=1)

@@ -11,13 +11,6 @@ from arrayconv.window import Window
 
 Compute: TypeAlias = Callable[[Namespace, Array, Array, Window, bool], Array]
 
-# Windows in a block for each output feature, so that reading the weights, packed anew for each, does not count.
-WINDOWS_PER_FEATURE = 8
-
-
-def _enough(window: Window, features: int) -> int:
-    return WINDOWS_PER_FEATURE * features
-
 
 @dataclass(frozen=True)
 class Strategy:
@@ -33,8 +26,9 @@ class Strategy:
         ``temporaries(kind, window, channels, features)``: elements per group and image.
     fast : bool
         Whether it rounds more than columns or spreads NaN and inf, so that ``precision="fast"`` alone admits it.
-    enough : function
-        ``enough(window, features)``: windows that a block should have, where the workspace allows it.
+    enough : function, optional
+        ``enough(window, features)``: windows that a block should have, where the workspace allows it;
+        if not given, as many as make the reading of the weights cheap.
     whole : bool
         Whether a block takes the workspace, since rows that blocks share would be computed twice.
     tile, prepare, prepared : function, optional
@@ -48,7 +42,7 @@ class Strategy:
     declines: Callable[[Window, int, int], str | None]
     temporaries: Callable[[str, Window, int, int], int]
     fast: bool = False
-    enough: Callable[[Window, int], int] = _enough
+    enough: Callable[[Window, int], int] | None = None
     whole: bool = False
     tile: Callable[[Window, int, int], tuple[int, ...]] | None = None
     prepare: Callable[[Namespace, Array, Window], Array] | None = None

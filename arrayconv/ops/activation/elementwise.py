@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from arrayconv.engine.threads import each
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -35,13 +36,16 @@ def elementwise(xp: Namespace, compute: Callable[..., Array], *arrays: Array) ->
         return cast(xp, fused(xp, compute, *(cast(xp, part, wide) for part in parts)), dtype)
 
     # lazy arrays first: their size may be a symbol, of which nothing is known
-    if is_lazy(x) or size <= BLOCK or traits(xp, x).accelerator:
+    if is_lazy(x) or size <= BLOCK or (at := traits(xp, x)).accelerator:
         return run(*arrays)
     rows = [xp.reshape(a, (size,)) for a in arrays]
     y = xp.empty((size,), dtype=dtype, **placement(x))
-    for start in range(0, size, BLOCK):
+
+    def write(start: int) -> None:
         span = slice(start, min(start + BLOCK, size))
         y[span] = run(*(row[span] for row in rows))
+
+    each(write, range(0, size, BLOCK), at)
     return xp.reshape(y, x.shape)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from arrayconv.engine.blocks import Block, Blocks, fit, grid, whole
 from arrayconv.engine.settings import current
+from arrayconv.engine.threads import each
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -32,8 +33,11 @@ def pooled(xp: Namespace, x: Array, window: Window, compute: Callable[[Block], A
         # windows that see one cell each would hand out a view of the caller's array
         return copied(xp, y) if _sees_one_cell(window) else y
     y = xp.empty((x.shape[0], *window.output, x.shape[-1]), dtype=x.dtype, **placement(x))
-    for block in blocks:
+
+    def write(block: Block) -> None:
         y[block.images, block.rows, ...] = compute(block)
+
+    each(write, blocks, traits(xp, x))
     return y
 
 
@@ -49,8 +53,13 @@ def unpooled(
         return compute(whole(window), None)
     make = xp.empty if window.tiles else xp.zeros
     dx = make((dy.shape[0], *window.size, dy.shape[-1]), dtype=dy.dtype, **placement(dy))
-    for block in blocks:
-        compute(block, dx[block.images, block.cells, ...])
+
+    def add(some: Iterable[Block]) -> None:
+        for block in some:
+            compute(block, dx[block.images, block.cells, ...])
+
+    # rows of windows may share cells with the next ones
+    each(add, blocks.by_images(), traits(xp, dy))
     return dx
 
 
