@@ -10,7 +10,7 @@ from conftest import strict_jax
 from halves import every_half, exact
 
 import arrayconv as ac
-from arrayconv.ops.activation.elementwise import BLOCK
+from arrayconv.engine.blockwise import BLOCK
 
 NAN, INF = np.nan, np.inf
 SMOOTH = ("gelu", "silu", "softplus", "sigmoid", "tanh", "erf")

@@ -15,6 +15,7 @@ import threadpoolctl
 import arrayconv as ac
 from arrayconv.engine import plan, threads
 from arrayconv.engine.threads import each
+from arrayconv.models import optimizers
 from arrayconv.namespace import Traits, traits
 from arrayconv.ops.pooling import blocks
 
@@ -63,6 +64,43 @@ def activation(op):
     return lambda: [forward(x), backward(x, x)]
 
 
+def normalized(op, channels, **config):
+    x = rng().standard_normal((6, 50, 60, channels)).astype("float32")
+    gamma, beta = rng().standard_normal((2, channels)).astype("float32")
+    forward, backward = getattr(ac, op), getattr(ac, f"{op}_vjp")
+    y = x[..., ::-1]
+
+    def call():
+        found = forward(x, gamma, beta, **config)
+        return [
+            *(found if isinstance(found, tuple) else (found,)),
+            *backward(y, x, gamma, beta, **config),
+        ]
+
+    return call
+
+
+def resized():
+    x = rng().standard_normal((6, 50, 60, 24)).astype("float32")
+    y = ac.resize(x, scale=1.7, method="linear")
+    return lambda: [
+        ac.resize(x, scale=1.7, method="linear"),
+        ac.resize_vjp(y, x, scale=1.7, method="linear"),
+    ]
+
+
+def updated():
+    w = rng().standard_normal((900, 500))
+    adam = optimizers.Adam()
+    state = adam.init({"w": w})
+
+    def call():
+        new, slots = adam.update({"w": w * w}, state, {"w": w}, adam.coefficients(0))
+        return [new["w"], *(slot["w"] for slot in slots.values())]
+
+    return call
+
+
 CALLS = {
     "deep": convolution((8, 40, 40, 32), (3, 3), 48, padding=1),
     "few channels": convolution((4, 90, 90, 3), (7, 7), 16, stride=2, padding=3),
@@ -76,6 +114,12 @@ CALLS = {
     "avg_pool": pooling("avg_pool", 3, stride=1, padding=1),
     "gelu": activation("gelu"),
     "relu": activation("relu"),
+    "softmax": activation("softmax"),
+    "resize": resized(),
+    "batch_norm": normalized("batch_norm", 24),
+    "layer_norm": normalized("layer_norm", 24),
+    "group_norm": normalized("group_norm", 24, groups=4),
+    "Adam": updated(),
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from arrayconv.arguments import choice, known_shape
-from arrayconv.namespace import Array, DType, Namespace, is_lazy, is_symbol, placement
+from arrayconv.engine.blockwise import blockwise
+from arrayconv.namespace import Array, DType, Namespace, is_lazy, is_symbol, placement, traits
 
 # Cells of a long sum that are added one after the other.
 PIECE = 128
@@ -74,6 +75,12 @@ def summed(xp: Namespace, x: Array, axis: int, dtype: DType = None) -> Array:
     NumPy adds the cells of an axis that is not the last one after the other, and every addition
     rounds; sums of short pieces, themselves summed so, do that far less often in a row.
     """
+    if is_lazy(x) or not traits(xp, x).calling:
+        return _summed(xp, x, axis, dtype)
+    return blockwise(xp, lambda part: _summed(xp, part, axis, dtype), x, whole=(axis,))
+
+
+def _summed(xp: Namespace, x: Array, axis: int, dtype: DType) -> Array:
     n = x.shape[axis]
     # lazy arrays first: the size may be a symbol, of which nothing is known
     if is_lazy(x) or n < 2 * PIECE or axis == x.ndim - 1:
@@ -82,7 +89,7 @@ def summed(xp: Namespace, x: Array, axis: int, dtype: DType = None) -> Array:
     before = (slice(None),) * axis
     split = (*x.shape[:axis], n // PIECE, PIECE, *x.shape[axis + 1 :])
     parts = xp.sum(xp.reshape(x[(*before, slice(whole), ...)], split), axis=axis + 1, dtype=dtype)
-    total = summed(xp, parts, axis, dtype)
+    total = _summed(xp, parts, axis, dtype)
     if whole == n:
         return total
     return total + xp.sum(x[(*before, slice(whole, n), ...)], axis=axis, keepdims=True, dtype=dtype)

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from arrayconv.engine.blockwise import fused
 from arrayconv.models import checks
 from arrayconv.models.arrays import clipped
 from arrayconv.models.optimizers.schedules import LearningRateSchedule
-from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, fused
+from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast
 
 # By any key: the training's are (layer, weight).
 Weights = Mapping[Any, Array]

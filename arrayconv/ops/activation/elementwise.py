@@ -6,47 +6,22 @@ a `step` where `where` would read more easily.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from arrayconv.engine.threads import each
-from arrayconv.namespace import (
-    Array,
-    Namespace,
-    accumulator,
-    cast,
-    fused,
-    is_lazy,
-    placement,
-    traits,
-)
+from arrayconv.engine.blockwise import blockwise
+from arrayconv.namespace import Array, Namespace, accumulator, cast, fused, is_lazy, traits
 from arrayconv.ops.layout import scalar
-
-# Elements of a block on a CPU: a few temporaries of it fit the second-level cache.
-BLOCK = 2**16
 
 
 def elementwise(xp: Namespace, compute: Callable[..., Array], *arrays: Array) -> Array:
     """``compute(*arrays)``, the arrays having one shape and one dtype, which is the result's too."""
-    x = arrays[0]
-    dtype, size = x.dtype, math.prod(x.shape)
+    dtype = arrays[0].dtype
     wide = accumulator(xp, dtype)
 
     def run(*parts: Array) -> Array:
         return cast(xp, fused(xp, compute, *(cast(xp, part, wide) for part in parts)), dtype)
 
-    # lazy arrays first: their size may be a symbol, of which nothing is known
-    if is_lazy(x) or size <= BLOCK or (at := traits(xp, x)).accelerator:
-        return run(*arrays)
-    rows = [xp.reshape(a, (size,)) for a in arrays]
-    y = xp.empty((size,), dtype=dtype, **placement(x))
-
-    def write(start: int) -> None:
-        span = slice(start, min(start + BLOCK, size))
-        y[span] = run(*(row[span] for row in rows))
-
-    each(write, range(0, size, BLOCK), at)
-    return xp.reshape(y, x.shape)
+    return blockwise(xp, run, *arrays)
 
 
 def step(xp: Namespace, mask: Array, like: Array) -> Array:

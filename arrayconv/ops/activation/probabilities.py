@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from arrayconv.arguments import integer, suggesting
+from arrayconv.engine.blockwise import blockwise
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -63,7 +64,11 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
     xp = array_namespace("softmax", x=x)
     (x,) = promoted("softmax", xp, x=x)
     axis = _check_axis("softmax", x, axis)
-    return cast(xp, _softmax(xp, cast(xp, x, accumulator(xp, x.dtype)), axis), x.dtype)
+
+    def forward(x: Array) -> Array:
+        return cast(xp, _softmax(xp, cast(xp, x, accumulator(xp, x.dtype)), axis), x.dtype)
+
+    return blockwise(xp, forward, x, whole=(axis,))
 
 
 @suggesting
@@ -116,13 +121,16 @@ def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) 
         return copied(xp, dy)
     dtype = x.dtype
     wide = accumulator(xp, dtype)
+
+    def backward(dy: Array, x: Array, y: Array | None = None) -> Array:
+        y = _softmax(xp, cast(xp, x, wide), axis) if y is None else cast(xp, y, wide)
+        dy = cast(xp, dy, wide)
+        return cast(xp, (dy - xp.sum(dy * y, axis=axis, keepdims=True)) * y, dtype)
+
     if y is None:
-        y = _softmax(xp, cast(xp, x, wide), axis)
-    else:
-        check_gradient(op, y, x.shape, name="y")
-        y = cast(xp, y, wide)
-    dy = cast(xp, dy, wide)
-    return cast(xp, (dy - xp.sum(dy * y, axis=axis, keepdims=True)) * y, dtype)
+        return blockwise(xp, backward, dy, x, whole=(axis,))
+    check_gradient(op, y, x.shape, name="y")
+    return blockwise(xp, backward, dy, x, y, whole=(axis,))
 
 
 @suggesting
@@ -174,9 +182,13 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     axis = _check_axis("log_softmax", x, axis)
     if 0 in x.shape:
         return copied(xp, x)
-    wide = _shifted(xp, cast(xp, x, accumulator(xp, x.dtype)), axis)
-    total = xp.sum(xp.exp(wide), axis=axis, keepdims=True)
-    return cast(xp, wide - xp.log(total), x.dtype)
+
+    def forward(x: Array) -> Array:
+        wide = _shifted(xp, cast(xp, x, accumulator(xp, x.dtype)), axis)
+        total = xp.sum(xp.exp(wide), axis=axis, keepdims=True)
+        return cast(xp, wide - xp.log(total), x.dtype)
+
+    return blockwise(xp, forward, x, whole=(axis,))
 
 
 @suggesting
@@ -229,13 +241,16 @@ def log_softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = No
         return copied(xp, dy)
     dtype = x.dtype
     wide = accumulator(xp, dtype)
+
+    def backward(dy: Array, x: Array, y: Array | None = None) -> Array:
+        shares = _softmax(xp, cast(xp, x, wide), axis) if y is None else xp.exp(cast(xp, y, wide))
+        dy = cast(xp, dy, wide)
+        return cast(xp, dy - shares * xp.sum(dy, axis=axis, keepdims=True), dtype)
+
     if y is None:
-        probabilities = _softmax(xp, cast(xp, x, wide), axis)
-    else:
-        check_gradient(op, y, x.shape, name="y")
-        probabilities = xp.exp(cast(xp, y, wide))
-    dy = cast(xp, dy, wide)
-    return cast(xp, dy - probabilities * xp.sum(dy, axis=axis, keepdims=True), dtype)
+        return blockwise(xp, backward, dy, x, whole=(axis,))
+    check_gradient(op, y, x.shape, name="y")
+    return blockwise(xp, backward, dy, x, y, whole=(axis,))
 
 
 def _softmax(xp: Namespace, x: Array, axis: int) -> Array:
@@ -259,4 +274,4 @@ def _check_axis(op: str, x: Array, axis: int) -> int:
         raise ValueError(
             f"{op}: axis must be one of the {x.ndim} axes of x, got {axis} for shape {tuple(x.shape)}"
         )
-    return axis
+    return axis % int(x.ndim)

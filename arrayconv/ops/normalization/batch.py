@@ -12,24 +12,24 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
-    fused,
     promoted,
 )
 from arrayconv.ops.layout import check_gradient
 from arrayconv.ops.normalization.statistics import (
     NormGradients,
+    along,
     channel_axis,
     check_axes,
     check_eps,
     inverse_deviation,
     moments,
     moments_vjp,
+    normalized,
     parameter,
-    plus,
     scaled,
     shaped,
-    times,
     total,
+    total_of,
 )
 
 
@@ -124,9 +124,10 @@ def batch_norm(
     axes, full = _channels(op, x, data_format)
     check_axes(op, x.shape, axes)
     scale, shift = _given(op, xp, full, gamma=gamma, beta=beta)
-    mean, var, centred = moments(xp, cast(xp, x, accumulator(xp, x.dtype)), axes)
+    wide = cast(xp, x, accumulator(xp, x.dtype))
+    mean, var = moments(xp, wide, axes)
     inverse = inverse_deviation(xp, var, eps)
-    y = scaled(xp, centred, inverse if scale is None else inverse * scale, shift)
+    y = normalized(xp, wide, mean, inverse if scale is None else inverse * scale, shift)
     mean, var = (cast(xp, xp.reshape(part, (-1,)), x.dtype) for part in (mean, var))
     return BatchNorm(cast(xp, y, x.dtype), mean, var)
 
@@ -197,12 +198,13 @@ def batch_norm_vjp(
     check_axes(op, x.shape, axes)
     check_gradient(op, dy, x.shape)
     scale, _ = _given(op, xp, full, gamma=gamma, beta=beta)
-    wide = accumulator(xp, x.dtype)
-    _, var, centred = moments(xp, cast(xp, x, wide), axes)
+    dtype = accumulator(xp, x.dtype)
+    wide = cast(xp, x, dtype)
+    mean, var = moments(xp, wide, axes)
     inverse = inverse_deviation(xp, var, eps)
     # gamma is one number per channel, so it may wait until after the means
     factor = inverse if scale is None else inverse * scale
-    dx, sum_g, sum_gx = moments_vjp(xp, cast(xp, dy, wide), centred, inverse, factor, axes)
+    dx, sum_g, sum_gx = moments_vjp(xp, cast(xp, dy, dtype), wide, mean, inverse, factor, axes)
     dgamma, dbeta = shaped(xp, sum_gx, gamma), shaped(xp, sum_g, beta)
     return NormGradients(cast(xp, dx, x.dtype), dgamma, dbeta)
 
@@ -277,14 +279,7 @@ def batch_norm_inference(
     gamma, beta, mean, var = _given(op, xp, full, gamma=gamma, beta=beta, mean=mean, var=var)
     inverse = inverse_deviation(xp, var, eps)
     factor = inverse if gamma is None else inverse * gamma
-
-    def normalized(x: Array, mean: Array, factor: Array, beta: Array | None = None) -> Array:
-        y = times(x - mean, factor)
-        return y if beta is None else plus(y, beta)
-
-    shift = () if beta is None else (beta,)
-    y = fused(xp, normalized, cast(xp, x, mean.dtype), mean, factor, *shift)
-    return cast(xp, y, x.dtype)
+    return cast(xp, normalized(xp, cast(xp, x, mean.dtype), mean, factor, beta), x.dtype)
 
 
 @suggesting
@@ -363,9 +358,9 @@ def batch_norm_inference_vjp(
     factor = inverse if scale is None else inverse * scale
     g = cast(xp, dy, middle.dtype)
     sum_g = total(xp, g, axes)
-    sum_gx = total(xp, g * (cast(xp, x, middle.dtype) - middle), axes)
+    sum_gx = total_of(xp, along, axes, g, cast(xp, x, middle.dtype), middle)
     slopes = (sum_gx * inverse, sum_g, -factor * sum_g, -0.5 * factor * inverse**2 * sum_gx)
-    dx = cast(xp, g * factor, x.dtype)
+    dx = cast(xp, scaled(xp, g, factor), x.dtype)
     return InferenceGradients(
         dx, *(shaped(xp, slope, p) for slope, p in zip(slopes, parameters, strict=True))
     )

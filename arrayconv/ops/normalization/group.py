@@ -287,5 +287,5 @@ def _sets(op: str, x: Array, at: int, count: int) -> Sets:
     axes = tuple(axis for axis in range(1, len(split)) if axis != at)
     if 0 in (split[axis] for axis in axes):
         check_axes(op, x.shape, range(1, x.ndim))
-    full = tuple(n if a == at else 1 for a, n in enumerate(x.shape))
+    full = tuple(n if a in (at, at + 1) else 1 for a, n in enumerate(split))
     return Sets(split, axes, (channels,), full)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from arrayconv.engine.blockwise import blockwise
 from arrayconv.namespace import Array, accumulator, array_namespace, cast, promoted
 from arrayconv.ops.layout import check_gradient
 from arrayconv.ops.normalization.statistics import (
@@ -13,11 +14,14 @@ from arrayconv.ops.normalization.statistics import (
     inverse_deviation,
     moments,
     moments_vjp,
+    normalized,
     parameter,
     plus,
     scaled,
     shaped,
+    times,
     total,
+    total_of,
 )
 
 
@@ -27,9 +31,14 @@ class Sets(NamedTuple):
     # the shape that sets them apart, and the axes of it that one mean runs over
     split: tuple[int, ...]
     axes: tuple[int, ...]
-    # a parameter's own shape, and its shape beside x
+    # a parameter's own shape, and its shape beside x, set apart
     size: tuple[int, ...]
     full: tuple[int, ...]
+
+    @property
+    def whole(self) -> range:
+        """The axes along which no set, and no parameter, is cut."""
+        return range(self.axes[0], len(self.split))
 
 
 def sample_norm(
@@ -44,17 +53,23 @@ def sample_norm(
     xp = array_namespace(op, x=x, gamma=gamma, beta=beta)
     x, gamma, beta = promoted(op, xp, x=x, gamma=gamma, beta=beta)
     eps = check_eps(op, eps)
-    split, axes, size, full = sets(op, x)
+    found = sets(op, x)
+    split, axes, size, full = found
     scale = parameter(op, xp, "gamma", gamma, size, full)
     shift = parameter(op, xp, "beta", beta, size, full)
-    wide = cast(xp, x, accumulator(xp, x.dtype))
-    _, var, centred = moments(xp, xp.reshape(wide, split), axes)
-    y = xp.reshape(centred * inverse_deviation(xp, var, eps), x.shape)
-    if scale is not None:
-        y = scaled(xp, y, scale, shift)
-    elif shift is not None:
-        y = plus(y, shift)
-    return cast(xp, y, x.dtype)
+
+    def forward(x: Array) -> Array:
+        wide = cast(xp, x, accumulator(xp, x.dtype))
+        mean, var = moments(xp, wide, axes)
+        y = normalized(xp, wide, mean, inverse_deviation(xp, var, eps))
+        if scale is not None:
+            y = scaled(xp, y, scale, shift)
+        elif shift is not None:
+            y = plus(y, shift)
+        return cast(xp, y, x.dtype)
+
+    y = blockwise(xp, forward, xp.reshape(x, split), whole=found.whole)
+    return xp.reshape(y, x.shape)
 
 
 def sample_norm_vjp(
@@ -69,21 +84,33 @@ def sample_norm_vjp(
     xp = array_namespace(op, dy=dy, x=x, gamma=gamma, beta=beta)
     dy, x, gamma, beta = promoted(op, xp, dy=dy, x=x, gamma=gamma, beta=beta)
     eps = check_eps(op, eps)
-    split, axes, size, full = sets(op, x)
+    found = sets(op, x)
+    split, axes, size, full = found
     check_gradient(op, dy, x.shape)
     scale = parameter(op, xp, "gamma", gamma, size, full)
     parameter(op, xp, "beta", beta, size, full)
-    wide = accumulator(xp, x.dtype)
-    dy = cast(xp, dy, wide)
-    _, var, centred = moments(xp, xp.reshape(cast(xp, x, wide), split), axes)
-    inverse = inverse_deviation(xp, var, eps)
+    dtype, shape = x.dtype, x.shape
+    wide = accumulator(xp, dtype)
+
+    def backward(dy: Array, x: Array) -> tuple[Array, Array, Array]:
+        dy, x = cast(xp, dy, wide), cast(xp, x, wide)
+        mean, var = moments(xp, x, axes)
+        inverse = inverse_deviation(xp, var, eps)
+        g = dy if scale is None else scaled(xp, dy, scale)
+        dx = moments_vjp(xp, g, x, mean, inverse, inverse, axes).dx
+        return cast(xp, dx, dtype), mean, inverse
+
+    dy, x = xp.reshape(dy, split), xp.reshape(x, split)
+    dx, mean, inverse = blockwise(xp, backward, dy, x, whole=found.whole)
+    dy, x = cast(xp, dy, wide), cast(xp, x, wide)
     shared = [axis for axis, n in enumerate(full) if n == 1]
     dgamma = dbeta = None
     if gamma is not None:
-        xhat = xp.reshape(centred * inverse, x.shape)
-        dgamma = shaped(xp, total(xp, dy * xhat, shared), gamma)
+        dgamma = shaped(xp, total_of(xp, _times_xhat, shared, dy, x, mean, inverse), gamma)
     if beta is not None:
         dbeta = shaped(xp, total(xp, dy, shared), beta)
-    g = xp.reshape(dy if scale is None else dy * scale, split)
-    dx = moments_vjp(xp, g, centred, inverse, inverse, axes).dx
-    return NormGradients(cast(xp, xp.reshape(dx, x.shape), x.dtype), dgamma, dbeta)
+    return NormGradients(xp.reshape(dx, shape), dgamma, dbeta)
+
+
+def _times_xhat(g: Array, x: Array, mean: Array, inverse: Array) -> Array:
+    return times(times(x - mean, inverse), g)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from arrayconv.arguments import known_shape, number
-from arrayconv.namespace import Array, Namespace, accumulator, cast, copied, fused, is_lazy
+from arrayconv.engine.blockwise import blockwise, fused
+from arrayconv.namespace import Array, Namespace, accumulator, cast, copied, is_lazy, traits
 from arrayconv.ops.layout import check_data_format, summed
 
 
@@ -20,11 +21,10 @@ class NormGradients(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """The mean and the biased variance over some axes (kept, of length 1), and ``x - mean``."""
+    """The mean and the biased variance over some axes, which keep length 1."""
 
     mean: Array
     var: Array
-    centred: Array
 
 
 def total(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
@@ -41,17 +41,33 @@ def total(xp: Namespace, x: Array, axes: Sequence[int]) -> Array:
     return x
 
 
+def total_of(
+    xp: Namespace, compute: Callable[..., Array], axes: Sequence[int], *arrays: Array
+) -> Array:
+    """The ``total`` of ``compute(*arrays)``, a function of single elements; the first array has the shape of all."""
+    x = arrays[0]
+    if not axes or is_lazy(x) or not traits(xp, x).calling:
+        return total(xp, fused(xp, compute, *arrays), axes)
+    # what is summed stays in the cache
+    first, *others = sorted(axes)
+
+    def part(*parts: Array) -> Array:
+        return summed(xp, compute(*parts), first)
+
+    sums = blockwise(xp, part, *arrays, whole=(first,))
+    return total(xp, sums, others) if others else sums
+
+
 def moments(xp: Namespace, x: Array, axes: Sequence[int]) -> Moments:
     """The moments in two passes, so that a large mean leaves the variance its digits."""
     cells = math.prod(x.shape[axis] for axis in axes)
     mean = total(xp, x, axes) / cells
-    centred, squares = fused(xp, _deviations, x, mean)
-    return Moments(mean, total(xp, squares, axes) / cells, centred)
+    return Moments(mean, total_of(xp, _squared_deviation, axes, x, mean) / cells)
 
 
-def _deviations(x: Array, mean: Array) -> tuple[Array, Array]:
+def _squared_deviation(x: Array, mean: Array) -> Array:
     centred = x - mean
-    return centred, centred * centred
+    return centred * centred
 
 
 class Backward(NamedTuple):
@@ -63,34 +79,58 @@ class Backward(NamedTuple):
 
 
 def moments_vjp(
-    xp: Namespace, g: Array, centred: Array, inverse: Array, factor: Array, axes: Sequence[int]
+    xp: Namespace,
+    g: Array,
+    x: Array,
+    mean: Array,
+    inverse: Array,
+    factor: Array,
+    axes: Sequence[int],
 ) -> Backward:
-    """The gradient through the moments, for the gradient ``g`` of ``xhat = centred * inverse``.
+    """The gradient through the moments, for the gradient ``g`` of ``xhat = (x - mean) * inverse``.
 
     ``dx`` is ``factor * (g - mean(g) - xhat * mean(g * xhat))``, the means over ``axes``.
     ``sum_g`` and ``sum_gx`` sum ``g`` and ``g * xhat``.
     """
-    cells = math.prod(centred.shape[axis] for axis in axes)
+    cells = math.prod(x.shape[axis] for axis in axes)
     sum_g = total(xp, g, axes)
-    sum_gx = total(xp, g * centred, axes) * inverse
-    dx = fused(xp, _through_moments, g, centred, sum_g, sum_gx, inverse, factor, cells)
+    sum_gx = total_of(xp, along, axes, g, x, mean) * inverse
+    dx = fused(xp, _through_moments, g, x, mean, sum_g, sum_gx, inverse, factor, cells)
     return Backward(dx, sum_g, sum_gx)
+
+
+def along(g: Array, x: Array, mean: Array) -> Array:
+    """``g * (x - mean)``."""
+    return times(x - mean, g)
 
 
 def _through_moments(
     g: Array,
-    centred: Array,
+    x: Array,
+    mean: Array,
     sum_g: Array,
     sum_gx: Array,
     inverse: Array,
     factor: Array,
     cells: int,
 ) -> Array:
-    dx = plus(g - sum_g / cells, centred * (sum_gx * (-inverse / cells)))
+    dx = plus(g - sum_g / cells, times(x - mean, sum_gx * (-inverse / cells)))
     return times(dx, factor)
 
 
-def scaled(xp: Namespace, x: Array, scale: Array, shift: Array | None) -> Array:
+def normalized(
+    xp: Namespace, x: Array, mean: Array, factor: Array, shift: Array | None = None
+) -> Array:
+    """``(x - mean) * factor + shift``: the mean first, so that data with a large one keep their digits."""
+    return fused(xp, _normalized, x, mean, factor, *(() if shift is None else (shift,)))
+
+
+def _normalized(x: Array, mean: Array, factor: Array, shift: Array | None = None) -> Array:
+    y = times(x - mean, factor)
+    return y if shift is None else plus(y, shift)
+
+
+def scaled(xp: Namespace, x: Array, scale: Array, shift: Array | None = None) -> Array:
     """``x * scale + shift``, a new array."""
     return fused(xp, _scaled, x, scale, *(() if shift is None else (shift,)))
 

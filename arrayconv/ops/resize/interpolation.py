@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from arrayconv.arguments import choice, number, suggesting
+from arrayconv.engine.blockwise import blockwise
 from arrayconv.engine.windows import merge_axes, split_axis
 from arrayconv.namespace import (
     Array,
@@ -113,13 +114,17 @@ def resize(
     (x,) = promoted("resize", xp, x=x)
     axes = _plan("resize", x, size, scale, method, coordinates, rounding, data_format)
     first = 1 if data_format == "channels_last" else 2
-    y = x if method == "nearest" else cast(xp, x, accumulator(xp, x.dtype))
-    # what shrinks goes first, so that the others have less to do
-    for at in sorted(range(len(axes)), key=lambda i: axes[i].m / axes[i].n):
-        if axes[at].copies is None:
-            y = _sum_of_taps(xp, y, first + at, axes[at].taps)
-    y = _copied(xp, y, first, axes)
-    return cast(xp, y, x.dtype)
+
+    def forward(x: Array) -> Array:
+        y = x if method == "nearest" else cast(xp, x, accumulator(xp, x.dtype))
+        # what shrinks goes first, so that the others have less to do
+        for at in sorted(range(len(axes)), key=lambda i: axes[i].m / axes[i].n):
+            if axes[at].copies is None:
+                y = _sum_of_taps(xp, y, first + at, axes[at].taps)
+        y = _copied(xp, y, first, axes)
+        return cast(xp, y, x.dtype)
+
+    return blockwise(xp, forward, x, whole=range(first, first + len(axes)))
 
 
 @suggesting
@@ -182,11 +187,15 @@ def resize_vjp(
     first = 1 if data_format == "channels_last" else 2
     ends = (x.shape[:first], x.shape[first + len(axes) :])
     check_gradient(op, dy, (*ends[0], *(axis.m for axis in axes), *ends[1]))
-    g = _copied_vjp(xp, cast(xp, dy, accumulator(xp, dy.dtype)), first, axes)
-    for at in sorted(range(len(axes)), key=lambda i: axes[i].n / axes[i].m):
-        if axes[at].copies is None:
-            g = _sum_of_taps(xp, g, first + at, axes[at].back)
-    return cast(xp, g, x.dtype)
+
+    def backward(dy: Array) -> Array:
+        g = _copied_vjp(xp, cast(xp, dy, accumulator(xp, dy.dtype)), first, axes)
+        for at in sorted(range(len(axes)), key=lambda i: axes[i].n / axes[i].m):
+            if axes[at].copies is None:
+                g = _sum_of_taps(xp, g, first + at, axes[at].back)
+        return cast(xp, g, x.dtype)
+
+    return blockwise(xp, backward, dy, whole=range(first, first + len(axes)))
 
 
 def _plan(
