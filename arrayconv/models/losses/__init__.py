@@ -40,7 +40,7 @@ LOSSES: dict[str, type[Loss]] = {"mae": MeanAbsoluteError, "mse": MeanSquaredErr
 
 
 def loss(value: Any) -> Loss:
-    """The loss that ``value``, a name or a `Loss`, stands for."""
+    """A loss from a name, a `Loss` class, a `Loss` or a pair ``(f, f_vjp)``."""
     if isinstance(value, Loss):
         return value
     if isinstance(value, type) and issubclass(value, Loss):
