@@ -427,9 +427,9 @@ def test_pipes_and_devices(tmp_path):
         link.symlink_to("/dev/zero")
         for there in (link, path.replace(path.with_suffix(suffix))):
             path = there if there != link else path
-            with pytest.raises(ValueError, match=f"{there.name}: this is no plain file"):
+            with pytest.raises(ValueError, match=f"{there.name}: this is not a regular file"):
                 model.load_weights(there)
-    with pytest.raises(DataError, match="no plain file"):
+    with pytest.raises(DataError, match="not a regular file"):
         data.open_h5(path.replace(path.with_name("d.h5")))
 
 
