@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_padding,
         default=0,
         metavar="P",
-        help="cells, one or one per axis (1 or 1,2), or valid, same, same_lower, causal",
+        help="cells on each side, one number or one per axis (1 or 1,2), or valid, same, same_lower, causal",
     )
     plan.add_argument("--groups", type=int, default=1, metavar="G", help="groups of channels")
     plan.add_argument(
@@ -196,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     bench = command(
-        "bench", commands.bench, "time it against PyTorch, JAX and a matrix product", ""
+        "bench", commands.bench, "time arrayconv against PyTorch, JAX and matrix products", ""
     )
     # options that follow, --help included, are passed on, not parsed here
     bench.prefix_chars = "\0"
