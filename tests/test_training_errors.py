@@ -110,7 +110,11 @@ CALLS = [
         ValueError,
         "two metrics are called 'mse'",
     ),
-    (lambda: dense_network().compile("adam", lambda a, b: a), TypeError, "nothing differentiates"),
+    (
+        lambda: dense_network().compile("adam", lambda a, b: a),
+        TypeError,
+        "not differentiated automatically",
+    ),
     (lambda: dense_network().compile("adam", ["mse", "mse"]), ValueError, "must have 1 entries"),
     (lambda: compiled().fit(X), ValueError, "fit: y is missing"),
     (lambda: compiled().fit((X, LABELS)), ValueError, "x and y are two arguments"),

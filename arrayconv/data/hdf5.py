@@ -130,7 +130,7 @@ class Contents:
             return ""
         held = thing.attrs.get_id(key)
         if held.shape != () or held.get_storage_size() > _NAME or held.dtype.kind not in "OSU":
-            raise DataError(f"{self.path}: the attribute {key} of {thing.name} is no name")
+            raise DataError(f"{self.path}: the attribute {key} of {thing.name} is not a short text")
         return _text(thing.attrs[key])[:_NAME]
 
     def _spend(self, dataset: Any, size: int) -> None:

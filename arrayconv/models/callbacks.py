@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    "BackupAndRestore": "fit goes on after load from a file that ModelCheckpoint wrote",
+    "BackupAndRestore": "load a file that ModelCheckpoint wrote, and fit continues from it",
     "History": "fit returns one, and keeps it as model.history",
     "TensorBoard": "CSVLogger writes the numbers of every epoch",
 }
@@ -57,7 +57,8 @@ class LearningRateScheduler(Callback):
     Raises
     ------
     TypeError
-        A ``schedule`` that cannot be called; from ``fit``, a rate that is no number.
+        If ``schedule`` is not callable; from ``fit``, if it does not return a number, or the optimizer's learning
+        rate is a schedule.
 
     Examples
     --------

@@ -29,7 +29,7 @@ _REFUSED = dict.fromkeys(
         *("dpi", "expand_nested", "rankdir", "show_dtype", "show_layer_activations"),
         *("show_layer_names", "show_trainable"),
     ),
-    "leave it out: the picture has one form, with the layers' names and of models inside",
+    "leave it out: the picture always shows the layers' names, also those of nested models",
 )
 
 

@@ -125,7 +125,9 @@ class Graph:
             lacks, extra = (
                 [f"{a}/{b}" for a, b in sorted(s)] for s in (wanted - have, have - wanted)
             )
-            raise ValueError(f"{self.label}: weights lacks {lacks} and should not have {extra}")
+            raise ValueError(
+                f"{self.label}: weights must have the model's names: missing {lacks}, unknown {extra}"
+            )
         for layer in self.layers:
             if layer.specs:
                 # a compiled step returns dicts in another order
@@ -240,5 +242,5 @@ def _hint(got: Shape, expected: Shape) -> str:
     if (*got[1:], 1) == expected:
         return "; x[..., None] adds the axis of one channel"
     if math.prod(got[1:]) == math.prod(expected) and len(got) > 0:
-        return "; it has as many elements, so xp.reshape may be what is missing"
+        return "; the numbers of elements agree, so xp.reshape may help"
     return ""

@@ -19,7 +19,7 @@ from arrayconv.namespace import Array
 # Arguments of Keras that choose how its backends run.
 _NO_NEED = dict.fromkeys(
     ("auto_scale_loss", "jit_compile", "run_eagerly", "steps_per_execution"),
-    "leave it out: JAX's steps are compiled, the others' run as they are",
+    "leave it out: steps are compiled on JAX, and run eagerly on other libraries",
 )
 
 

@@ -21,7 +21,7 @@ from arrayconv.namespace import Array
 # Arguments of Keras's summary that this one does not take.
 _SUMMARY = dict.fromkeys(
     ("expand_nested", "layer_range", "line_length", "positions", "show_trainable"),
-    "leave it out: the table has one form, with the layers of models inside and what is trained",
+    "leave it out: the table always has the layers of nested models and the number of trained weights",
 )
 
 
@@ -140,7 +140,7 @@ class Network:
         before = [*self.inputs, *nodes]
         if any(node.inputs != (parent,) for node, parent in zip(nodes, before, strict=False)):
             raise ValueError(
-                f"{self.label}: is no chain of layers; use Model(inputs, outputs) to put it into another model"
+                f"{self.label}: is not a chain of layers; use Model(inputs, outputs), and call it on nodes"
             )
         return [node.layer for node in nodes]
 

@@ -57,7 +57,7 @@ def gradients(pair: Pair, here: tuple[Any, ...], got: tuple[Any, ...]) -> list[t
         dx = got[i] if i < len(got) else None
         if not is_floating(a):
             if dx is not None:
-                what = f"d{pair.names[i]} must be None: it is no floating array"
+                what = f"d{pair.names[i]} must be None: {pair.names[i]} is not a floating array"
                 raise GradientMismatch(pair.names[i], pair.text(here), what)
         elif dx is not None:
             found.append((i, host(dx)))

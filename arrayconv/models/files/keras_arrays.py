@@ -125,7 +125,7 @@ def read(path: Path) -> Found:
             order = [*_order(config)]
         except Exception as error:
             # zipfile and its decoders may raise anything on a damaged archive
-            raise ValueError(f"{path}: this is no whole .keras file ({error})") from error
+            raise ValueError(f"{path}: this is not a complete .keras file ({error})") from error
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             contents = Contents(path, len(content))
@@ -139,13 +139,13 @@ def read(path: Path) -> Found:
                     )
                 raise DataError(f"{path}: {reason}")
             if not isinstance(layers, h5py.Group):
-                raise _strange(path, "'layers' is no group")
+                raise _strange(path, "'layers' is not a group")
             return Found(*_leaves(contents, layers, order), config)
     except DataError:
         raise
     except Exception as error:
         # h5py may raise anything on a damaged file
-        raise ValueError(f"{path}: this is no whole h5 file ({error})") from error
+        raise ValueError(f"{path}: this is not a complete h5 file ({error})") from error
 
 
 def _unpacked(content: bytes) -> tuple[bytes, Any]:
@@ -190,7 +190,7 @@ def _leaves(
         for key in held:
             dataset = contents.child(held, key)
             if not key.isdecimal() or not isinstance(dataset, h5py.Dataset):
-                raise _strange(path, f"{held.name}/{key} is no array with a number")
+                raise _strange(path, f"{held.name}/{key} is not a numbered array")
             arrays[key] = _values(contents, dataset)
         arrays = {key: arrays[key] for key in sorted(arrays, key=int)}
         at = group.name.removeprefix("/layers/")
@@ -221,7 +221,7 @@ def _walk(
         group = contents.child(top, key)
         if not isinstance(group, h5py.Group):
             if key == "layers":
-                raise _strange(path, f"{top.name}/layers is no group")
+                raise _strange(path, f"{top.name}/layers is not a group")
             continue
         # a nested model has its layers in a group "layers"; a wrapper has its one layer without such a group
         if key == "layers":
@@ -229,7 +229,7 @@ def _walk(
             continue
         held = contents.child(group, "vars")
         if held is not None and not isinstance(held, h5py.Group):
-            raise _strange(path, f"{held.name} is no group")
+            raise _strange(path, f"{held.name} is not a group")
         names = (*above, contents.attribute(held, "name") if held is not None else "")
         if held is not None and len(held):
             yield group, held, names
@@ -237,7 +237,7 @@ def _walk(
 
 
 def _strange(path: Path, reason: str) -> DataError:
-    return DataError(f"{path}: this is no weights file of Keras 3 ({reason})")
+    return DataError(f"{path}: this is not a weights file of Keras 3 ({reason})")
 
 
 def _values(contents: Contents, dataset: Any) -> NDArray[Any]:
@@ -250,7 +250,7 @@ def _values(contents: Contents, dataset: Any) -> NDArray[Any]:
         return values.astype("f4")
     if values.dtype.kind != "f":
         raise DataError(
-            f"{contents.path}: {dataset.name} is of type {kind}, and weights are floating"
+            f"{contents.path}: {dataset.name} is of type {kind}, and weights must be floating"
         )
     return values
 

@@ -175,7 +175,9 @@ def _sources(item: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[tuple
     for given in node["args"]:
         for tensor in given if isinstance(given, list) else [given]:
             if not isinstance(tensor, Mapping) or tensor.get("class_name") != "__keras_tensor__":
-                raise ValueError(f"{name!r} is called on {tensor!r}, which is no layer's output")
+                raise ValueError(
+                    f"{name!r} is called on {tensor!r}, which is not the output of a layer"
+                )
             source, number, at = tensor["config"]["keras_history"]
             yield source, number, at
 
@@ -229,7 +231,7 @@ def _argument(label: str, name: str, value: Any) -> Any:
     if name == "activation" and isinstance(given, Mapping):
         return ours(value)
     if kind == "function" or not isinstance(given, Mapping):
-        raise ValueError(f"{label}: {name}={given!r} is a function of its maker's own")
+        raise ValueError(f"{label}: {name}={given!r} is a user-defined function")
     given = {key: item for key, item in given.items() if item is not None}
     return {"class": kind, **given}
 

@@ -70,14 +70,14 @@ def paired(
         if group:
             pairs[want.layer] = group.pop(0)
         else:
-            problems.append(f"nothing there for {want.layer.label}, {want.text}")
+            problems.append(f"no weights in the file for {want.layer.label}, {want.text}")
     problems += [
-        f"no layer here takes {part.name}, {listed(part.arrays)}"
+        f"no layer here for {part.name}, {listed(part.arrays)}"
         for group in groups.values()
         for part in group
     ]
     if problems:
-        raise ValueError(f"{path}: its weights are not of this model: {'; '.join(problems)}")
+        raise ValueError(f"{path}: its weights are not those of this model: {'; '.join(problems)}")
     stems: dict[Hashable, dict[Hashable, str]] = {}
     for want in left:
         part = pairs[want.layer]

@@ -112,7 +112,7 @@ def load_weights(model: Described, path: str | os.PathLike[str]) -> None:
     >>> models.Sequential([models.Dense(3, input_shape=(3,))]).save(path)
     >>> models.Sequential([models.Dense(2, input_shape=(3,))]).load_weights(path)
     Traceback (most recent call last):
-    ValueError: ...: its weights are not of this model: dense/kernel is (3, 3) there and (3, 2) here; ...
+    ValueError: ...: its weights are not those of this model: dense/kernel is (3, 3) in the file and (3, 2) here; ...
     """
     if Path(path).suffix in KERAS:
         load_keras_weights(model, path)
@@ -146,20 +146,24 @@ def take_slots(path: Any, graph: Graph, tensors: dict[str, NDArray[Any]]) -> Slo
         value = tensors.pop(full)
         slot, _, of = full.removeprefix(_SLOT).partition(":")
         if value.dtype.kind != "f" or shapes.get(of) != value.shape:
-            raise ValueError(f"{full} {value.shape} is of no weight here")
+            raise ValueError(f"{full} {value.shape} belongs to no weight of this model")
         layer, _, name = of.rpartition("/")
         slots.setdefault(slot, {})[layer, name] = value
     differences = []
     for name, shape in shapes.items():
         if name not in tensors:
-            differences.append(f"there is no {name} {shape}")
+            differences.append(f"the file has no {name} {shape}")
         elif tensors[name].shape != shape:
-            differences.append(f"{name} is {tensors[name].shape} there and {shape} here")
+            differences.append(f"{name} is {tensors[name].shape} in the file and {shape} here")
         elif tensors[name].dtype.kind != "f":
-            differences.append(f"{name} is of type {tensors[name].dtype} there, no floating one")
+            differences.append(f"{name} is of type {tensors[name].dtype} in the file, not floating")
     differences += [
-        f"there is {name} {value.shape}" for name, value in tensors.items() if name not in shapes
+        f"the model has no {name} {value.shape}"
+        for name, value in tensors.items()
+        if name not in shapes
     ]
     if differences:
-        raise ValueError(f"{path}: its weights are not of this model: {'; '.join(differences)}")
+        raise ValueError(
+            f"{path}: its weights are not those of this model: {'; '.join(differences)}"
+        )
     return slots

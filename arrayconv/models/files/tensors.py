@@ -44,7 +44,7 @@ def read_tensors(
         found = library.deserialize(content)
         metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
     except (library.SafetensorError, ValueError) as error:
-        raise ValueError(f"{path}: this is no whole safetensors file ({error})") from None
+        raise ValueError(f"{path}: this is not a complete safetensors file ({error})") from None
     tensors = {}
     # the library returns the tensors in no fixed order
     for name, held in sorted(found, key=operator.itemgetter(0)):
@@ -56,7 +56,7 @@ def read_tensors(
         elif kind in _DTYPES:
             tensors[name] = np.frombuffer(data, _DTYPES[kind]).reshape(shape).copy()
         else:
-            raise ValueError(f"{path}: {name} is of type {kind}, which NumPy has not")
+            raise ValueError(f"{path}: {name} is of type {kind}, which NumPy does not have")
     return tensors, metadata
 
 
@@ -88,8 +88,8 @@ def write_tensors(
     text += b" " * (-len(text) % 8)
     if len(text) > (longest := text_limit(len(text) + len(content) - 8 - size)):
         raise ValueError(
-            f"{path}: the names and the structure take {len(text)} bytes, and with so few weights no more than "
-            f"{longest} are read again"
+            f"{path}: the names and the structure take {len(text)} bytes; in a file with so few weights, at most "
+            f"{longest} could be read again"
         )
     with writing(path) as draft, draft.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)

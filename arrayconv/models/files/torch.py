@@ -96,7 +96,7 @@ def load_torch_weights(
         for key, value in tensors.items():
             if value.dtype.kind != "f" and not key.endswith("num_batches_tracked"):
                 raise ValueError(
-                    f"{path}: {key} is of type {value.dtype}, and weights are floating"
+                    f"{path}: {key} is of type {value.dtype}, and weights must be floating"
                 )
         keys = sorted(tensors, key=_natural)
     modules: dict[str, dict[str, NDArray[Any]]] = {}

@@ -22,7 +22,7 @@ COMMON = ("name", "trainable", "input_shape")
 _REFUSED = {
     "alpha": "it is negative_slope, as in Keras 3",
     "activity_regularizer": "only weights are regularized",
-    "data_format": "leave it out: the axes are taken as they come",
+    "data_format": "leave it out: the axes keep the order that they have in the input",
     "dtype": "the dtype of the data decides",
     "input_dim": "write input_shape=(input_dim,)",
     **{

@@ -50,7 +50,7 @@ def loss(value: Any) -> Loss:
     if callable(value):
         raise TypeError(
             f"compile: loss must be a name, a Loss with values and gradient, or a pair (f, f_vjp), got {value!r}: "
-            "nothing differentiates a plain function here"
+            "a function is not differentiated automatically"
         )
     name = value.lower() if isinstance(value, str) else value
     return checks.choice("compile", "loss", name, LOSSES)()

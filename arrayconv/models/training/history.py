@@ -69,7 +69,7 @@ class History:
             If there is no epoch to plot.
         """
         if not self.epoch:
-            raise ValueError("History.plot: there is no epoch to draw yet; call fit first")
+            raise ValueError("History.plot: there is no epoch to plot yet; call fit first")
         try:
             import matplotlib.pyplot as plt
             from matplotlib.ticker import MaxNLocator
