@@ -418,7 +418,10 @@ def test_weights_are_read_from_a_file_with_a_training(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t, m: t.update({"optimizer:velocity:conv/bias": np.ones(4)}), "belongs to no weight"),
+        (
+            lambda t, m: t.update({"optimizer:velocity:conv/bias": np.ones(4)}),
+            "belongs to no weight",
+        ),
         (lambda t, m: t.update({"optimizer:velocity:no/bias": np.ones(3)}), "belongs to no weight"),
         (lambda t, m: t.update({"optimizer:velocity:conv/bias": np.ones(3, int)}), "no weight"),
         (lambda t, m: m.update(training="[]"), "structure is damaged"),
