@@ -426,7 +426,7 @@ def test_broken_fashion_files(tmp_path):
     whole, good = images.read_bytes(), labels.read_bytes()
     for content in (b"", b"hello", whole[:300], gzip.compress(gzip.decompress(whole)[:-9]), good):
         images.write_bytes(content)
-        with pytest.raises(DataError, match=r"train-images.*gz: this is no whole file of the IDX"):
+        with pytest.raises(DataError, match=r"train-images.*gz: not a complete file in the IDX"):
             data.fashion(tmp_path)
     images.write_bytes(whole)
     labels.write_bytes(gzip.compress(idx(np.zeros(11, dtype=np.uint8))))

@@ -278,7 +278,7 @@ REFUSED = [
     (lambda: models.MeanSquaredError(reduction="sum"), "sample_weight"),
     (lambda: models.CategoricalCrossentropy(axis=1), "last axis"),
     (lambda: models.Huber(delat=1), "did you mean 'delta'"),
-    (lambda: models.Sequential().summary(line_length=80), "one form"),
+    (lambda: models.Sequential().summary(line_length=80), "always has the layers"),
     (lambda: models.Sequential().summary(10, 20), r"Model\.summary\(\) takes"),
     (lambda: models.Sequential().predict(), r"Model\.predict\(\) missing"),
     (lambda: models.Dense(2).set_weights(), r"Layer\.set_weights\(\) missing"),
@@ -286,7 +286,7 @@ REFUSED = [
     (lambda: models.Input((3,), dtype="int32"), "dtype of the data"),
     (lambda: models.layers.LeakyReLU(alpha=0.3), "it is negative_slope"),
     (lambda: models.callbacks.BackupAndRestore, "ModelCheckpoint"),
-    (lambda: models.plot_model(models.Sequential(), dpi=96), "the picture has one form"),
+    (lambda: models.plot_model(models.Sequential(), dpi=96), "the picture always shows"),
     (lambda: models.ModelCheckpoint("a.keras", save_freq=100), "save_freq must be 'epoch'"),
 ]
 

@@ -154,9 +154,9 @@ def test_another_keras_architecture(keras, tmp_path, name):
     with pytest.raises(ValueError) as caught:
         ours.load_weights(path)
     text = str(caught.value)
-    assert "nothing there for Conv 'conv', kernel (3, 3, 3, 4), bias (4,)" in text
-    assert "nothing there for Dense 'dense'" in text
-    assert re.search(r"no layer here takes conv2d(_\d+)?, 0 \(3, 3, 3, 8\), 1 \(8,\)", text)
+    assert "no weights in the file for Conv 'conv', kernel (3, 3, 3, 4), bias (4,)" in text
+    assert "no weights in the file for Dense 'dense'" in text
+    assert re.search(r"no layer here for conv2d(_\d+)?, 0 \(3, 3, 3, 8\), 1 \(8,\)", text)
     assert "batch_normalization" in text
     assert snapshot(ours) == before
 
@@ -169,11 +169,11 @@ def test_keras_files_that_are_broken(keras, tmp_path):
         whole = keras_file(theirs, tmp_path / name).read_bytes()
         for content in (b"", b"hello", whole[:200], whole[:-300]):
             (tmp_path / name).write_bytes(content)
-            with pytest.raises(ValueError, match=r"this is no whole (h5|.keras) file"):
+            with pytest.raises(ValueError, match=r"this is not a complete (h5|.keras) file"):
                 ours.load_weights(tmp_path / name)
     with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
         archive.writestr("a.txt", "hello")
-    with pytest.raises(ValueError, match=r"no whole .keras file .*config.json"):
+    with pytest.raises(ValueError, match=r"not a complete .keras file .*config.json"):
         ours.load_weights(tmp_path / "other.keras")
     with h5py.File(tmp_path / "data.h5", "w") as file:
         file["train_set_x"] = np.ones(3)
@@ -206,5 +206,7 @@ def test_h5_files_of_another_layout(tmp_path, key):
     with h5py.File(path, "w") as file:
         file[key] = np.ones(3)
     ours = models.Sequential([models.Dense(3, input_shape=(3,))])
-    with pytest.raises(ValueError, match=r"strange.weights.h5: this is no weights file of Keras 3"):
+    with pytest.raises(
+        ValueError, match=r"strange.weights.h5: this is not a weights file of Keras 3"
+    ):
         ours.load_weights(path)

@@ -252,7 +252,7 @@ MODELS = [
     ),
     (lambda: _built()(np.ones((3, 4, 4))), "x[..., None] adds the axis of one channel"),
     (lambda: _built()(np.ones((4, 4, 1))), "x[None, ...] makes a batch of one"),
-    (lambda: _built()(np.ones((3, 16))), "xp.reshape may be what is missing"),
+    (lambda: _built()(np.ones((3, 16))), "xp.reshape may help"),
     (lambda: _built()([[1.0, 2.0]]), "must be an array of a library"),
     (lambda: _two_inputs()(np.ones((2, 8, 8, 3))), "takes 2 inputs (a, b), got 1"),
     (
@@ -273,7 +273,7 @@ MODELS = [
         lambda: _built().set_weights([np.ones((16, 3)), np.ones(2)]),
         "Dense 'dense': kernel has the shape (16, 2), got (16, 3)",
     ),
-    (_weights, "weights lacks ['dense/bias'] and should not have ['other/bias']"),
+    (_weights, "missing ['dense/bias'], unknown ['other/bias']"),
     (
         lambda: models.from_config({"class": "Net"}),
         "class must be one of Model, Sequential, got 'Net'",

@@ -379,7 +379,7 @@ def test_models_inside_models_share_their_weights():
     np.testing.assert_allclose(longer(x), np.tanh(tower(x)))
     features = models.Model(model.inputs, model.get_layer("concatenate").output)
     np.testing.assert_allclose(features([x, z]), both)
-    with pytest.raises(ValueError, match="is no chain of layers"):
+    with pytest.raises(ValueError, match="is not a chain of layers"):
         models.Sequential([model])
 
 

@@ -122,7 +122,7 @@ def test_what_cannot_be_saved(tmp_path):
     x = np.zeros((1, 4, 4, 2), np.float32)
     with pytest.raises(TypeError, match="one of arrayconv.models, got function"):
         ac.onnx.save(lambda x: x, tmp_path / "net.onnx", x)
-    with pytest.raises(ValueError, match="only those from one to the last"):
+    with pytest.raises(ValueError, match="all axes from one to the last"):
         ac.onnx.save(m.Sequential([m.LayerNormalization(axis=[1, 2])]), tmp_path / "net.onnx", x)
 
 

@@ -202,10 +202,10 @@ def test_another_torch_architecture(torch, tmp_path):
     with pytest.raises(ValueError) as caught:
         ours.load_weights(path)
     text = str(caught.value)
-    assert "nothing there for Conv 'conv', weight (4, 3, 3, 3), bias (4,)" in text
-    assert "nothing there for Dense 'dense', weight (2, 4), bias (2,)" in text
-    assert "no layer here takes 0, bias (4,), weight (4, 3, 5, 5)" in text
-    assert "no layer here takes 1," in text
+    assert "no weights in the file for Conv 'conv', weight (4, 3, 3, 3), bias (4,)" in text
+    assert "no weights in the file for Dense 'dense', weight (2, 4), bias (2,)" in text
+    assert "no layer here for 0, bias (4,), weight (4, 3, 5, 5)" in text
+    assert "no layer here for 1," in text
     assert snapshot(ours) == before
 
 

@@ -252,14 +252,14 @@ def test_ctrl_c_leaves_the_epochs_done(capsys, tmp_path, course_file, monkeypatc
     assert "its training is finished, 9 of 9 epochs" in capsys.readouterr().err
     (tmp_path / "out" / "history.json").write_text("{}")
     assert train(*resume) == 2
-    assert "history.json tells of no training" in capsys.readouterr().err
+    assert "history.json is not a report of a training" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
         (("--data", "mnist"), "mnist: expected digits, mnist5k, fashion"),
-        (("--data", "digits", "--model", "happy"), "--model happy: tells two classes apart, and .* 10"),
+        (("--data", "digits", "--model", "happy"), "--model happy: is for two classes, and .* 10"),
         (("--data", "digits", "--backend", "tpu"), "--backend: unknown name 'tpu'"),
         (("--data", "digits", "--seed", "-1"), "--seed: expected at least 0, got -1"),
         (("--data", "{h5}", "--out", "{h5}"), "--out .*happy.h5: it cannot be made a folder"),
@@ -268,7 +268,7 @@ def test_ctrl_c_leaves_the_epochs_done(capsys, tmp_path, course_file, monkeypatc
         (("--data", "{h5}x.h5"), "happy.h5x.h5: there is no such file"),
         (("--data", "{nan}"), "x of .* holds NaN or inf"),
         (("--data", "{grey}"), r"images must have shape \(N, H, W, C\), got \(24, 8, 8\); x\[..., None\]"),
-        (("--data", "{wide}"), "uint8 or uint16, which are scaled to 1, or floating, got int64"),
+        (("--data", "{wide}"), "uint8 or uint16, which are scaled to .0, 1., or floating, got int64"),
     ],
 )  # fmt: skip
 def test_one_line_says_what_is_wrong(capsys, tmp_path, course_file, monkeypatch, argv, message):
@@ -484,7 +484,7 @@ def test_what_predict_refuses(capsys, tmp_path, photos):
     models.Sequential(logits).save(tmp_path / "logits.safetensors")
     (tmp_path / "text.safetensors").write_text("no weights")
     reports = {
-        "no report of a training": (
+        "this is not a report of `arrayconv train`": (
             "{",
             "[]",
             "{}",
@@ -507,8 +507,8 @@ def test_what_predict_refuses(capsys, tmp_path, photos):
         ((tmp_path / "nowhere", image), "there is no such file or folder"),
         ((photos, image), "there is no weights.safetensors in this folder"),
         ((tmp_path / "text.safetensors", image), "text.safetensors"),
-        ((tmp_path / "dense.safetensors", image), "no network that takes one image"),
-        ((tmp_path / "logits.safetensors", image), "its outputs are no probabilities"),
+        ((tmp_path / "dense.safetensors", image), "not a network that takes one image"),
+        ((tmp_path / "logits.safetensors", image), "its outputs are not probabilities"),
         ((tmp_path, image, tmp_path / "no.png"), "no.png: there is no such file"),
         ((tmp_path, image, tmp_path / "broken.png"), "broken.png: the image is damaged"),
     ):

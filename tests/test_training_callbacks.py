@@ -251,7 +251,7 @@ def test_history_and_its_picture(tmp_path):
     history.plot(tmp_path / "history.png")
     assert (tmp_path / "history.png").read_bytes()[:4] == b"\x89PNG"
     assert not plt.get_fignums()
-    with pytest.raises(ValueError, match="no epoch to draw"):
+    with pytest.raises(ValueError, match="no epoch to plot"):
         models.History().plot()
 
 

@@ -217,14 +217,14 @@ def test_another_architecture_is_listed_and_changes_nothing(tmp_path):
     with pytest.raises(ValueError) as caught:
         other.load_weights(path)
     text = str(caught.value)
-    assert text.startswith(f"{path}: its weights are not of this model: ")
+    assert text.startswith(f"{path}: its weights are not those of this model: ")
     for difference in (
-        "conv/kernel is (3, 3, 3, 4) there and (3, 3, 3, 6) here",
-        "conv/bias is (4,) there and (6,) here",
-        "there is no head/kernel (54, 5)",
-        "there is no head/bias (5,)",
-        "there is dense/kernel (36, 5)",
-        "there is batch_normalization/moving_variance (4,)",
+        "conv/kernel is (3, 3, 3, 4) in the file and (3, 3, 3, 6) here",
+        "conv/bias is (4,) in the file and (6,) here",
+        "the file has no head/kernel (54, 5)",
+        "the file has no head/bias (5,)",
+        "the model has no dense/kernel (36, 5)",
+        "the model has no batch_normalization/moving_variance (4,)",
     ):
         assert difference in text
     assert "\n" not in text
@@ -246,7 +246,7 @@ def changed(path, change):
         (lambda t, m: m.pop("model"), "structure is damaged or of another version: 'model'"),
         (lambda t, m: m.update(model="{"), "structure is damaged or of another version: "),
         (lambda t, m: m.update(model="[]"), "structure is damaged or of another version: "),
-        (lambda t, m: t.pop("conv/bias"), r"there is no conv/bias \(4,\)"),
+        (lambda t, m: t.pop("conv/bias"), r"the file has no conv/bias \(4,\)"),
         (lambda t, m: m.update(model=m["model"].replace("MaxPool", "Pool")), "'Pool'"),
         (lambda t, m: m.update(model=m["model"].replace("filters", "filtres")), "'filters'"),
     ],
@@ -278,7 +278,9 @@ def test_truncated_and_foreign_files(tmp_path):
         path = tmp_path / f"{name}.safetensors"
         path.write_bytes(content)
         for read in (models.load, model.load_weights):
-            with pytest.raises(ValueError, match="this is no whole safetensors file") as caught:
+            with pytest.raises(
+                ValueError, match="this is not a complete safetensors file"
+            ) as caught:
                 read(path)
             assert str(caught.value).startswith(f"{path}: ")
             assert "\n" not in str(caught.value)
@@ -416,8 +418,11 @@ def test_weights_are_read_from_a_file_with_a_training(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t, m: t.update({"optimizer:velocity:conv/bias": np.ones(4)}), "of no weight here"),
-        (lambda t, m: t.update({"optimizer:velocity:no/bias": np.ones(3)}), "of no weight here"),
+        (
+            lambda t, m: t.update({"optimizer:velocity:conv/bias": np.ones(4)}),
+            "belongs to no weight",
+        ),
+        (lambda t, m: t.update({"optimizer:velocity:no/bias": np.ones(3)}), "belongs to no weight"),
         (lambda t, m: t.update({"optimizer:velocity:conv/bias": np.ones(3, int)}), "no weight"),
         (lambda t, m: m.update(training="[]"), "structure is damaged"),
         (lambda t, m: m.update(training=m["training"].replace("Adam", "Popen")), "'Popen'"),

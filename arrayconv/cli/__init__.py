@@ -18,27 +18,27 @@ from arrayconv.filters import KERNELS
 __all__ = ["main"]
 
 DEMO = """\
-Takes a photograph (its own, or IMAGE), pads it, convolves it with a bank of ten filters, rectifies
-and max-pools the maps, and takes the gradients all the way back to the image: with the same code on
-every array library found here, on its CPU and GPU, in float32 and float64.
+Pads a photograph (its own, or IMAGE), convolves it with ten filters, applies ReLU and max pooling,
+and computes the gradients back to the image: with the same code on every array library installed
+here, on CPU and GPU, in float32 and float64.
 
-Prints one table. Times are medians after a warm-up, in milliseconds, JAX's of the compiled
-function. Differences are shares of the largest element: of the forward results from NumPy's, and
-of the gradients from jax.vjp of the forward pass in float64."""
+Prints one table. Times are medians in milliseconds, after a warm-up; for JAX, of the compiled
+function. Differences are relative to the largest element: the forward results are compared with
+NumPy's, the gradients with jax.vjp of the forward pass in float64."""
 
 CHECK = """\
-Runs the table of cases, every operation with every option, on the array libraries found here: each
-result is compared with NumPy's and each hand-written gradient, element by element, with jax.vjp in
-float64 (without JAX, with central differences). NumPy runs the whole table, the other libraries a
-sample in which every option of every operation occurs.
+Tests every operation with every option on the array libraries installed here: each result is
+compared with NumPy's, and each hand-written gradient, element by element, with jax.vjp in float64
+(without JAX, with central differences). NumPy runs all test cases, the other libraries a sample
+that has every option of every operation.
 
-Prints the worst error of every operation on every library, as a share of the largest element. Exit
-status 1 if one is wrong."""
+Prints the largest error of every operation on every library, relative to the largest element. The
+exit status is 1 if a check fails."""
 
 PLAN = """\
-Says how a convolution of these shapes would be computed: the strategy and why, the blocks it works
-in, the temporary memory, and the arithmetic. Shapes are written 8,56,56,64: X is (N, *S, C) and W
-(*K, C_in / groups, C_out)."""
+Prints how a convolution of these shapes would be computed: the strategy and why it is chosen, the
+blocks it works in, the temporary memory, and the number of operations. Shapes are written
+8,56,56,64: X is (N, *S, C), and W is (*K, C_in / groups, C_out)."""
 
 PLAN_EXAMPLES = """\
 examples:
@@ -52,13 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments after the program's name; by default those it was started with.
+        The command-line arguments; by default those of the process.
 
     Returns
     -------
     int
-        0 for success, 1 where a check failed, 2 for a wrong argument or file, 130 after Ctrl-C,
-        which ends the process itself where it was started as the command ``arrayconv``.
+        0 for success, 1 if a check failed, 2 for a wrong argument or file, 130 after Ctrl-C. (Started as the
+        command ``arrayconv``, Ctrl-C ends the process itself.)
 
     Examples
     --------
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["plan", "1,8,8,3"])
     2
     """
-    # JAX otherwise takes three quarters of a GPU that the libraries here share
+    # otherwise JAX allocates three quarters of the memory of a GPU that other libraries use too
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
         args = _parser().parse_args(argv)
@@ -76,12 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     except BrokenPipeError:
-        # the reader has gone, as in `arrayconv backends | head -1`
+        # the reader has closed the pipe, as in `arrayconv backends | head -1`
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, FloatingPointError, OSError) as error:
-        # a wrong argument, file or number in it; anything else is a fault of the program and keeps its traceback
+        # a mistake in an argument or a file; any other exception is a bug here and keeps its traceback
         print(f"arrayconv: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=run)
         return sub
 
-    demo = command("demo", commands.demo, "a photograph through a small network, and back", DEMO)
+    demo = command("demo", commands.demo, "run a small network and its gradients on a photo", DEMO)
     demo.add_argument("image", nargs="?", metavar="IMAGE", help="an image file to use instead")
     _add_backend(demo)
     demo.add_argument(
@@ -119,19 +119,19 @@ def _parser() -> argparse.ArgumentParser:
         help=f"where to draw input, filters, maps and gradient (default: {commands.PICTURE}, which "
         "the next demo overwrites)",
     )
-    demo.add_argument("--json", metavar="FILE", help="write the table as JSON too")
+    demo.add_argument("--json", metavar="FILE", help="also write the table as JSON")
     _add_force(demo)
 
     check = command("check", commands.check, "verify every operation on every library here", CHECK)
     _add_backend(check)
     check.add_argument(
-        "--full", action="store_true", help="the whole table on every library (many minutes)"
+        "--full", action="store_true", help="run all test cases on every library (many minutes)"
     )
 
     command(
         "backends",
         commands.backends,
-        "which array libraries and devices are usable here",
+        "list the array libraries and devices that are usable here",
         "Lists the array libraries and devices that are usable here and, for each that is not, why\n"
         "and what to install.",
     )
@@ -141,31 +141,32 @@ def _parser() -> argparse.ArgumentParser:
         commands.filter_image,
         "apply one filter to an image file",
         "Applies one filter to every channel of an image, and writes an image of the same size.\n"
-        "Filters that answer with both signs (sobel, prewitt, edge, laplacian) are written with\n"
-        "grey as zero and their strongest answer as black or white.",
+        "For filters with positive and negative results (sobel, prewitt, edge, laplacian), grey is\n"
+        "zero, and the largest absolute value is black or white.",
     )
     one.add_argument("image", metavar="IMAGE", help="the image file to read")
     one.add_argument(
         "--kernel", required=True, choices=list(KERNELS), metavar="NAME", help=", ".join(KERNELS)
     )
     one.add_argument(
-        "--out", required=True, metavar="FILE", help="where to write; the suffix names the format"
+        "--out", required=True, metavar="FILE", help="where to write; the suffix sets the format"
     )
     _add_force(one)
 
     plan = command(
-        "plan", commands.plan, "how a convolution would be computed", PLAN, PLAN_EXAMPLES
+        "plan", commands.plan, "show how a convolution would be computed", PLAN, PLAN_EXAMPLES
     )
     for name, meaning in (("x", "shape of the input"), ("w", "shape of the weights")):
         plan.add_argument(name, type=_ints, metavar=name.upper(), help=meaning)
-    for name, meaning in (("stride", "window step"), ("dilation", "cell step of the kernel")):
+    steps = ("stride", "step between windows"), ("dilation", "step between cells of the kernel")
+    for name, meaning in steps:
         plan.add_argument(f"--{name}", type=_one_or_more, default=1, metavar="N[,N]", help=meaning)
     plan.add_argument(
         "--padding",
         type=_padding,
         default=0,
         metavar="P",
-        help="cells, one or one per axis (1 or 1,2), or valid, same, same_lower, causal",
+        help="cells on each side, one number or one per axis (1 or 1,2), or valid, same, same_lower, causal",
     )
     plan.add_argument("--groups", type=int, default=1, metavar="G", help="groups of channels")
     plan.add_argument(
@@ -184,27 +185,27 @@ def _parser() -> argparse.ArgumentParser:
         command(
             "predict",
             predict.predict,
-            "say what a trained network sees in images",
+            "classify images with a trained network",
             predict.PREDICT,
             predict.EXAMPLES,
         )
     )
 
     run.add_arguments(
-        command("run", run.run, "a photograph through an ONNX file", run.RUN, run.EXAMPLES)
+        command("run", run.run, "run an ONNX network on a photograph", run.RUN, run.EXAMPLES)
     )
 
     bench = command(
-        "bench", commands.bench, "time it beside PyTorch, JAX and the bare matrix product", ""
+        "bench", commands.bench, "time arrayconv against PyTorch, JAX and matrix products", ""
     )
-    # nothing that follows is an option here, --help included: all of it is handed on
+    # options that follow, --help included, are passed on, not parsed here
     bench.prefix_chars = "\0"
     bench.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
 
 
 def _add_force(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--force", action="store_true", help="overwrite what is there already")
+    command.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
 def _add_backend(command: argparse.ArgumentParser) -> None:
@@ -212,8 +213,9 @@ def _add_backend(command: argparse.ArgumentParser) -> None:
         "--backend",
         action="append",
         metavar="NAME",
-        help="use this library only, repeatable: " + ", ".join(NAMES) + "; jax and torch stand for"
-        " all their devices",
+        help="use only this library (may be repeated): "
+        + ", ".join(NAMES)
+        + "; jax and torch stand for all their devices",
     )
 
 

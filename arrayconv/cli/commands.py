@@ -1,4 +1,4 @@
-"""What each command does with its parsed arguments; every function returns the exit status."""
+"""The commands: each function takes the parsed arguments and returns the exit status."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from arrayconv.filters import KERNELS, Kernel, apply_filter
 
 SIDE = 512
 PICTURE = "arrayconv-demo.png"
-# Seconds of one check on a core of today.
+# Seconds that a check takes on a current CPU core, to estimate the duration.
 CHECK = 0.07
-# Pixels of an image that are filtered at once.
+# The number of pixels that are filtered at once.
 BAND = 2**17
 
 
@@ -35,13 +35,13 @@ def demo(args: argparse.Namespace) -> int:
     """Run the network on every backend, print the table, and write picture and JSON."""
     out = args.out or PICTURE
     check_picture(out)
-    # a picture of its own is no loss
+    # an old picture under the default name may be overwritten without --force
     refuse_existing("--out", out, args.force or (args.out is None and not _same(out, args.image)))
     if args.json is not None:
         check_output(args.json)
         refuse_existing("--json", args.json, args.force)
         if Path(args.json).resolve() == Path(out).resolve():
-            raise ValueError(f"--json {args.json}: the picture is written there")
+            raise ValueError(f"--json {args.json}: the picture is written there; name another file")
     image = read_image(args.image or photograph(), side=SIDE)
     network = prepare(image)
     chosen = chosen_backends(args.backend)
@@ -55,8 +55,8 @@ def demo(args: argparse.Namespace) -> int:
     if all(row.gradient_difference is None for row in rows):
         print('jax.vjp: not compared, JAX is not usable: pip install "arrayconv[jax]"')
     print(
-        f"{network.undecided:.1%} of the pooled cells have no clear maximum and take no part in the "
-        "gradient."
+        f"{network.undecided:.1%} of the pooling windows have no clear maximum and are left out of "
+        "the gradient."
     )
     _, results = measure(find_backend("numpy"), network, "float32", repeats=1)
     draw(out, network, results)
@@ -79,7 +79,7 @@ def demo(args: argparse.Namespace) -> int:
 
 
 def refuse_existing(option: str, path: str, force: bool) -> None:
-    """Raise ``ValueError`` if there is a file that ``--force`` does not allow to overwrite."""
+    """Raise ``ValueError`` if the file exists and ``--force`` was not given."""
     if Path(path).exists() and not force:
         raise ValueError(f"{option} {path}: this file is there already; --force overwrites it")
 
@@ -111,7 +111,7 @@ def check(args: argparse.Namespace) -> int:
     chosen = chosen_backends(args.backend)
     known = cases()
     few = set(known if args.full else sample(known))
-    # case by case, since what JAX says of a case is kept for the next library
+    # case by case, since JAX's gradients of a case are cached for the next library
     checks = [
         (case, backend)
         for case in known
@@ -170,14 +170,14 @@ def backends(args: argparse.Namespace) -> int:
 
 
 def filter_image(args: argparse.Namespace) -> int:
-    """Apply one filter to an image file."""
+    """Apply one filter to an image file, and write the result."""
     check_image_name(args.out)
     refuse_existing("--out", args.out, args.force)
     image = read_levels(args.image)
     kernel = KERNELS[args.kernel]()
     scale, shift = 1.0, 0.0
     if abs(kernel.sum()) < 1e-9:
-        # such a filter answers with both signs: grey is zero, and its strongest answer black or white
+        # results of both signs: grey is zero, and the largest absolute value black or white
         strongest = max(float(np.max(np.abs(y))) for _, y in _filtered(image, kernel))
         scale, shift = 0.5 / (strongest or 1.0), 0.5
     out = np.empty_like(image)
@@ -191,10 +191,10 @@ def filter_image(args: argparse.Namespace) -> int:
 
 
 def _filtered(image: NDArray[np.uint8], kernel: Kernel) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Some rows of the filtered image at a time, in which the floating numbers of a large one have room."""
+    """Yield the filtered image band by band, so that floats of a large image need little memory."""
     height, width = image.shape[:2]
     before, after = (kernel.shape[0] - 1) // 2, kernel.shape[0] // 2
-    # each row of the image with the rows around it, beyond the borders those that apply_filter takes
+    # indices of the rows, extended beyond the borders as apply_filter does
     near = np.pad(np.arange(height), (before, after), mode="symmetric")
     count = max(1, BAND // width)
     for top in range(0, height, count):
@@ -212,7 +212,7 @@ def plan(args: argparse.Namespace) -> int:
     }
     shapes = [args.x, args.w]
     if args.backward:
-        # an empty batch costs nothing and has the shape of the upstream gradient
+        # an empty batch gives the shape of the upstream gradient at no cost
         nothing, weights = (
             np.broadcast_to(np.float32(0), shape) for shape in ((0, *args.x[1:]), args.w)
         )
@@ -224,19 +224,20 @@ def plan(args: argparse.Namespace) -> int:
 
 
 def bench(args: argparse.Namespace) -> int:
-    """Run the benchmarks, in a process of their own: threads are set before NumPy is imported."""
+    """Run the benchmarks in another process, since they set numbers of threads before NumPy is imported."""
     root = Path(ac.__file__).parents[1]
     if not (root / "benchmarks" / "__main__.py").exists():
         print(
-            "arrayconv bench: the benchmarks are part of a clone, not of a wheel", file=sys.stderr
+            "arrayconv bench: the benchmarks are not installed; run it from a clone of the repository",
+            file=sys.stderr,
         )
         return 2
     # `bench -- --quick` as well as `bench --quick`
     arguments = args.arguments[args.arguments[:1] == ["--"] :]
-    # files that it is to write are meant from here
+    # PYTHONPATH and not cwd, so that relative paths in the arguments stay valid
     path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
     with interrupt.held_back():
-        # its traceback would follow the one line that Ctrl-C leads to here
+        # Ctrl-C must not reach it directly: its traceback would follow our one line
         run = subprocess.Popen(
             [sys.executable, "-m", "benchmarks", *arguments], env={**os.environ, "PYTHONPATH": path}
         )
@@ -253,7 +254,7 @@ class Bar:
         except ImportError:
             self._bar = None
         else:
-            # none in a log
+            # disable=None: no bar if standard error is not a terminal
             self._bar = tqdm(total=total, desc=what, leave=False, file=sys.stderr, disable=None)
 
     def __enter__(self) -> Bar:
@@ -269,7 +270,7 @@ class Bar:
 
 
 def chosen_backends(asked: list[str] | None) -> list[Backend]:
-    """Return the backends asked for, each of which must be usable, or all that are."""
+    """Return the backends asked for, each of which must be usable; by default all usable ones."""
     if not asked:
         return [found for _, _, found in find_backends() if isinstance(found, Backend)]
     backends = {}
@@ -288,7 +289,7 @@ def chosen_backends(asked: list[str] | None) -> list[Backend]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
-    """Return aligned columns, the first ``left`` of them flush left."""
+    """Return a table as text; the first ``left`` columns are aligned left, the others right."""
     lines = [head, *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     return "\n".join(

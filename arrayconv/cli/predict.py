@@ -15,19 +15,19 @@ from arrayconv.cli.commands import table
 from arrayconv.data.folder import resized
 
 PREDICT = """\
-Says which class a network sees in each image, and how probable that is to it. MODEL is the folder
-that `arrayconv train` wrote, or a file of weights in it.
+Prints the most probable class of each image and its probability. MODEL is the folder that
+`arrayconv train` wrote, or the file of weights in it.
 
-Images are resized to the network's input, their proportions not kept, and their pixels scaled to
-between 0 and 1; a network of one channel gets them in grey. An image should be as those that it was
-trained on: a digit dark on white says nothing to one that learned white on black."""
+Images are resized to the input of the network, without keeping their proportions, and scaled to
+[0, 1]; a network with one input channel gets them in greyscale. They should look like the training
+images: a network trained on white digits on black does not recognize dark digits on white."""
 
 EXAMPLES = """\
 examples:
   arrayconv train --data photos/ --out signs
   arrayconv predict signs new/*.jpg"""
 
-# Rec. 601, as Pillow turns colours into grey
+# ITU-R BT.601, as Pillow converts colours to grey.
 GREY = (0.299, 0.587, 0.114)
 
 
@@ -44,10 +44,10 @@ def predict(args: argparse.Namespace) -> int:
     count = max(outputs, 2)
     if classes and len(classes) != count:
         raise ValueError(
-            f"{args.model}: {len(classes)} names for the {count} classes of the network"
+            f"{args.model}: {len(classes)} names for the {count} classes of the network; they must match"
         )
     dtype = model.get_weights()[0].dtype
-    # all are read before anything is printed
+    # all are read first, so that a damaged image stops the command before it prints anything
     images = [_image(path, shape).astype(dtype) for path in args.images]
     rows = []
     for path, image in zip(args.images, images, strict=True):
@@ -55,7 +55,7 @@ def predict(args: argparse.Namespace) -> int:
         if outputs == 1:
             y = np.asarray((1 - y[0], y[0]))
         if np.any(y < 0) or abs(float(np.sum(y)) - 1) > 1e-2:
-            raise ValueError(f"{args.model}: its outputs are no probabilities of classes")
+            raise ValueError(f"{args.model}: its outputs are not probabilities of classes")
         best = int(np.argmax(y))
         rows.append((path, classes[best] if classes else str(best), f"{y[best]:.1%}"))
     print(table(("image", "class", "probability"), rows, left=2))
@@ -63,15 +63,15 @@ def predict(args: argparse.Namespace) -> int:
 
 
 def _shapes(name: str, model: models.Model) -> tuple[tuple[int, ...], int]:
-    """The shape of the image that a network takes, and how many numbers it answers with."""
+    """The shape of the image that a network takes, and the number of its outputs."""
     if len(model.inputs) == len(model.outputs) == 1:
         shape, answer = model.inputs[0].sample, model.outputs[0].sample
         if len(shape) == 3 and shape[2] in (1, 3) and len(answer) == 1 and None not in shape:
             return shape, answer[0]
-    raise ValueError(f"{name}: this is no network that takes one image and tells its class")
+    raise ValueError(f"{name}: this is not a network that takes one image and returns class scores")
 
 
 def _image(path: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """An image as a network's input of shape (H, W, C), between 0 and 1."""
+    """An image file as an array of shape (H, W, C) in [0, 1]."""
     image = resized(Path(path), shape[:2]) / 255
     return image if shape[2] == 3 else (image @ np.asarray(GREY))[..., np.newaxis]

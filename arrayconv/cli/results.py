@@ -28,7 +28,7 @@ _CURVES = (("training", "", "#0072B2", "o-"), ("test", "val_", "#D55E00", "s--")
 
 
 def check_folder(path: str, force: bool) -> Path:
-    """The folder ``--out``, unless it cannot be written, or holds a training that ``--force`` does not give up."""
+    """Return the folder ``--out``; raise if it cannot be written, or has results and ``--force`` was not given."""
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {path}: it cannot be made a folder (a file has this name)")
@@ -50,7 +50,10 @@ def check_folder(path: str, force: bool) -> Path:
 def write(
     folder: Path, model: models.Model, history: models.History, report: dict[str, Any], title: str
 ) -> None:
-    """Write weights, history and plots, each file whole or not at all; a folder made for nothing goes again."""
+    """Write weights, history and plots, each file completely or not at all.
+
+    If writing fails, folders that were made for it and are still empty are removed.
+    """
     made = [part for part in (folder, *folder.parents) if not part.exists()]
     with undoing(lambda: _drop_empty(made)):
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +83,7 @@ def _drop_empty(folders: Sequence[Path]) -> None:
 
 
 def _draw(path: Path, history: models.History, title: str) -> None:
-    """Draw the loss and the accuracy of training and test images over the epochs."""
+    """Plot the loss and the accuracy of training and test images over the epochs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -101,7 +104,7 @@ def _draw(path: Path, history: models.History, title: str) -> None:
 
 
 def read(path: str) -> tuple[models.Model, tuple[str, ...]]:
-    """Load what `write` wrote, or any other file of `models.save`: the model, and the names of its classes if known.
+    """Load a model that `write` or `models.save` wrote; return it with the names of its classes, empty if unknown.
 
     Raises
     ------
@@ -125,12 +128,12 @@ def read(path: str) -> tuple[models.Model, tuple[str, ...]]:
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise ValueError("classes must be a list of names")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{report}: this is no report of a training ({error})") from None
+        raise DataError(f"{report}: this is not a report of `arrayconv train` ({error})") from None
     return model, tuple(classes)
 
 
 def read_report(path: str) -> dict[str, Any]:
-    """Read what `write` wrote of the training in a folder, as far as another one goes on from it.
+    """Read the report that `write` wrote to a folder: what is needed to resume the training.
 
     Raises
     ------
@@ -150,7 +153,7 @@ def read_report(path: str) -> dict[str, Any]:
             raise ValueError(f"dtype is {report['dtype']!r}")
         history = {name: list(map(float, report["history"][name])) for name in _NUMBERS}
         if len({len(values) for values in history.values()}) != 1:
-            raise ValueError("its epochs differ in their numbers")
+            raise ValueError("its columns have different numbers of epochs")
         return {
             **{name: report[name] for name in ("seed", "batch_size", "epochs", "dtype")},
             "model": str(report["model"]),
@@ -158,11 +161,13 @@ def read_report(path: str) -> dict[str, Any]:
             "history": history,
         }
     except (OSError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"--resume {path}: {file} tells of no training ({error})") from None
+        raise ValueError(
+            f"--resume {path}: {file} is not a report of a training ({error})"
+        ) from None
 
 
 def joined(before: dict[str, list[float]] | None, after: models.History) -> models.History:
-    """The epochs of the training that goes on, and those after them."""
+    """The history of a resumed training: the epochs before it, if any, and its own."""
     if before is None:
         return after
     whole = models.History()

@@ -1,4 +1,4 @@
-"""``arrayconv run``: a photograph through a network from an ONNX file."""
+"""The command ``arrayconv run``: running an ONNX network on a photograph."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from arrayconv.onnx import Net
 
 RUN = """\
-Runs a network from an ONNX file on a photograph, resized to the size that the network takes, with
-values between 0 and 1, less --mean, over --std. Prints the highest scores where the network gives
-one for each class, else the shapes of what it gives.
+Runs a network from an ONNX file on a photograph, which is resized to the network's input. Its values
+in [0, 1] are multiplied by --scale, --mean is subtracted, and the result is divided by --std. Prints
+the most probable classes if the output has one score per class, otherwise the shapes of the outputs.
 
---explain draws what the highest score looks at: its gradient with respect to the photograph, and
-the maps of the last convolution that speak for it."""
+--explain draws which parts of the photograph the highest score depends on: its gradient with
+respect to the pixels, and a Grad-CAM heat map of the last convolution."""
 
 EXAMPLES = """\
 examples:
@@ -36,46 +36,46 @@ examples:
   arrayconv run net.onnx photo.jpg --scale 255 --backend torch-cpu"""
 
 FREE = 224
-"""Cells along an axis that the file leaves free, unless --size says otherwise."""
+"""Height and width in pixels if the file leaves them free and --size is not given."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The arguments of ``arrayconv run``."""
+    """Declare the arguments of `run`."""
     command.add_argument("net", metavar="NET", help="the ONNX file")
     command.add_argument("image", metavar="IMAGE", help="the image file")
-    command.add_argument("--labels", metavar="FILE", help="the names of the classes, one a line")
+    command.add_argument("--labels", metavar="FILE", help="the names of the classes, one per line")
     command.add_argument(
-        "--top", type=int, default=5, metavar="N", help="classes to print (%(default)s)"
+        "--top", type=int, default=5, metavar="N", help="classes to print (default: %(default)s)"
     )
     command.add_argument(
         "--size",
         type=_numbers,
         metavar="H[,W]",
-        help=f"pixels that the photograph is resized to, where the file leaves them free ({FREE})",
+        help=f"height and width in pixels, if the file leaves them free (default: {FREE})",
     )
     command.add_argument(
         "--scale",
         type=float,
         default=1.0,
         metavar="X",
-        help="what white is (%(default)s), before --mean",
+        help="the value of white, before --mean is subtracted (default: %(default)s)",
     )
     for name, meaning in (
         ("mean", "subtracted from each channel"),
-        ("std", "each channel is divided by it"),
+        ("std", "divides each channel"),
     ):
         command.add_argument(f"--{name}", type=_numbers, metavar="X[,X,X]", help=meaning)
-    command.add_argument("--explain", metavar="FILE", help="draw what the highest score looks at")
+    command.add_argument("--explain", metavar="FILE", help="draw what the highest score depends on")
     command.add_argument(
         "--backend",
         default="numpy",
         metavar="NAME",
-        help="the array library to run on (%(default)s)",
+        help="the array library to run on (default: %(default)s)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load, prepare, run, print, and draw."""
+    """Run the network on the photograph, print the results, and draw the explanation."""
     try:
         from arrayconv import onnx
     except ImportError as error:
@@ -118,12 +118,12 @@ def prepared(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A photograph as the network takes it, and as it looks then.
+    """A photograph as the network's input, and the same as an image (H, W, C) in [0, 1].
 
     Raises
     ------
     ValueError
-        A network that takes no one image; a size, mean or std that does not fit.
+        If the network does not take a single image, or size, mean or std do not fit.
     """
     from arrayconv.onnx.explaining import channel_axis
     from arrayconv.onnx.operators.resizing import resize
@@ -142,7 +142,7 @@ def prepared(
         raise ValueError(f"--size takes one number or two, at least 1, got {size}")
     sizes = tuple(n if isinstance(n, int) else g for n, g in zip(wanted, given, strict=True))
     if channels == 1:
-        # ITU-R BT.601: the brightness of the three colours
+        # ITU-R BT.601: the weights of the colours in greyscale
         image = (image @ np.asarray([[0.299], [0.587], [0.114]], np.float32)).astype(np.float32)
     shown = resize(
         image[None], None, None, (1, *sizes, image.shape[-1]), mode="linear", antialias=1
@@ -165,7 +165,7 @@ def _classes(ys: list[NDArray[Any]]) -> bool:
 
 
 def _report(net: Net, ys: list[NDArray[Any]], labels: list[str] | None, top: int) -> int:
-    """Print the best classes, or the shapes; the place of the highest value."""
+    """Print the most probable classes, or the shapes of the outputs; return the index of the highest score."""
     best = int(np.argmax(ys[0]))
     if not _classes(ys):
         for spec, y in zip(net.outputs, ys, strict=True):
@@ -193,7 +193,7 @@ def _labels(path: str | os.PathLike[str]) -> list[str]:
 def _draw(
     path: str, net: Net, x: NDArray[Any], shown: NDArray[Any], target: int, name: str
 ) -> None:
-    """The photograph, the size of the gradient, and the maps of the last convolution over it."""
+    """Draw the photograph, the saliency map, and the Grad-CAM map over the photograph."""
     try:
         import matplotlib.backends.backend_agg
         import matplotlib.figure
@@ -206,21 +206,21 @@ def _draw(
     panels = 2 if maps is None else 3
     figure = matplotlib.figure.Figure(figsize=(4.6 * panels, 4.9), layout="constrained")
     matplotlib.backends.backend_agg.FigureCanvasAgg(figure)
-    figure.suptitle(f"What speaks for {name}", fontsize=15)
+    figure.suptitle(f"What the score of {name} depends on", fontsize=15)
     axes = figure.subplots(1, panels)
     grey = {"cmap": "gray", "vmin": 0, "vmax": 1} if shown.shape[-1] == 1 else {}
     axes[0].imshow(shown, **grey)
-    axes[0].set_title("the photograph, as the network takes it")
+    axes[0].set_title("the photograph at the network's input size")
     # a few extreme pixels would leave all others pale
     limit = float(np.quantile(amount, 0.995)) or 1.0
     drawn = axes[1].imshow(amount, cmap="cividis", vmin=0, vmax=limit)
     axes[1].set_title("how much each pixel changes the score")
-    figure.colorbar(drawn, ax=axes[1], shrink=0.8, extend="max", label="size of the gradient")
+    figure.colorbar(drawn, ax=axes[1], shrink=0.8, extend="max", label="absolute gradient")
     if maps is not None:
         axes[2].imshow(np.repeat(shown.mean(-1, keepdims=True), 3, -1))
         drawn = axes[2].imshow(maps, cmap="cividis", alpha=0.65, vmin=0, vmax=1)
-        axes[2].set_title("where the last convolution speaks for it")
-        figure.colorbar(drawn, ax=axes[2], shrink=0.8, label="share of the largest")
+        axes[2].set_title("regions that raise the score (Grad-CAM)")
+        figure.colorbar(drawn, ax=axes[2], shrink=0.8, label="relative to the maximum")
     for one in axes:
         one.set(xticks=[], yticks=[])
     with writing(path) as draft:

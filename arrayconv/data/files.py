@@ -1,4 +1,4 @@
-"""Files as such: what may be read of one that nobody trusts, and writing one whole or not at all."""
+"""Reading untrusted files within limits, and writing files completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SMALL = 2**20
 
 
 def plain_file(path: str | os.PathLike[str]) -> Path:
-    """``path``, unless what is there is a pipe or a device, which may have no end.
+    """Return ``path`` if it is a regular file or a folder; a pipe or a device might have no end.
 
     Raises
     ------
@@ -26,48 +26,48 @@ def plain_file(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     if not path.is_file() and not path.is_dir():
-        # says what is the matter where there is nothing to ask
+        # raises the OSError if there is nothing or it may not be read
         path.stat()
-        raise DataError(f"{path}: this is no plain file")
+        raise DataError(f"{path}: this is not a regular file")
     return path
 
 
 def check_inside(root: Path, path: Path) -> None:
-    """Raise `DataError` if ``path``, found in the folder ``root``, is a link that leads out of it."""
+    """Raise `DataError` if ``path``, found in the folder ``root``, is a symbolic link to a place outside it."""
     if path.is_symlink() and not (end := path.resolve()).is_relative_to(root.resolve()):
         raise DataError(f"{path}: it is a link that leads out of {root}, to {end}")
 
 
 def read_whole(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a plain file.
+    """The bytes of a regular file.
 
     Raises
     ------
     OSError
         If it cannot be read.
     DataError
-        If it is no plain file.
+        If it is not a regular file.
     """
     return plain_file(path).read_bytes()
 
 
 def text_limit(size: int) -> int:
-    """How long a text that describes the rest of a file of ``size`` bytes may be.
+    """The largest length accepted of the text (such as JSON) in a file of ``size`` bytes.
 
-    Parsed, it takes up to 30 times its length.
+    Parsed, a text takes up to 30 times its length in memory.
     """
     return max(_SMALL, size // 8)
 
 
 def array_limit(size: int) -> int:
-    """How many bytes of arrays a file of ``size`` bytes may ask for at once; packed ones are longer than it."""
+    """The largest number of bytes accepted for arrays in a file of ``size`` bytes, which may be compressed."""
     return max(8 * _SMALL, 2 * size)
 
 
 def check_writable(folder: Path) -> None:
-    """Raise `OSError` unless a file can be written in ``folder``, or in the nearest one above it that is there.
+    """Raise `OSError` unless a file can be written in ``folder``, or in its nearest parent that exists.
 
-    One is, for a moment: permissions do not say it of a read-only disk, nor of what an administrator may do.
+    A file is created and removed again, since permissions do not tell of read-only disks or administrators.
     """
     while not folder.exists():
         folder = folder.parent
@@ -83,23 +83,23 @@ def _discard(draft: Path) -> None:
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a name of its own to write to; that file takes its place at ``path`` when the block succeeds.
+    """Yield a temporary path to write to; if the block succeeds, that file is renamed to ``path``.
 
     Raises
     ------
     OSError
-        If it cannot be written; a file that was there is unchanged.
+        If it cannot be written; an existing file is then unchanged.
     """
-    # through a link, so that the link stays one
+    # resolved, so that a symbolic link stays one
     path = Path(path).resolve()
-    # another name for every call: threads, and processes on other machines, write beside each other
+    # a random name, since other threads and processes may write to the same path
     draft = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
     with undoing(lambda: _discard(draft)):
         yield draft
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
         draft.replace(path)
-    # the new name itself; not every system can
+    # make the renaming durable too, where the system can
     with suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY)
         try:

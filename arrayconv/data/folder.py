@@ -1,4 +1,4 @@
-"""Folders of images, one sub-folder per class, decoded when a batch is asked for."""
+"""Folders of images, with one sub-folder per class, decoded batch by batch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from arrayconv.data.rows import DataError, DataSet, Rows, needs
 
 
 class ImageRows(Rows):
-    """Image files as rows, decoded when they are asked for.
+    """Image files as `Rows`, decoded when they are indexed.
 
     Parameters
     ----------
     files : sequence of path
     size : (int, int)
-        Height and width; images of another size are resized.
+        Height and width that images are resized to.
     """
 
     def __init__(self, files: Sequence[Path], size: tuple[int, int]) -> None:
@@ -42,35 +42,36 @@ def open_folder(
     test_share: float = 0.2,
     seed: int = 0,
 ) -> DataSet:
-    """Open a folder of images: one sub-folder per class, its name the class's.
+    """Open a folder of images with one sub-folder per class, named after the class.
 
     Parameters
     ----------
     path : path
-        Where it has two sub-folders ``train`` and ``test``, each with the sub-folders of the
-        classes, these are the two parts; else every class is divided at random.
+        If it has sub-folders ``train`` and ``test``, each with a sub-folder per class, these are the two parts.
+        Otherwise every class is split at random.
     size : (int, int)
-        Height and width that every image is resized to, its proportions not kept.
+        Height and width that every image is resized to, without keeping its proportions.
     test_share : float
-        How much of each class is kept for testing where there is no ``test``; at least one image.
+        The fraction of each class used for testing if there is no ``test``, in (0, 1); at least one image.
     seed : int
-        Of that division.
+        The seed of this split.
 
     Returns
     -------
     DataSet
-        Its images are `Rows` of uint8 RGB, ``(N, *size, 3)``, decoded when they are asked for.
-        Files whose name starts with a dot or whose suffix is none of an image are left out.
-        Of 16 bits per channel the upper 8 are taken, and floating pixels, which must lie between 0
-        and 1, are multiplied by 255: what scikit-image's ``img_as_ubyte`` gives.
+        Its images are `Rows` of uint8 RGB, ``(N, *size, 3)``, decoded when they are indexed. Files whose name
+        starts with a dot or whose suffix is not that of an image are ignored. Of 16 bits per channel the upper 8
+        are used, and floating pixels, which must lie in [0, 1], are multiplied by 255, as scikit-image's
+        ``img_as_ubyte`` does.
 
     Raises
     ------
     DataError
-        If there is no such folder, fewer than two classes, a class without images, too few images
-        to divide, or a link leads out of the folder; and, when a batch is read, if a file (named in
-        the message) is damaged, has more than 50 million pixels or far more than its length lets
-        expect, or pixels of no fixed range.
+        If there is no such folder, fewer than two classes, a class without images, too few images to split, or
+        a link to a place outside the folder. When a batch is read, if a file (the message names it) is damaged,
+        has more than 50 million pixels or far too many for its length, or pixels of unknown range.
+    ValueError
+        If ``size`` is not two positive ints, or ``test_share`` is not in (0, 1).
 
     Examples
     --------
@@ -109,7 +110,7 @@ def open_folder(
 
 
 def _classes(root: Path, path: Path, known: set[str]) -> dict[str, list[Path]]:
-    """Return the image files of every class, both in alphabetical order."""
+    """Return the image files of every class, classes and files in alphabetical order."""
     if not path.is_dir():
         raise DataError(f"{path}: there is no such folder")
     check_inside(root, path)
@@ -159,7 +160,7 @@ def _rows(
 
 
 def resized(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Read an image file and resize it to this height and width, its proportions not kept."""
+    """Read an image file and resize it to this height and width, without keeping its proportions."""
     pil = needs("PIL.Image", "reading images")
     image = decoded(path, (2 * size[1], 2 * size[0]))
     if image.size != (size[1], size[0]):

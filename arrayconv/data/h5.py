@@ -1,4 +1,4 @@
-"""Data sets in h5 files of the course's layout, read lazily."""
+"""Data sets in h5 files with the course's keys, read lazily."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from arrayconv.data.files import check_inside, plain_file
 from arrayconv.data.hdf5 import Contents
 from arrayconv.data.rows import DataError, DataSet, Rows, needs
 
-# More classes than any data set has, and the last number that one may have.
+# The most class names that are read, and the largest class number.
 _CLASSES = 2**16
 _LAST = 2**31 - 1
 KEYS = ("train_set_x", "train_set_y", "test_set_x", "test_set_y")
@@ -23,7 +23,7 @@ SUFFIXES = (".h5", ".hdf5")
 
 
 class H5Rows(Rows):
-    """The rows of an h5 data set, which stays on the disk.
+    """An h5 data set as `Rows`, read from the disk when indexed.
 
     Parameters
     ----------
@@ -40,10 +40,10 @@ class H5Rows(Rows):
         try:
             n = len(indices)
             if n and np.array_equal(indices, np.arange(indices[0], indices[0] + n)):
-                # one range is read at once, a list of rows one by one
+                # h5py reads a slice at once, but a list of rows one by one
                 rows: NDArray[Any] = self._dataset[int(indices[0]) : int(indices[0]) + n]
                 return rows
-            # h5 selections must rise and hold no row twice
+            # h5py takes only increasing indices without duplicates
             distinct, places = np.unique(indices, return_inverse=True)
             chosen: NDArray[Any] = self._dataset[distinct][places]
         except OSError as error:
@@ -53,33 +53,32 @@ class H5Rows(Rows):
 
 
 def open_h5(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> DataSet:
-    """Open a data set in h5 files of the course's layout.
+    """Open a data set in h5 files with the course's keys.
 
     Parameters
     ----------
     path : path, or two of them
-        A file with ``train_set_x`` and ``test_set_x`` of shape ``(N, H, W, C)``, labels
-        ``train_set_y`` and ``test_set_y`` of shape ``(N,)``, ``(N, 1)`` or ``(1, N)`` and, where
-        the classes have names, ``list_classes``. Or two files with one part each, as the course's
-        ``train_happy.h5`` and ``test_happy.h5``, in any order; or a folder with that one file, or
-        those two.
+        A file with images ``train_set_x`` and ``test_set_x`` of shape ``(N, H, W, C)``, labels ``train_set_y`` and
+        ``test_set_y`` of shape ``(N,)``, ``(N, 1)`` or ``(1, N)``, and optionally the names of the classes,
+        ``list_classes``. Or two files, in any order, one for training and one for testing, such as the course's
+        ``train_happy.h5`` and ``test_happy.h5``. Or a folder with that one file or those two.
 
     Returns
     -------
     DataSet
-        Its images are `Rows`: read, a batch at a time, when they are asked for. The file stays
-        open, for reading alone, as long as they are used.
+        Its images are `Rows`, read from the file when they are indexed; it stays open, for reading only, as long
+        as they are in use.
 
     Raises
     ------
     DataError
-        If a file is missing, truncated, no h5 file, a key is lacking (the message lists those
-        found) or in both files, shapes, labels or names of classes disagree, there is a single
-        class, or, without ``list_classes``, labels that leave out a number. If it points to other
-        files (links, external storage, virtual data sets), or asks for far more memory than it has
-        bytes. If a folder holds no h5 file, more than two, or a link that leads out of it.
+        If a file is missing, truncated or not an h5 file. If a key is missing (the message lists those found) or in
+        both files. If shapes, labels or class names do not match, there is only one class, or, without
+        ``list_classes``, a class number that no label has. If the file refers to other files (links, external
+        storage, virtual data sets), or would take far more memory than its size. If a folder has no h5 file, more
+        than two, or a link to a place outside it.
     ValueError
-        If there are neither one nor two paths.
+        If there are not one or two paths.
 
     Examples
     --------
@@ -135,7 +134,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def _paths(path: Any) -> list[Path]:
-    """The one or two files that are meant."""
+    """The one or two files that ``path`` stands for."""
     if isinstance(path, tuple | list):
         if len(path) not in (1, 2):
             raise ValueError(f"open_h5: path must be one path or two, got {len(path)}")
@@ -172,7 +171,7 @@ def _open(h5py: Any, path: Path) -> tuple[Any, int]:
 
 
 def _line(error: BaseException) -> str:
-    # h5py puts what happened in parentheses behind which call failed
+    # h5py's messages have the cause in parentheses, after the call that failed
     text = (str(error).splitlines() or [type(error).__name__])[0]
     return text.partition("(")[2].rpartition(")")[0] or text
 
@@ -215,7 +214,7 @@ def _data_set(opened: Sequence[tuple[Any, Contents]]) -> DataSet:
 
 
 def _found(files: str, opened: Sequence[tuple[Any, Contents]]) -> dict[str, tuple[Contents, Any]]:
-    """Every one of `KEYS`, with the file that has it."""
+    """The data set for each of `KEYS`, with the file that has it."""
     found: dict[str, tuple[Contents, Any]] = {}
     for file, contents in opened:
         for key in KEYS:
@@ -238,7 +237,7 @@ def _found(files: str, opened: Sequence[tuple[Any, Contents]]) -> dict[str, tupl
 
 
 def _names(files: str, opened: Sequence[tuple[Any, Contents]]) -> tuple[str, ...]:
-    """The names of the classes, which each of two files may have."""
+    """The names of the classes, which may be in one of two files or in both; empty if in none."""
     held = [(contents, contents.child(file, "list_classes")) for file, contents in opened]
     found = {tuple(c.texts(names, _CLASSES)) for c, names in held if names is not None}
     if len(found) > 1:
@@ -253,7 +252,7 @@ def _labels(contents: Contents, dataset: Any, part: str, rows: int) -> NDArray[n
             f"{part}_set_x, got shape {dataset.shape}"
         )
     values = contents.read(dataset, "biuf")
-    # infinity is its own floor, and a number that no int64 holds would become another
+    # the upper limit also excludes infinity, and numbers that int64 cannot hold
     if np.any(values != np.floor(values)) or values.min() < 0 or values.max() > _LAST:
         raise DataError(f"{contents.path}: {part}_set_y must hold class numbers from 0")
     return values.reshape(rows).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The contents of an h5 file that nobody trusts: what lies in it, in bounded memory, and nothing it points to."""
+"""Reading untrusted h5 files in bounded memory, without following references to other files."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from numpy.typing import NDArray
 from arrayconv.data.files import array_limit
 from arrayconv.data.rows import DataError, needs
 
-# Those that h5py has itself; any other is a plug-in, a library that the file would have loaded.
+# The filters that are part of h5py; for any other, HDF5 would load a plug-in library.
 _FILTERS = {1, 2, 3, 4, 5, 6, 32000}
-# The longest name of a layer or a type.
+# The longest name of a layer or a dtype, in bytes.
 _NAME = 4096
 
 
 class Contents:
-    """The objects of an open h5 file, each checked before it is handed out.
+    """Access to the objects of an open h5 file, each of which is checked first.
 
-    A file may name other files: as external storage, as sources of a virtual data set, by a link. It may
-    ask for more memory than it has bytes, and link a group to itself. All of these are refused.
+    Refused are: data in other files (external storage, virtual data sets, links), far more memory than the size
+    of the file, and groups that contain themselves.
 
     Parameters
     ----------
     path : path
-        How errors call the file.
+        The file's name in error messages.
     size : int
-        Its bytes.
+        Its size in bytes.
     """
 
     def __init__(self, path: Path, size: int) -> None:
@@ -44,14 +44,14 @@ class Contents:
         Raises
         ------
         DataError
-            If it is a link to another place, a group met before, or a data set that `check` refuses.
+            If it is a soft or external link, a group met before, or a data set that `check` refuses.
         """
-        # does not follow it, as asking for the object would
+        # getlink returns a link without following it
         link = group.get(key, getlink=True)
         if link is None:
             return None
         name = f"{group.name.rstrip('/')}/{key}"
-        # a name with a slash would be taken for a way through other links
+        # h5py would take a name with a slash for a path, and follow links in it
         if not isinstance(link, self.h5py.HardLink) or "/" in key:
             raise DataError(
                 f"{self.path}: {name} is a link; what is read must lie at its place in the file itself"
@@ -67,7 +67,7 @@ class Contents:
         return found
 
     def check(self, dataset: Any) -> None:
-        """Raise `DataError` unless the data set is stored in the file, whole, and its chunks are of a sane size."""
+        """Raise `DataError` unless the data set is stored completely in the file, with chunks within the limit."""
         if dataset.shape is None:
             raise DataError(f"{self.path}: {dataset.name} has no values")
         layout = dataset.id.get_create_plist()
@@ -86,7 +86,7 @@ class Contents:
             raise DataError(f"{self.path}: {dataset.name} has a shape and no values")
 
     def fits(self, dataset: Any, elements: int, what: str) -> None:
-        """Raise `DataError` if so many elements are more than a file of this size may ask for at once."""
+        """Raise `DataError` if so many elements take more memory than is accepted for a file of this size."""
         if (size := elements * dataset.dtype.itemsize) > self.limit:
             raise DataError(
                 f"{self.path}: {dataset.name}: {what} takes {size} bytes, more than the {self.limit} that a "
@@ -94,12 +94,12 @@ class Contents:
             )
 
     def read(self, dataset: Any, kinds: str) -> NDArray[Any]:
-        """The values of a data set of one of these kinds of dtype; together they stay below the file's limit.
+        """The values of a data set whose dtype is of one of these ``kinds``, NumPy's letters.
 
         Raises
         ------
         DataError
-            If it is of another kind or too large.
+            If it is of another kind, or all that was read so far exceeds the limit for this file.
         """
         if dataset.dtype.kind not in kinds:
             raise DataError(
@@ -118,19 +118,19 @@ class Contents:
         if self.h5py.check_string_dtype(dataset.dtype) is None or dataset.dtype.kind == "S":
             return [_text(value) for value in np.ravel(self.read(dataset, "SUbiuf")).tolist()]
         found = []
-        # one by one, since any number of them may be the same long one
+        # one by one, since many entries may refer to the same long string
         for place in np.ndindex(dataset.shape):
             found.append(_text(dataset[place]))
             self._spend(dataset, len(found[-1]))
         return found
 
     def attribute(self, thing: Any, key: str) -> str:
-        """A short text attribute of a group or data set, or ``""``."""
+        """A short text attribute of a group or data set; ``""`` if there is none."""
         if key not in thing.attrs:
             return ""
         held = thing.attrs.get_id(key)
         if held.shape != () or held.get_storage_size() > _NAME or held.dtype.kind not in "OSU":
-            raise DataError(f"{self.path}: the attribute {key} of {thing.name} is no name")
+            raise DataError(f"{self.path}: the attribute {key} of {thing.name} is not a short text")
         return _text(thing.attrs[key])[:_NAME]
 
     def _spend(self, dataset: Any, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Class labels as vectors."""
+"""One-hot encoding."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from arrayconv.namespace import Array, DType, array_namespace, placement
 
 
 def one_hot(labels: Array, classes: int, *, dtype: DType = None) -> Array:
-    """Turn class labels into rows of zeros with a single one.
+    """One-hot encode class labels: 1 at the index of the label, 0 elsewhere.
 
     Parameters
     ----------
     labels : array of integers, shape (...)
-        Between 0 and ``classes - 1``, in an array of any library. Their values are looked at, so a
-        Dask array is computed and this cannot be traced; under ``jax.jit``, use the sparse losses.
+        In ``[0, classes)``, of any library. Their values are checked, so this computes Dask arrays and cannot be
+        traced; under ``jax.jit``, use the sparse losses instead.
     classes : int
-        How many classes there are.
+        The number of classes.
     dtype : dtype, optional
-        Of the result, by default the library's float32.
+        The dtype of the result, by default the library's float32.
 
     Returns
     -------
@@ -26,9 +26,9 @@ def one_hot(labels: Array, classes: int, *, dtype: DType = None) -> Array:
     Raises
     ------
     TypeError
-        If ``labels`` is no array of integers.
+        If ``labels`` is not an array of integers, or ``classes`` not an int.
     ValueError
-        If ``classes`` is not positive, or a label lies outside.
+        If ``classes`` is not positive, or a label is out of range.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def one_hot(labels: Array, classes: int, *, dtype: DType = None) -> Array:
                 f"one_hot: labels must lie between 0 and {classes - 1} for {classes} classes, "
                 f"got {low if low < 0 else high}"
             )
-    # int32, because a class may be too large for the labels' own dtype
+    # int32, since the number of classes may be too large for the labels' dtype
     wide = xp.astype(labels, xp.int32)
     known = xp.arange(classes, dtype=xp.int32, **placement(labels))
     known = xp.reshape(known, (*(1 for _ in labels.shape), classes))

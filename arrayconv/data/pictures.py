@@ -1,4 +1,4 @@
-"""Picture files that nobody trusts, decoded to 8 bits of red, green and blue."""
+"""Decoding untrusted image files to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from arrayconv.data.files import plain_file
 from arrayconv.data.rows import DataError, needs
 
 MAX_PIXELS = 50_000_000
-# So many any file may have, however small; beyond, so many for each of its bytes, as only a blank one has.
+# The number of pixels accepted in any file, and per byte in a larger one: only blank images have more.
 _FREE, _DENSE = 2**22, 64
-# Decoded by Pillow itself; others start programs (EPS) or hold a picture of another size (ICO).
+# Formats that Pillow decodes itself; others run programs (EPS) or contain images of several sizes (ICO).
 _FORMATS = (
     "AVIF",
     "BMP",
@@ -34,7 +34,7 @@ _FORMATS = (
 
 
 def suffixes() -> set[str]:
-    """The suffixes of the files that `decoded` reads."""
+    """The file suffixes of the formats that `decoded` reads."""
     pil = needs("PIL.Image", "reading images")
     pil.init()
     return {suffix for suffix, kind in pil.EXTENSION.items() if kind in _known(pil)}
@@ -45,24 +45,24 @@ def _known(pil: Any) -> list[str]:
 
 
 def decoded(path: str | os.PathLike[str], least: tuple[int, int] | None = None) -> Any:
-    """Decode a picture to a Pillow image in mode RGB, upright.
+    """Decode an image file to a Pillow image in mode RGB, rotated as its EXIF data say.
 
     Parameters
     ----------
     path : path
     least : (int, int), optional
-        Width and height that are enough: a large JPEG is decoded at a fraction of its size.
+        Width and height that suffice: a large JPEG is then decoded at a fraction of its size, not smaller than this.
 
     Raises
     ------
     DataError
-        If the file is missing, truncated or no picture; has more than `MAX_PIXELS` pixels, or so many that a
-        file of its length can only be blank; or its pixels have no fixed range.
+        If the file is missing, truncated or not an image; has more than `MAX_PIXELS` pixels, or more than a file of
+        its length can have unless blank; or has pixels of unknown range.
 
     Notes
     -----
-    Of 16 bits the upper 8 are taken, as Pillow does with colours and TensorFlow, torchvision and scikit-image
-    with everything. Floating pixels lie between 0 and 1, as in scikit-image and Matplotlib.
+    Of 16 bits the upper 8 are used, as in Pillow (for colours), TensorFlow, torchvision and scikit-image. Floating
+    pixels must lie in [0, 1], as in scikit-image and Matplotlib.
     """
     pil = needs("PIL.Image", "reading images")
     ops = needs("PIL.ImageOps", "reading images")
@@ -115,8 +115,8 @@ def _check_pixels(path: Path, shape: tuple[int, int], size: int) -> None:
 
 
 def _eight_bits(pil: Any, path: Path, image: Any, deep: bool) -> Any:
-    """The image itself, or its wider pixels as 8 bits."""
-    # Pillow reads a PPM of more than 8 bits to 0..65535 in a mode of 32
+    """The image with pixels of 8 bits; the same object if it has them already."""
+    # Pillow reads a PPM of more than 8 bits as values 0..65535 in the 32-bit mode "I"
     whole = image.mode.startswith("I;16") or (deep and image.mode == "I")
     if not whole and image.mode not in ("I", "F"):
         return image

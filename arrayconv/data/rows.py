@@ -1,4 +1,4 @@
-"""What a data set is: rows for training and for testing, in memory or read when they are asked for."""
+"""Data sets: images and labels for training and testing, in memory or read lazily."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 
 
 class DataError(ValueError):
-    """Data cannot be read; the message is one line that says why."""
+    """Data cannot be read; the message says why in one line."""
 
 
 class Rows(ABC):
-    """Rows that are read when they are asked for: ``rows[3]``, ``rows[10:20]``, ``rows[indices]``.
+    """Base class of rows that are read lazily, when indexed: ``rows[3]``, ``rows[10:20]``, ``rows[indices]``.
+
+    Indexing returns NumPy arrays. A subclass sets the attributes and defines `read`.
 
     Attributes
     ----------
     shape : tuple of int
         ``(N, ...)``, as of an array.
     dtype : numpy.dtype
-        What reading returns.
+        The dtype of the arrays that indexing returns.
     """
 
     shape: tuple[int, ...]
@@ -32,7 +34,7 @@ class Rows(ABC):
 
     @abstractmethod
     def read(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the rows of these indices, each in ``range(N)``, in their order."""
+        """Return the rows with these indices, each in ``range(N)``, in the given order."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -60,14 +62,14 @@ class Rows(ABC):
 
 @dataclass(frozen=True)
 class DataSet:
-    """Images and labels for training, and others for testing.
+    """Images and labels for training and for testing.
 
     Parameters
     ----------
     x_train, x_test : numpy.ndarray or Rows, shape (N, H, W, C)
-        Floating between 0 and 1, or uint8.
+        Floating in [0, 1], or uint8; from an h5 file, whatever dtype it has.
     y_train, y_test : numpy.ndarray, shape (N,), int64
-        The class of each row.
+        The class number of each image.
     classes : tuple of str
         The names of the classes, by label.
     """
@@ -80,7 +82,7 @@ class DataSet:
 
 
 def whole(op: str, name: str, value: Any, *, least: int) -> int:
-    """An int, NumPy's and an array of one included, that is not below ``least``, or an error."""
+    """``value`` as an int of at least ``least``; NumPy's ints and integer arrays of shape () are accepted too."""
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError

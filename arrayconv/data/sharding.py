@@ -1,6 +1,6 @@
-"""JAX arrays whose rows lie on several devices, of one process or of many: put there, taken from there, joined.
+"""JAX arrays sharded along their rows, over devices of one process or several: making, indexing, joining them.
 
-Rows that the devices do not divide lie whole on each of them, since JAX cuts arrays into equal parts only.
+An array whose rows cannot be divided equally among the devices is replicated, since JAX has only equal shards.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from arrayconv.namespace import Array
 
-# Compiled selections and concatenations that are kept, by the sharding of their results.
+# How many compiled functions are cached, one for each sharding of a result.
 _KEPT = 64
 
 
 def first_process() -> bool:
-    """Whether this process is the only one of a computation, or the first: the one that writes and prints."""
+    """Whether this is the only JAX process or the first of several, which writes files and prints."""
     jax = sys.modules.get("jax")
     return jax is None or not jax.distributed.is_initialized() or jax.process_index() == 0
 
 
 def sharding_of(x: Any) -> Any:
-    """The ``NamedSharding`` of a JAX array that lies on several devices, else ``None``; traced ones do not say."""
+    """The ``NamedSharding`` of a JAX array on several devices; ``None`` for other arrays, and for traced ones."""
     jax = sys.modules.get("jax")
     if jax is None or not isinstance(x, jax.Array) or is_traced(x):
         return None
@@ -36,20 +36,20 @@ def sharding_of(x: Any) -> Any:
 
 
 def is_traced(x: Any) -> bool:
-    """Whether ``x`` is what JAX passes to a function that it traces."""
+    """Whether ``x`` is a JAX tracer."""
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(x, jax.core.Tracer)
 
 
 def check_sharding(op: str, sharding: Any, batch_size: int, rows: int) -> None:
-    """Refuse what batches cannot be laid out by.
+    """Raise unless batches can be sharded by ``sharding``.
 
     Raises
     ------
     TypeError
-        What is no ``jax.sharding.NamedSharding``.
+        If it is not a ``jax.sharding.NamedSharding``.
     ValueError
-        If the devices along its first axis do not divide ``batch_size``, and that is not all ``rows``.
+        If ``batch_size`` is not a multiple of the number of devices along its first axis, unless it is all ``rows``.
     """
     jax = sys.modules.get("jax")
     if jax is None or not isinstance(sharding, jax.sharding.NamedSharding):
@@ -68,7 +68,7 @@ def check_sharding(op: str, sharding: Any, batch_size: int, rows: int) -> None:
 
 
 def suited(sharding: Any, shape: Sequence[int]) -> Any:
-    """``sharding`` for an array of ``shape``: cut to its axes; whole on each device where it does not divide them."""
+    """``sharding`` adapted to ``shape``: cut to its number of axes, and replicated if it does not divide them."""
     spec = sys.modules["jax"].sharding.PartitionSpec
     cut = type(sharding)(sharding.mesh, spec(*sharding.spec[: len(shape)]))
     try:
@@ -79,14 +79,14 @@ def suited(sharding: Any, shape: Sequence[int]) -> Any:
 
 
 def put(values: NDArray[Any], sharding: Any) -> Array:
-    """NumPy's ``values``, the same in every process, as one array that lies as ``sharding`` says."""
+    """NumPy ``values``, the same in every process, as one array with this sharding."""
     return _made(values.shape, values, suited(sharding, values.shape), lambda at: at)
 
 
 def everywhere(values: NDArray[Any], like: Any) -> Array:
-    """NumPy's ``values``, the same in every process, whole on each device of the sharding ``like``."""
+    """NumPy ``values``, the same in every process, replicated on all devices of the sharding ``like``."""
     names = sys.modules["jax"].sharding
-    # written as compiled functions on either mesh return it, so that there is one program of a step
+    # spelled as compiled functions return it, so that a step is not compiled twice
     explicit = names.AxisType.Explicit in like.mesh.axis_types
     axes = (None,) * values.ndim if explicit else ()
     whole = type(like)(like.mesh, names.PartitionSpec(*axes))
@@ -94,18 +94,18 @@ def everywhere(values: NDArray[Any], like: Any) -> Array:
 
 
 class Part:
-    """The rows of a batch that lie on devices of this process.
+    """The rows of a batch that belong on the devices of this process.
 
     Parameters
     ----------
     sharding : jax.sharding.NamedSharding
     rows : int
-        Of the whole batch.
+        The number of rows of the whole batch.
 
     Attributes
     ----------
     own : ndarray of int
-        Which of them this process has, and so must read.
+        The indices of the rows that this process must read.
     """
 
     def __init__(self, sharding: Any, rows: int) -> None:
@@ -123,7 +123,7 @@ class Part:
         self.own: NDArray[np.int64] = np.concatenate([np.arange(*s) for s in sorted(slices)])
 
     def put(self, values: Any) -> Array:
-        """The batch as one array over all processes, from the rows ``own`` in each."""
+        """The batch as one array over all processes; ``values`` are the rows ``own`` of this one."""
         values = np.asarray(values)
         shape = (self._rows, *values.shape[1:])
 
@@ -147,14 +147,14 @@ def _made(
 
 
 def taken(x: Array, rows: slice | NDArray[np.int64]) -> Array:
-    """Rows of an array that lies on several devices, on them as ``x`` is."""
+    """Rows of a sharded array, sharded like it."""
     if isinstance(rows, slice):
         rows = np.arange(*rows.indices(x.shape[0]))
     return _compiled("take", suited(x.sharding, (len(rows), *x.shape[1:])))(x, rows)
 
 
 def joined(parts: Sequence[Array]) -> Array:
-    """The rows of all ``parts``, on the devices as the first."""
+    """The rows of all ``parts`` concatenated, sharded like the first."""
     if len(parts) == 1:
         return parts[0]
     rows = sum(part.shape[0] for part in parts)
@@ -167,7 +167,7 @@ def _compiled(name: str, sharding: Any) -> Callable[..., Array]:
     import jax
 
     function = getattr(jax.numpy, name)
-    # where the mesh is Explicit, JAX would ask how rows that move shall lie
+    # on an Explicit mesh, JAX would require the sharding of every intermediate result
     free = jax.sharding.auto_axes(lambda *a: function(*a, axis=0), out_sharding=sharding)
     made: Callable[..., Array] = jax.jit(free, out_shardings=sharding)
     return made

@@ -77,8 +77,8 @@ __all__ = [
 
 _ELSEWHERE = {
     "activations": "layers take an activation by its name, activation='relu', or as a pair (f, f_vjp)",
-    "applications": "a network that Keras saved comes in by load('net.keras')",
-    "backend": "what the layers compute with is the library of the data",
+    "applications": "load a network that Keras saved: load('net.keras')",
+    "backend": "layers compute with the library of the data",
     "datasets": "arrayconv.data reads files",
     "ops": "operations are arrayconv's own: arrayconv.conv, arrayconv.relu",
     "load_model": "here it is load, or models.load_model",

@@ -1,4 +1,4 @@
-"""Putting values where an array is: the same library, device and floating dtype."""
+"""Moving values to the library, device and floating dtype of a given array."""
 
 from __future__ import annotations
 
@@ -36,13 +36,16 @@ def beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Array:
 
 
 def rows_beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Array:
-    """`beside`, but for rows: on several devices, they lie as those of ``like``."""
+    """`beside` for samples: where ``like`` is sharded over several devices, the copy is sharded alike."""
     sharding = sharding_of(like)
     return beside(xp, values, like) if sharding is None else put(values, sharding)
 
 
 def moved(values: Array, like: Array) -> Array:
-    """``values`` in the library, on the device and in the floating dtype of ``like``; whole on each of several."""
+    """``values`` in the library, on the device and in the floating dtype of ``like``.
+
+    Where ``like`` is sharded over several devices, each of them gets a whole copy.
+    """
     xp = array_namespace("to", like=like)
     if not is_floating(xp, like.dtype):
         raise TypeError(
@@ -62,7 +65,7 @@ def moved(values: Array, like: Array) -> Array:
 
 
 def float_name(xp: Namespace, dtype: Any) -> str:
-    """What a floating dtype is called in every library."""
+    """The name of a floating dtype, the same in every library: ``"float32"``."""
     return next(name for name in _FLOATS if getattr(xp, name, None) == dtype)
 
 
@@ -72,7 +75,7 @@ def same_place(values: Array, like: Array) -> bool:
 
 
 def _together(values: Array, like: Array) -> bool:
-    """Whether arrays of one library are on the same device, or devices; which part is where does not count."""
+    """Whether two arrays of one library are on the same device or the same set of devices, however sharded."""
     if not places_itself(like):
         return placement(values) == placement(like)
     if is_traced(values) or is_traced(like):
@@ -82,7 +85,7 @@ def _together(values: Array, like: Array) -> bool:
 
 
 def drawn_beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Array:
-    """NumPy's random ``values`` for the rows of ``like``, beside them: masks stay boolean, numbers get its dtype."""
+    """Random NumPy ``values``, one for each sample of ``like``, moved to where it is; floats get its dtype."""
     if values.dtype.kind != "f":
         return rows_beside(xp, values, like)
     sharding = sharding_of(like)
@@ -90,10 +93,10 @@ def drawn_beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Ar
 
 
 def clipped(xp: Namespace, x: Array, low: float, high: float) -> Array:
-    """``x`` cut off at two numbers; NaN stays NaN."""
+    """``x`` limited to ``[low, high]``; NaN stays NaN."""
     if not traits(xp, x).accelerator:
         return xp.clip(x, low, high)
-    # the compatibility layer's clip asks the device for the bounds, and waits for the answer
+    # the clip of array-api-compat reads the bounds back from the device, and waits for them
     return fused(
         xp, lambda x: xp.minimum(xp.maximum(x, scalar(xp, low, x)), scalar(xp, high, x)), x
     )
@@ -103,5 +106,5 @@ def sign(xp: Namespace, x: Array) -> Array:
     """-1, 0 or 1 as ``x`` is negative, zero or positive; NaN stays NaN."""
     if not is_symbol(x) and not traits(xp, x).accelerator:
         return xp.sign(x)
-    # the compatibility layer's writes NaN by a mask, which waits for the device
+    # the sign of array-api-compat writes NaN through a mask, which waits for the device
     return xp.where(x == x, xp.astype(x > 0, x.dtype) - xp.astype(x < 0, x.dtype), x)

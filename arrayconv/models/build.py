@@ -1,4 +1,4 @@
-"""The makers of models: from plain data, from files, from other models."""
+"""Making a model from a config, from a file or from another model."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from arrayconv.models.training.trainer import Trainer
 
 
 def from_config(config: Mapping[str, Any]) -> Model:
-    """Make the model that ``model.config()`` described, with new weights.
+    """Make a model from the config of another, ``model.config()``, with newly drawn weights.
 
     Parameters
     ----------
     config : mapping
-        As `Model.config` gives it; plain data, so that it may have been through JSON.
+        What `Model.config` returned, also after a round trip through JSON.
 
     Returns
     -------
@@ -35,7 +35,9 @@ def from_config(config: Mapping[str, Any]) -> Model:
     Raises
     ------
     ValueError
-        A class or an argument that does not exist here, a key that is missing.
+        If a class is unknown or a key is missing.
+    TypeError
+        If a layer does not take one of its arguments.
 
     Examples
     --------
@@ -50,7 +52,7 @@ def from_config(config: Mapping[str, Any]) -> Model:
 
 
 def clone_model(model: Model) -> Model:
-    """Make a model of the same layers under the same names, with new weights of its own.
+    """Make a model with the same layers and layer names, and with newly drawn weights.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ def clone_model(model: Model) -> Model:
 
 
 def _undrawn(config: Mapping[str, Any]) -> Model:
-    """The model of `from_config`, its weights declared and without values."""
+    """The model of `from_config`, with its weights declared but not drawn."""
     kind = config.get("class") if isinstance(config, Mapping) else None
     needed = {
         "Model": ("name", "layers", "nodes", "inputs", "outputs"),
@@ -90,28 +92,28 @@ def _undrawn(config: Mapping[str, Any]) -> Model:
 
 
 def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
-    """Make the model that a file of `save` holds, or a ``.keras`` file of Keras.
+    """Make a model from a file that `save` wrote, or from a ``.keras`` file of Keras 3.
 
     Parameters
     ----------
     path : path
     compile : bool
-        Whether to take over how it was trained. Where the file cannot say it all, since a loss or a metric is a
-        function or a class of your own, `compile` the model again, and it goes on from there.
+        Whether to restore the optimizer, the loss and the metrics, so that ``fit`` continues the training. A loss
+        or a metric of your own is not in the file: `compile` the model again, and ``fit`` continues all the same.
+        A ``.keras`` file gives a model that is not compiled.
 
     Returns
     -------
     Model or Sequential
-        In the dtype it was saved in, on NumPy until data say otherwise. Layers of your own must have
-        been defined.
+        With NumPy weights of the dtype they were saved in. Define or import layers of your own first.
 
     Raises
     ------
     OSError
         If there is no such file.
     ValueError
-        If it is truncated, no such file, or its structure and weights do not agree. Nothing is made
-        from the structure that the file has no weights for.
+        If the file is truncated, is of another kind, or its structure and weights do not agree. No memory is
+        allocated for weights that the structure declares and the file does not have.
 
     Examples
     --------
@@ -160,7 +162,7 @@ def _load_keras(path: Path) -> Model:
 
 
 def _structure(text: str) -> Any:
-    """The config in a file, once it is known to be one that can be made in bounded time and memory."""
+    """Parse the config in a file, and refuse one that would take unbounded time or memory to build."""
     config = json.loads(text)
     for key in ("layers", "nodes"):
         if len(config.get(key, ())) > LONGEST:

@@ -1,4 +1,4 @@
-"""What happens beside the training: early stopping, learning rates, checkpoints, logs, callbacks of your own."""
+"""Callbacks of ``fit``: early stopping, learning rates, checkpoints, logs, and callbacks of your own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    "BackupAndRestore": "fit goes on after load from a file that ModelCheckpoint wrote",
+    "BackupAndRestore": "load a file that ModelCheckpoint wrote, and fit continues from it",
     "History": "fit returns one, and keeps it as model.history",
     "TensorBoard": "CSVLogger writes the numbers of every epoch",
 }
@@ -45,20 +45,20 @@ def __getattr__(name: str) -> Any:
 
 @dataclass(eq=False)
 class LearningRateScheduler(Callback):
-    """Choose the learning rate of each epoch, which comes into the history as ``"learning_rate"``.
+    """Set the learning rate at the start of each epoch; the history records it as ``"learning_rate"``.
 
     Parameters
     ----------
     schedule : callable
-        ``schedule(epoch, learning_rate)``, or ``schedule(epoch)``, the epoch counted from 0, returns the new
-        learning rate.
+        ``schedule(epoch, learning_rate)`` or ``schedule(epoch)`` returns the new learning rate; the first epoch is 0.
     verbose : {0, 1}
         1 prints each rate.
 
     Raises
     ------
     TypeError
-        A ``schedule`` that cannot be called; from ``fit``, a rate that is no number.
+        If ``schedule`` is not callable; from ``fit``, if it does not return a number, or the optimizer's learning
+        rate is a schedule.
 
     Examples
     --------
@@ -93,19 +93,19 @@ class LearningRateScheduler(Callback):
 
 @dataclass(eq=False)
 class CSVLogger(Callback):
-    """Write a line per epoch to a CSV file, complete after each epoch; of several processes, the first writes.
+    """Append a line to a CSV file after each epoch; of several JAX processes, only the first writes.
 
     Parameters
     ----------
     filename : str or Path
     separator : str
     append : bool
-        Whether to go on with a file that exists, for a training that continues.
+        Whether to continue an existing file instead of replacing it.
 
     Raises
     ------
     ValueError
-        From ``fit``, before the first epoch: with ``append``, a file of other columns.
+        From ``fit``, before the first epoch: with ``append``, if the file has other columns.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Checks of what a user gave: each returns the value it accepts, and an error names the argument."""
+"""Checks of the user's arguments: each returns the accepted value, or raises an error that names the argument."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 # NumPy has 64, of which one counts the samples.
 _AXES = 63
-# The values by which an argument of Keras's asks for nothing.
+# Values of a Keras argument that ask for nothing beyond the default, so that they may be ignored.
 _OFF = (False, -1, "auto", "float32", "sum_over_batch_size")
 
 
@@ -27,12 +27,12 @@ def is_pair(value: Any) -> bool:
 
 
 def steps(label: str, argument: str, value: Any) -> int | None:
-    """A number of steps, or ``None`` for as many as there are."""
+    """A number of steps, or ``None`` for all batches."""
     return None if value is None else count(label, argument, value)
 
 
 def count(label: str, argument: str, value: Any, least: int = 1) -> int:
-    """An int of at least ``least``, NumPy's included: ``Dense(y.max() + 1)``."""
+    """An int of at least ``least``; NumPy's ints are accepted too, as in ``Dense(y.max() + 1)``."""
     return arguments.integer(label, argument, value, least=least)
 
 
@@ -45,12 +45,12 @@ def number(label: str, argument: str, value: Any, **bounds: float) -> float:
 
 
 def flag(label: str, argument: str, value: Any) -> bool:
-    """True or False, NumPy's included: the string ``"no"`` is true to Python."""
+    """True or False, Python's or NumPy's; nothing else, since Python takes the string ``"no"`` as true."""
     return arguments.flag(label, argument, bool(value) if isinstance(value, np.bool_) else value)
 
 
 def choice(label: str, argument: str, value: Any, table: Mapping[str, T]) -> T:
-    """``table[value]``, or an error that lists what there is."""
+    """``table[value]``, or a ``ValueError`` that lists the keys."""
     if not isinstance(value, str) or value not in table:
         raise ValueError(
             f"{label}: {argument} must be one of {', '.join(sorted(table))}, got {value!r}"
@@ -60,13 +60,13 @@ def choice(label: str, argument: str, value: Any, table: Mapping[str, T]) -> T:
 
 
 def suggestion(value: Any, known: Iterable[str]) -> str:
-    """``"; did you mean 'strides'?"``, or nothing where nothing is close."""
+    """``"; did you mean 'strides'?"``, or an empty string if no known name is similar."""
     close = difflib.get_close_matches(str(value), list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def part_of(name: str) -> Callable[[type[T]], type[T]]:
-    """Let a class's methods be those of the class ``name`` that is made of it, in Python's own errors."""
+    """Decorate a base class of the public class ``name``, so that Python's errors call its methods ``name.method``."""
 
     def renamed(kind: type[T]) -> type[T]:
         for key, value in vars(kind).items():
@@ -78,7 +78,7 @@ def part_of(name: str) -> Callable[[type[T]], type[T]]:
 
 
 def absent(module: str, name: str, hint: str) -> AttributeError:
-    """What a module raises for a name of Keras's that it does not have."""
+    """The error for a name that a module does not have; ``hint`` says what to use instead of Keras's name."""
     return AttributeError(
         f"module {module!r} has no attribute {name!r}" + (f"; {hint}" if hint else "")
     )
@@ -87,7 +87,7 @@ def absent(module: str, name: str, hint: str) -> AttributeError:
 def refuse(
     label: str, unknown: Mapping[str, Any], takes: Iterable[str], hints: Mapping[str, str]
 ) -> None:
-    """Raise ``TypeError`` for an argument that there is not; one of Keras's, in ``hints``, may have its default."""
+    """Raise ``TypeError`` for unknown arguments; those of Keras, named in ``hints``, may have a neutral value."""
     takes = list(takes)
     for name, value in unknown.items():
         hint = hints.get(name)
@@ -99,7 +99,7 @@ def refuse(
 
 
 def known(label: str, unknown: Mapping[str, Any], hints: Mapping[str, str], *takers: Any) -> None:
-    """`refuse` what no function or class of ``takers`` has an argument for."""
+    """`refuse` the arguments that none of the functions and classes ``takers`` has."""
     if unknown:
         parameters = (p for f in takers for p in inspect.signature(f).parameters.values())
         takes = dict.fromkeys(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
@@ -114,14 +114,14 @@ def data_format(label: str, value: Any) -> str:
 
 
 def as_tuple(value: Any) -> Any:
-    """Lists as tuples, and names in lower case, so that they hash and compare."""
+    """``value`` with lists as tuples and strings in lower case, so that it can be hashed and compared."""
     if isinstance(value, list | tuple):
         return tuple(as_tuple(item) for item in value)
     return value.lower() if isinstance(value, str) else value
 
 
 def name(label: str, value: Any) -> str:
-    """A name that can stand before the ``/`` of a weight's."""
+    """A valid layer or model name: without ``/``, which separates the layer from the weight in a weight's name."""
     if not isinstance(value, str) or not value or "/" in value:
         raise ValueError(f"{label}: name must be a string without '/', got {value!r}")
     return value
@@ -149,7 +149,7 @@ def shape(label: str, value: Any) -> Shape:
 
 
 def axis(label: str, value: Any, shape: Shape) -> int:
-    """An axis, which counts the batch as 0, as an int from 1 on."""
+    """An axis of an input as an int of at least 1; negative ones count from the end, and 0, the batch, is refused."""
     ndim = len(shape) + 1
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or not -ndim < value < ndim or value == 0:
@@ -161,12 +161,12 @@ def axis(label: str, value: Any, shape: Shape) -> int:
 
 
 def batched(shape: Shape) -> str:
-    """How a shape is shown with its batch axis: ``(N, 28, 28, 1)``."""
+    """A shape as text, with its batch axis: ``(N, 28, 28, 1)``."""
     return f"({', '.join(['N', *map(str, shape)])})"
 
 
 def listed(weights: Mapping[str, Any]) -> str:
-    """How weights are shown, or what declares them: ``kernel (3, 2), bias (2,)``."""
+    """Weights or their specs as text: ``kernel (3, 2), bias (2,)``."""
     return ", ".join(f"{name} {tuple(weight.shape)}" for name, weight in weights.items())
 
 

@@ -1,4 +1,4 @@
-"""Layers and graphs as plain data, ready for JSON, and back to nodes."""
+"""Layers and graphs to plain data that JSON can hold, and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from arrayconv.namespace import Array
 
 
 class Described(Protocol):
-    """What files and pictures need of a model."""
+    """The part of a model that saving, loading and drawing use."""
 
     name: str
     _trainer: Trainer | None
@@ -28,7 +28,7 @@ class Described(Protocol):
 
 
 def layer_config(layer: Layer, name: str) -> dict[str, Any]:
-    """A layer's class and its arguments, under the name that it has in a model."""
+    """A layer's class and arguments, with the name that it has in its model."""
     return {"class": type(layer).__name__, **layer.config(), "name": name}
 
 
@@ -48,7 +48,7 @@ def layer_from_config(config: Mapping[str, Any]) -> Layer:
 
 def graph_config(graph: Graph) -> dict[str, Any]:
     """The layers, the nodes as calls of layers on earlier nodes, and which nodes are inputs and outputs."""
-    # where a model starts within another, an Input stands in for the layer before
+    # a model may start at an inner node of another, whose layer an InputLayer then replaces
     stands = {n: InputLayer(n.sample, name=n.layer.name) for n in graph.inputs if n.inputs}
     names = graph.names | {stand: graph.names[node.layer] for node, stand in stands.items()}
     layers = [*stands.values(), *graph.layers]
@@ -69,7 +69,7 @@ def graph_config(graph: Graph) -> dict[str, Any]:
 def chain_config(
     start: Layer | None, layers: Sequence[Layer], names: Mapping[Layer, str]
 ) -> dict[str, Any]:
-    """Layers in a row, with the input before them if there is one."""
+    """The config of a Sequential: its input, if known, and its layers."""
     return {
         "input": None if start is None else layer_config(start, names.get(start, start.name)),
         "layers": [layer_config(layer, names[layer]) for layer in layers],
@@ -88,7 +88,7 @@ def nodes_from_config(config: Mapping[str, Any]) -> tuple[list[Node], Any]:
 
 
 def placed(ends: Any, values: Sequence[Any]) -> Any:
-    """``values[ends]``, or such a list or dict for several ends."""
+    """``values[ends]`` for an index, and a list or dict of values for a list or dict of indices."""
     if isinstance(ends, Mapping):
         return {key: values[i] for key, i in ends.items()}
     return [values[i] for i in ends] if isinstance(ends, list) else values[ends]

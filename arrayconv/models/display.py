@@ -1,4 +1,4 @@
-"""What a model looks like: the table of `summary`, and a picture of its graph."""
+"""The table that ``summary`` prints, and the picture that `plot_model` draws."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _INPUT, _WEIGHTED, _PLAIN = "#cfe8f7", "#fbe3b5", "#f2f2f2"
 _LINE = "#555555"
 # In inches: a row, a line of text, the frame around it, the width of a letter, the space between boxes.
 _ROW, _TEXT, _FRAME, _LETTER, _GAP = 1.0, 0.146, 0.055, 0.075, 0.35
-# How wide a line is that passes a row, where a box is 1, and how often rows are put in order.
+# The width of a line that passes through a row, in boxes, and the number of sweeps that reorder the rows.
 _PASSING, _SWEEPS = 0.25, 4
 
-# What Keras's picture can be told and this one cannot.
+# Arguments of Keras's plot_model that this one does not have.
 _REFUSED = dict.fromkeys(
     (
         *("dpi", "expand_nested", "rankdir", "show_dtype", "show_layer_activations"),
         *("show_layer_names", "show_trainable"),
     ),
-    "leave it out: the picture has one form, with the layers' names and of models inside",
+    "leave it out: the picture always shows the layers' names, also those of nested models",
 )
 
 
 def table(model: Described) -> str:
-    """Layers, output shapes and numbers of parameters as text.
+    """Layers, output shapes and parameter counts as text.
 
-    A layer that is shared has a row for each of its calls; its parameters count in the first. A graph
-    that is not a chain has a column that says what each layer reads.
+    A shared layer has a row for each of its calls, and its parameters are counted in the first. If the
+    layers are not a chain, another column names the inputs of each.
 
     Raises
     ------
@@ -79,16 +79,16 @@ def table(model: Described) -> str:
 def plot_model(
     model: Described, to_file: Any = None, show_shapes: bool = True, **unknown: Any
 ) -> Any:
-    """Draw the layers of a model, with output shapes and numbers of parameters, and the arrows between them.
+    """Draw a model's layers as boxes with output shapes and parameter counts, joined by arrows.
 
     Parameters
     ----------
     model : Model
-        With its input shape known.
+        Its input shape must be known.
     to_file : path, optional
-        Where to save the picture; its suffix chooses the format.
+        Where to save the picture; the suffix chooses the format.
     show_shapes : bool
-        Whether to write the shapes of the outputs.
+        Whether to show output shapes.
 
     Returns
     -------
@@ -97,9 +97,9 @@ def plot_model(
     Raises
     ------
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
     TypeError
-        An argument of Keras's that is not here.
+        An argument of Keras's ``plot_model`` that is not supported here.
     ValueError
         If the input shape is not known yet.
 
@@ -126,7 +126,7 @@ def plot_model(
     width = 2 * max(abs(x) for x, _ in points.values()) + column + 0.2
     height = (max(row for _, row in places.values()) + 1) * _ROW + 0.1
     figure = Figure(figsize=(width, height))
-    # the user's settings may ask for a layout of axes in a grid, which there is not
+    # the user's matplotlibrc may ask for a layout engine, which would move these axes
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
@@ -170,22 +170,22 @@ def _label(graph: Graph, node: Node, shapes: bool) -> str:
 def _arranged(
     nodes: Sequence[Node], inputs: Sequence[Node]
 ) -> tuple[dict[Any, tuple[float, int]], list[list[Any]]]:
-    """Place ``nodes``, each after its inputs, in rows from the inputs down, with few crossings.
+    """Arrange ``nodes``, in topological order, in rows from the inputs down, with few crossing edges.
 
     Returns
     -------
     places : dict
-        Of each node, and of each point at which an edge passes a row: how far from the middle, in widths of a
-        box, and the row, counted from the top.
+        For each node, and for each point where an edge passes through a row: the distance from the middle in
+        widths of a box, and the row counted from the top.
     edges : list of list
-        A node, the points that the line passes on its way, and the node it ends at.
+        For each edge its start node, the points it passes through, and its end node.
     """
     parents = {node: () if node in inputs else node.inputs for node in nodes}
     rows: dict[Any, int] = {}
     for node in nodes:
         rows[node] = 1 + max((rows[parent] for parent in parents[node]), default=-1)
     for start in inputs:
-        # an input that is read late stands just above its first reader
+        # an input that is first used further down stands just above that layer
         rows[start] = min((rows[n] for n in nodes if start in parents[n]), default=1) - 1
     edges: list[list[Any]] = []
     for child in nodes:
@@ -204,7 +204,7 @@ def _arranged(
     xs: dict[Any, float] = {}
     for items in standing:
         _spread(items, xs)
-    # alternately by the mean place of what stands above and below (Sugiyama et al., 1981)
+    # order each row by the mean position of its neighbours, alternately above and below (Sugiyama et al., 1981)
     for _ in range(_SWEEPS):
         for order, beside in ((standing, above), (standing[::-1], below)):
             for items in order:

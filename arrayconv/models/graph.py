@@ -1,4 +1,4 @@
-"""Layers joined to a graph, and the program that runs it: forward, and backward that frees as it goes."""
+"""The graph of a model's layers: their order, names and weights, and its inputs."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from arrayconv.namespace import Array, array_namespace, cast, is_floating, place
 
 
 class Graph:
-    """Layers joined to a graph: their order, their names and their weights.
+    """The graph of a model's layers: their order, names and weights.
 
-    The graph owns the layers and the layers own their weights; `program` is the same graph as a pure function
-    of weights, which training, testing and prediction run.
+    The layers hold their weights; `program` is the same graph as a pure function of the weights, which
+    training, evaluation and prediction run.
 
     Parameters
     ----------
     inputs, outputs : sequence of Node
-        Every path from the outputs down must end in ``inputs``.
+        Every path from ``outputs`` back must end in ``inputs``.
     label : str
-        How errors call the model.
+        The model's name in error messages.
     names : dict of Layer to str, optional
-        Those of another graph of the same layers.
+        The ``names`` of another graph of the same layers; made anew if not given.
     output_names : sequence of str, optional
-        By which losses and targets are given for each output; their keys if not given.
+        The keys of losses and targets for each output; by default the nodes' ``keys``.
 
     Attributes
     ----------
     nodes : tuple of Node
-        In an order in which each comes after its inputs.
+        In topological order: each after its inputs.
     layers : tuple of Layer
         Each once, in Keras's order.
     names : dict of Layer to str
-        What each layer is called here, as `topology.name_layers` gives it.
+        The name of each layer in this model, unique; see `topology.name_layers`.
     keys : dict of Node to str
-        The layer's name, with the number of the call where the layer is shared.
+        The layer's name; for a shared layer with the number of the call.
 
     Raises
     ------
     TypeError
-        Ends that are not nodes.
+        If an input or output is not a node.
     ValueError
-        No ends; a path that ends elsewhere; two layers of one name.
+        If there are no inputs or no outputs, a path ends elsewhere, or two layers have the same name.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class Graph:
 
     @property
     def program(self) -> Program:
-        """The graph as a pure function, for the layers' present ``trainable``."""
+        """The graph as a pure function, for the current ``trainable`` of the layers."""
         frozen = tuple([layer.trainable for layer in self.layers])
         if (found := self._programs.get(frozen)) is None:
             found = Program(self.label, self.inputs, self.outputs, self.nodes, self.names)
@@ -114,7 +114,7 @@ class Graph:
 
     @property
     def weights(self) -> GraphWeights:
-        """The layers' own dicts of weights, by the layers' names; assign such a mapping to replace them."""
+        """Each layer's dict of weights by the layer's name, not copied; assign such a mapping to replace them."""
         return {self.names[layer]: layer.weights for layer in self.layers}
 
     @weights.setter
@@ -125,29 +125,31 @@ class Graph:
             lacks, extra = (
                 [f"{a}/{b}" for a, b in sorted(s)] for s in (wanted - have, have - wanted)
             )
-            raise ValueError(f"{self.label}: weights lacks {lacks} and should not have {extra}")
+            raise ValueError(
+                f"{self.label}: weights must have the model's names: missing {lacks}, unknown {extra}"
+            )
         for layer in self.layers:
             if layer.specs:
-                # a compiled step hands dicts back in another order
+                # a compiled step returns dicts in another order
                 own = weights[self.names[layer]]
                 layer.weights = {name: own[name] for name in layer.specs}
 
     def draw(self) -> None:
-        """Give layers that have none their first weights."""
-        # inputs do not count, so that a Sequential with and without one draws the same weights
+        """Draw initial weights for the layers that have none."""
+        # positions leave out InputLayers, so that a Sequential draws the same weights with and without one
         drawn = [layer for layer in self.layers if not isinstance(layer, InputLayer)]
         for position, layer in enumerate(drawn):
             layer.draw(position)
 
     def beside(self, like: Array) -> dict[str, dict[str, Array]]:
-        """The weights in the library, on the device and in the floating dtype of ``like``; the graph keeps its own.
+        """The weights in the library, on the device and in the floating dtype of ``like``.
 
-        First values alone move there for good.
+        The layers keep theirs where they are; only initial values, which have no place yet, move for good.
         """
         return {self.names[layer]: layer.weights_beside(like) for layer in self.layers}
 
     def to(self, like: Array) -> None:
-        """Move the weights to the library, device and floating dtype of ``like``; integers keep the dtype."""
+        """Move the weights to the library and device of ``like``, and to its dtype if that is floating."""
         xp = array_namespace(self.label, like=like)
         if not is_floating(xp, like.dtype):
             like = xp.zeros((), dtype=getattr(xp, self.float_name(), xp.float32), **placement(like))
@@ -156,7 +158,7 @@ class Graph:
                 layer.to(like)
 
     def float_name(self) -> str:
-        """What the floating dtype of the weights is called; float32 before they have a place."""
+        """The name of the weights' dtype; ``"float32"`` before they have a place."""
         for layer in self.layers:
             for w in layer.weights.values() if layer.placed else ():
                 return float_name(array_namespace(self.label, w=w), w.dtype)
@@ -167,20 +169,20 @@ class Graph:
         return sum(layer.count_params() for layer in self.layers)
 
     def as_inputs(self, x: Any) -> tuple[Array, ...]:
-        """The inputs as a tuple in one floating dtype.
+        """The inputs as a tuple of arrays of one floating dtype, checked.
 
         Parameters
         ----------
         x : array, sequence of array or dict of str to array
-            One array per input, or a dict by the inputs' names. Integer arrays are cast to the dtype of the
-            weights, float32 at first.
+            One array per input, or a dict by the inputs' names. If none is floating, integers are cast to the
+            dtype of the weights, float32 at first; else all to the promoted dtype of the floating ones.
 
         Raises
         ------
         TypeError
-            What is not an array; arrays of two libraries.
+            If an input is not an array or is complex, or if the arrays are of two libraries.
         ValueError
-            Shapes that the graph does not take.
+            If the number of inputs, their names or their shapes are wrong.
         """
         arrays = self._arrays(x)
         xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(arrays)})
@@ -240,5 +242,5 @@ def _hint(got: Shape, expected: Shape) -> str:
     if (*got[1:], 1) == expected:
         return "; x[..., None] adds the axis of one channel"
     if math.prod(got[1:]) == math.prod(expected) and len(got) > 0:
-        return "; it has as many elements, so xp.reshape may be what is missing"
+        return "; the numbers of elements agree, so xp.reshape may help"
     return ""

@@ -1,4 +1,4 @@
-"""Initial weights: drawn in float64 with NumPy, so that every array library starts from the same numbers."""
+"""Initializers: weights are drawn in float64 with NumPy, so that every array library starts from the same numbers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _state = {"seed": 0}
 
 
 def set_seed(seed: int) -> None:
-    """Choose the numbers that models made from now on start from, and what ``fit`` drops.
+    """Set the seed of the weights of models made from now on, and of shuffling and dropout in ``fit``.
 
-    A layer's weights depend on this seed and on the layer's position in its model alone: not on what was
-    drawn before, nor on the array library. Without a call the seed is 0.
+    A layer's initial weights depend only on this seed and on the layer's position in its model: not on what
+    was drawn before, nor on the array library. The seed is 0 by default.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def set_seed(seed: int) -> None:
 
     Raises
     ------
-    ValueError
-        If ``seed`` is not an int of at least 0.
+    TypeError, ValueError
+        If ``seed`` is not an int, or is negative.
 
     Examples
     --------
@@ -53,12 +53,18 @@ def current_seed() -> int:
 
 
 class Initializer(Named):
-    """How a weight starts.
+    """Base class of initializers, which give a weight its initial values; one of your own defines `draw`.
 
     Parameters
     ----------
     seed : int, optional
-        Replaces the seed of `set_seed` for this weight.
+        Used for this weight instead of the seed of `set_seed`.
+
+    Examples
+    --------
+    >>> from arrayconv.models.initializers import HeNormal
+    >>> HeNormal(seed=1)((3, 3, 8, 16)).shape
+    (3, 3, 8, 16)
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -67,11 +73,11 @@ class Initializer(Named):
         self.seed = seed
 
     def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
-        """Float64 values of ``shape``."""
+        """Values of shape ``shape``, float64, drawn from ``rng``."""
         raise NotImplementedError
 
     def __call__(self, shape: checks.Shape, *stream: int) -> Drawn:
-        """The values of one weight; ``stream`` is where it stands, the layer's position and the weight's."""
+        """The values of one weight; ``stream``, its layer's position and its own, separates it from other weights."""
         seed = current_seed() if self.seed is None else self.seed
         return self.draw(tuple(shape), np.random.default_rng((seed, *stream)))
 
@@ -94,11 +100,12 @@ class Ones(Zeros):
 
 
 class Constant(Initializer):
-    """One value everywhere, or the values themselves.
+    """A constant, or given values.
 
     Parameters
     ----------
     value : float or nested sequence of float
+        Broadcast to the shape of the weight.
     """
 
     def __init__(self, value: Any = 0.0) -> None:
@@ -110,14 +117,23 @@ class Constant(Initializer):
 
 
 class VarianceScaling(Initializer):
-    """Zero mean and variance ``scale / fan``, of which the six initializers named after authors are cases.
+    """Random values with mean 0 and variance ``scale / fan``; the Glorot, He and LeCun initializers are cases of it.
 
     Parameters
     ----------
     scale : float
+        Above 0.
     mode : {"fan_in", "fan_out", "fan_avg"}
+        What ``fan`` is for a kernel ``(*K, in, out)``: ``in * prod(K)``, ``out * prod(K)`` or their mean.
     distribution : {"truncated_normal", "untruncated_normal", "uniform"}
+        The normal one is truncated at two standard deviations.
     seed : int, optional
+        As for `Initializer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``scale`` is not a positive number, or a name is unknown.
     """
 
     def __init__(
@@ -161,7 +177,7 @@ class GlorotUniform(_Case):
 
 
 class GlorotNormal(_Case):
-    """Cut normal with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio, AISTATS 2010, equation 12."""
+    """Truncated normal with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio, AISTATS 2010, equation 12."""
 
     case = (1.0, "fan_avg", "truncated_normal")
 
@@ -173,7 +189,7 @@ class HeUniform(_Case):
 
 
 class HeNormal(_Case):
-    """Cut normal with variance ``2 / fan_in``: He et al., arXiv:1502.01852, equation 10."""
+    """Truncated normal with variance ``2 / fan_in``: He et al., arXiv:1502.01852, equation 10."""
 
     case = (2.0, "fan_in", "truncated_normal")
 
@@ -185,7 +201,7 @@ class LecunUniform(_Case):
 
 
 class LecunNormal(_Case):
-    """Cut normal with variance ``1 / fan_in``: LeCun et al., "Efficient BackProp", 1998, section 4.6."""
+    """Truncated normal with variance ``1 / fan_in``: LeCun et al., "Efficient BackProp", 1998, section 4.6."""
 
     case = (1.0, "fan_in", "truncated_normal")
 
@@ -196,7 +212,9 @@ class RandomNormal(Initializer):
     Parameters
     ----------
     mean, stddev : float
+        The mean and the standard deviation.
     seed : int, optional
+        As for `Initializer`.
     """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
@@ -209,19 +227,20 @@ class RandomNormal(Initializer):
 
 
 class TruncatedNormal(RandomNormal):
-    """A normal distribution cut at two of its standard deviations, with the arguments of `RandomNormal`."""
+    """A normal distribution truncated at two standard deviations, with the arguments of `RandomNormal`."""
 
     def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
         return self.mean + self.stddev * _cut_normal(shape, rng)
 
 
 class RandomUniform(Initializer):
-    """A uniform distribution.
+    """A uniform distribution on ``[minval, maxval)``.
 
     Parameters
     ----------
     minval, maxval : float
     seed : int, optional
+        As for `Initializer`.
     """
 
     def __init__(
@@ -236,13 +255,21 @@ class RandomUniform(Initializer):
 
 
 class Orthogonal(Initializer):
-    """Orthonormal columns, or rows where there are fewer, of the kernel as a matrix ``(prod(*K, in), out)``.
+    """A random orthogonal matrix: the kernel reshaped to ``(prod(K) * in, out)`` has orthonormal columns.
+
+    If it has fewer rows than columns, its rows are orthonormal instead.
 
     Parameters
     ----------
     gain : float
-        Factor of all values.
+        A factor of all values.
     seed : int, optional
+        As for `Initializer`.
+
+    Raises
+    ------
+    ValueError
+        When the weight is drawn: if it has fewer than two axes.
 
     Notes
     -----
@@ -259,14 +286,14 @@ class Orthogonal(Initializer):
             raise ValueError(f"Orthogonal: needs a weight of two or more axes, got {shape}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
-        # signs by which every orthogonal matrix is equally likely
+        # with these signs the matrix is uniformly distributed among the orthogonal ones
         q = q * np.sign(np.diagonal(r))
         values: Drawn = self.gain * (q if rows >= columns else q.T).reshape(shape)
         return values
 
 
 def fans(shape: checks.Shape) -> tuple[int, int]:
-    """Inputs and outputs of one cell of a kernel ``(*K, in, out)``."""
+    """``(fan_in, fan_out)`` of a kernel ``(*K, in, out)``: ``in * prod(K)`` and ``out * prod(K)``."""
     if len(shape) < 2:
         return (math.prod(shape),) * 2
     window = math.prod(shape[:-2])
@@ -280,7 +307,7 @@ def _cut_normal(shape: checks.Shape, rng: np.random.Generator) -> Drawn:
     return values
 
 
-# Keras's second names.
+# Keras's aliases.
 constant, ones, zeros, orthogonal = Constant, Ones, Zeros, Orthogonal
 glorot_normal, glorot_uniform = GlorotNormal, GlorotUniform
 he_normal, he_uniform = HeNormal, HeUniform

@@ -1,4 +1,4 @@
-"""A network and how it is trained."""
+"""Models: a graph of layers with ``compile``, ``fit``, ``evaluate`` and ``predict``."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from arrayconv.models.training.hooks import Hooks
 from arrayconv.models.training.trainer import Trainer
 from arrayconv.namespace import Array
 
-# Keras's arguments that choose how its backends run.
+# Arguments of Keras that choose how its backends run.
 _NO_NEED = dict.fromkeys(
     ("auto_scale_loss", "jit_compile", "run_eagerly", "steps_per_execution"),
-    "leave it out: JAX's steps are compiled, the others' run as they are",
+    "leave it out: steps are compiled on JAX, and run eagerly on other libraries",
 )
 
 
 class Model(Predictor):
-    """A network with any number of inputs and outputs.
+    """A model with any number of inputs and outputs, given by the graph between them.
 
-    The library, device and floating dtype are those of the data. `fit` moves the weights there, and so do the
-    first data of all; else `predict`, `evaluate` and calls work on copies of weights that are elsewhere or of
-    another dtype, and `to` moves them for good. A model called on nodes becomes part of a larger one, whose
-    weights it shares.
+    A model computes in the library, on the device and in the floating dtype of its data. `fit`, `to` and the
+    first data that a new model gets move the weights there. After that, `predict`, `evaluate` and calls on
+    other data work on a copy of the weights. A model called on nodes becomes part of a larger model and
+    shares its weights with it.
 
     Parameters
     ----------
     inputs, outputs : Node, or sequence or dict of Node
-        What ``Input(...)`` and the layers called on it gave. The keys of a dict of outputs are those of what
-        the model returns, and of losses and targets; those of inputs are the inputs' names.
+        Made by ``Input(...)`` and by calling layers on nodes. If ``outputs`` is a dict, the model returns a dict
+        with its keys, and takes losses and targets by them. Inputs are known by the names of their `Input`.
     name : str, optional
 
     Attributes
     ----------
     history : History or None
-        Of the last `fit`, up to an error or an interruption.
+        That of the last `fit`; after an error or an interruption, the epochs completed before it.
     stop_training : bool
-        Set it in a callback to stop after the epoch.
+        Set it in a callback to stop after the current epoch.
 
     Raises
     ------
     TypeError
-        Inputs or outputs that are not nodes.
+        If an input or output is not a node.
     ValueError
-        A graph whose outputs depend on an input that is not listed; two layers of one name.
+        If the outputs depend on an input that is not listed, or two layers have the same name.
 
     Notes
     -----
-    Layers without a name are named by their class: ``conv``, ``conv_1``, ... Weights and layers come in
+    Layers without a name are named after their class: ``conv``, ``conv_1``, ... Layers and weights are in
     Keras's order.
 
     Examples
@@ -73,12 +73,12 @@ class Model(Predictor):
 
     history: History | None = None
     stop_training: bool = False
-    # what a file holds of a training that only `compile` can go on with
+    # the training state in a file whose loss or metrics the file cannot hold, until `compile` gives them
     _left: tuple[Mapping[str, Any], Slots] | None = None
 
     @property
     def optimizer(self) -> Any:
-        """What `compile` was given, or ``None``; its ``learning_rate`` may be assigned between two calls of `fit`."""
+        """The optimizer, or ``None`` before `compile`; its ``learning_rate`` may be changed between calls of `fit`."""
         return None if self._trainer is None else self._trainer.optimizer
 
     def compile(
@@ -90,29 +90,29 @@ class Model(Predictor):
         weighted_metrics: Any = None,
         **unknown: Any,
     ) -> None:
-        """Choose how to train. A second call begins with a fresh optimizer and keeps the weights.
+        """Set the optimizer, loss and metrics. A second call resets the optimizer's state and keeps the weights.
 
-        The first call after `load` goes on with the state in the file, where the file could not say all of this.
+        Where `load` could not restore a loss or metric of your own, the first call continues from the saved state.
 
         Parameters
         ----------
         optimizer : str or Optimizer
-            ``"sgd"``, ``"adam"``, ... as in `optimizers`, or one made with arguments.
+            A name from `optimizers`, such as ``"adam"``, or an object such as ``Adam(1e-3)``.
         loss : str, Loss or pair (f, f_vjp), or a list or dict of them by output
-            ``"mse"``, ``"sparse_categorical_crossentropy"``, ... as in `losses`, or one made with arguments.
+            A name from `losses`, such as ``"mse"``, an object, or a function of ``(y_true, y_pred)`` and its vjp.
         loss_weights : list or dict of float, optional
-            Of the outputs.
+            The factor of each output's loss in the total.
         metrics : list of str, Metric or callable, or a list or dict of such lists by output
-            ``"accuracy"`` fits itself to the output; a function of ``(y_true, y_pred)`` is averaged.
+            ``"accuracy"`` adapts to the output; the values of a function of ``(y_true, y_pred)`` are averaged.
         weighted_metrics : the same, optional
-            Metrics in which a sample counts as much as its weight in `fit` says.
+            Metrics that weigh each sample by ``sample_weight`` and ``class_weight``.
 
         Raises
         ------
         TypeError
-            A loss that is a plain function; an argument of Keras's that is not here.
+            If a loss is a function without its vjp, or an argument of Keras is not supported here.
         ValueError
-            No loss; an unknown name; lists or dicts that do not fit the outputs.
+            If there is no loss, a name is unknown, or a list or dict does not match the outputs.
         """
         checks.known("compile", unknown, _NO_NEED, type(self).compile)
         if loss is None:
@@ -135,7 +135,7 @@ class Model(Predictor):
         return self._trainer
 
     def _source(self, label: str, *given: Any, **how: Any) -> Source:
-        """Data for a method, looked at once if they are all there, before anything is trained."""
+        """The data for a method; arrays are checked at once, before anything is trained."""
         data = self._compiled(label).source(label, *given, **how)
         self._check(label, data)
         return data
@@ -146,7 +146,7 @@ class Model(Predictor):
             objective.check(label, self.graph.output_shapes, dtype, data.arrays.y)
 
     def _first(self, batch: Batch) -> Array:
-        """The first sample as an input, once the model is built for such a batch."""
+        """Build the model for a batch if needed, and return the batch's first sample as an input."""
         self._build_for(batch.x)
         return self.graph.as_inputs(first_row(batch.x))[0]
 
@@ -169,41 +169,41 @@ class Model(Predictor):
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
     ) -> History:
-        """Train.
+        """Train the model.
 
-        The weights, and the optimizer's state, are those of the epochs done: an epoch that ends in an
-        error or in Ctrl-C leaves no trace.
+        If an epoch ends in an error or is interrupted by Ctrl-C, weights and optimizer return to their state
+        before that epoch.
 
         Parameters
         ----------
         x : array, list or dict of arrays, or iterable of batches
-            Shape (N, ...). A list or dict holds one array for each input. An iterable gives ``(x, y)`` or
-            ``(x, y, sample_weight)``, and a new pass each time it is iterated (`arrayconv.data.Batches`
-            does). Arrays choose the library, the device and the floating dtype.
+            Arrays of shape (N, ...), whose library, device and floating dtype training uses; one for each input.
+            An iterable gives ``(x, y)`` or ``(x, y, sample_weight)``, and must start anew each time it is
+            iterated, as `arrayconv.data.Batches` does.
         y : array, or list or dict of arrays by output
-            Targets; with an iterable it brings its own. NumPy's are moved to where ``x`` is.
+            Targets; leave it out with an iterable. NumPy arrays are moved to the library and device of ``x``.
         batch_size : int, optional
-            Of arrays, 32 if not given; the last batch may be smaller.
+            For arrays, 32 by default; the last batch may be smaller.
         epochs : int
-            The number of the last epoch; ``initial_epoch``, counted from 0, is that of the first.
+            Train up to this epoch; their number is ``epochs - initial_epoch``.
         verbose : {"auto", 0, 1, 2}
-            0 is silent, 2 prints a line per epoch, 1 and "auto" show a bar besides, in a terminal or notebook.
+            0 is silent, 2 prints a line per epoch; 1 and "auto" also show a bar in a terminal or notebook.
         callbacks : list of Callback, optional
         validation_split : float
-            The share of the samples, the last ones, to validate with instead of training on them.
+            The fraction of the samples, taken from the end, that is used for validation and not for training.
         validation_data : tuple (x, y) or (x, y, sample_weight), or iterable of batches, optional
         shuffle : bool
-            Whether arrays get a new order in each epoch; it follows from `set_seed` alone.
+            Whether to shuffle arrays before each epoch; the order depends only on `set_seed` and the steps done.
         class_weight, sample_weight : dict of int to float, array of shape (N,), optional
-            Factors of the loss by class, 1 for a class not in it, and by sample.
+            Factors of the loss, by class (1 for a class not in the dict) and by sample.
         initial_epoch : int
         steps_per_epoch : int, optional
-            For an iterable without end: how many batches make an epoch.
+            The number of batches in an epoch, for an iterable that does not end.
         validation_steps, validation_batch_size : int, optional
-            How many batches to validate with, from the first in every epoch, all if not given; and of which
-            size, ``batch_size`` if not given.
+            How many batches to validate on, the first ones, all by default; and their size, by default
+            ``batch_size``.
         validation_freq : int or list of int
-            Validate every so many epochs, or those of these numbers, counted from 1.
+            Validate after every so many epochs, or after the listed ones, counted from 1.
 
         Returns
         -------
@@ -212,11 +212,11 @@ class Model(Predictor):
         Raises
         ------
         FloatingPointError
-            A loss that is NaN or infinite: names the epoch, the batch and the first layer to blame.
+            If the loss is NaN or infinite; it names the epoch, the batch and the first layer at fault.
         TypeError
-            Data that is neither arrays nor iterable; arrays of two libraries.
+            If the data are neither arrays nor iterable, or arrays of two libraries.
         ValueError
-            No `compile`; shapes that do not fit; labels out of range; no batches.
+            If the model is not compiled, shapes do not fit, labels are out of range, or there are no batches.
 
         Examples
         --------
@@ -249,7 +249,7 @@ class Model(Predictor):
         size = batch_size if validation_batch_size is None else validation_batch_size
         validation = validation_for(trainer, validation_data, size)
         if (batch := data.arrays or data.first(trainer.step)) is not None:
-            # the weights before the first epoch, which an error goes back to, are where the data are
+            # moved before the first epoch, so that an error returns to weights that are where the data are
             first_row = self._first(batch)
             self.graph.to(first_row)
         if validation is not None:
@@ -281,7 +281,7 @@ class Model(Predictor):
         steps: int | None = None,
         callbacks: Any = None,
     ) -> Any:
-        """The loss and the metrics over data.
+        """Compute the loss and the metrics over data.
 
         Parameters
         ----------
@@ -289,13 +289,13 @@ class Model(Predictor):
             As in `fit`.
         return_dict : bool
         steps : int, optional
-            How many batches to look at; all if not given.
+            How many batches to use; all by default.
 
         Returns
         -------
-        float, or list of float
-            The loss, followed by the metrics if there are some; a dict by name with ``return_dict``. Errors
-            are those of `fit`.
+        float, list of float, or dict of str to float
+            The loss alone, or a list of the loss and the metrics; with ``return_dict`` a dict by name. Raises
+            the errors of `fit`.
 
         Examples
         --------
@@ -323,9 +323,9 @@ class Model(Predictor):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step of training on one batch of arrays; the loss and the metrics before it, as `evaluate` returns them.
+        """Do one training step on a batch of arrays; return its loss and metrics as `evaluate` does.
 
-        After an error, as those of `fit`, the model is unchanged.
+        They are computed before the weights change. Raises the errors of `fit`; the model is then unchanged.
         """
         label = "train_on_batch"
         size, trainer = rows_of(label, x), self._compiled(label)
@@ -338,12 +338,12 @@ class Model(Predictor):
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """The loss and the metrics of one batch, as `evaluate` returns them.
+        """Compute the loss and the metrics of one batch, as `evaluate` returns them.
 
         Parameters
         ----------
         x, y, sample_weight, return_dict
-            As in `evaluate`; arrays.
+            As in `evaluate`; arrays only.
         """
         size = rows_of("test_on_batch", x)
         return self.evaluate(x, y, size, 0, sample_weight, return_dict)

@@ -1,4 +1,4 @@
-"""Keras's ``models``: what makes and reads models, by the names that it has there."""
+"""Names of Keras's module ``keras.models``: making, saving and loading models."""
 
 from arrayconv.models.build import clone_model
 from arrayconv.models.build import load as load_model

@@ -1,4 +1,4 @@
-"""What a layer is given by a name, as plain data, or made: initializers and regularizers."""
+"""The base of initializers and regularizers, which may be given by name, as a config, or as an object."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from arrayconv.models.checks import choice
 
 
 class Named:
-    """Something that keeps the arguments of its constructor as attributes of their names.
+    """A class that keeps each argument of its constructor as an attribute of that name.
 
-    Each kind of it, a subclass of this class itself, knows its own subclasses by their names: by
-    ``HeNormal``, and by ``he_normal`` as Keras's functions are called.
+    A direct subclass, such as `Initializer`, finds its own subclasses by name: ``"HeNormal"``, or ``"he_normal"``
+    as in Keras.
     """
 
     fields: ClassVar[tuple[str, ...]] = ()
@@ -40,12 +40,12 @@ class Named:
 
     @classmethod
     def of(cls, label: str, argument: str, value: Any) -> Self:
-        """What ``value``, a name, a config, a class or the thing itself, stands for.
+        """An object of this class from ``value``: a name, a config, a class, or such an object itself.
 
         Raises
         ------
         ValueError
-            Another value.
+            If it is none of these, or the name is unknown.
         """
         if isinstance(value, cls):
             return value

@@ -1,4 +1,4 @@
-"""A graph of layers with a name: its parts, its weights and what it computes."""
+"""The structure and the weights of a model, without prediction and training."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from arrayconv.models.topology import name_layers
 from arrayconv.models.training.trainer import Trainer
 from arrayconv.namespace import Array
 
-# What Keras's summary takes and this does not.
+# Arguments of Keras's summary that this one does not take.
 _SUMMARY = dict.fromkeys(
     ("expand_nested", "layer_range", "line_length", "positions", "show_trainable"),
-    "leave it out: the table has one form, with the layers of models inside and what is trained",
+    "leave it out: the table always has the layers of nested models and the number of trained weights",
 )
 
 
 @checks.part_of("Model")
 class Network:
-    """A graph of layers that has a name: all of a `Model`, whose parameters it takes, but its training."""
+    """The part of `Model` that holds the graph, its layers and its weights; the parameters are those of `Model`."""
 
     _graph: Graph | None = None
-    # of the outputs, where they were given as a dict
+    # the keys of the outputs, if they were given as a dict
     _keys: tuple[str, ...] | None = None
-    # how it is trained, once it is compiled
+    # optimizer, loss and metrics, once compiled
     _trainer: Trainer | None = None
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
@@ -48,24 +48,24 @@ class Network:
 
     @classmethod
     def undrawn(cls, inputs: Any, outputs: Any, name: str | None) -> Self:
-        """A model whose weights have no values yet, which a file then gives."""
+        """A model whose weights are declared but not drawn, to be filled from a file."""
         model = cls.__new__(cls)
         model._connect(inputs, outputs, name)
         return model
 
     def draw(self) -> None:
-        """Give layers that have none their first weights, once the input shapes are known."""
+        """Draw initial weights for the layers that have none, if the input shapes are known."""
         if self._graph is not None:
             self._graph.draw()
 
     @property
     def label(self) -> str:
-        """How errors call this model."""
+        """The model's name in error messages."""
         return f"{type(self).__name__} {self.name!r}"
 
     @property
     def graph(self) -> Graph:
-        """The layers joined, with their names and weights."""
+        """The graph of the layers, with their names and weights; a ``ValueError`` while there is no input shape."""
         if self._graph is None:
             raise ValueError(
                 f"{self.label}: has no input shape yet: start it with Input(shape=...) or give its first layer "
@@ -75,11 +75,11 @@ class Network:
 
     @property
     def built(self) -> bool:
-        """Whether the input shapes are known, and so the weights."""
+        """Whether the input shapes are known, and so the shapes of the weights."""
         return self._graph is not None
 
     def build(self, input_shapes: Any) -> None:
-        """Check ``input_shapes`` against those the model was made with."""
+        """Check that ``input_shapes`` are those of the model; a ``ValueError`` if not."""
         shapes = checks.shapes(self.label, input_shapes)
         have = tuple(node.sample for node in self.graph.inputs)
         if shapes != have:
@@ -123,34 +123,34 @@ class Network:
         return shapes[0] if len(shapes) == 1 else shapes
 
     def _arranged(self, values: Sequence[Any]) -> Any:
-        """One value for each output, as the model returns them: one alone, a list, or a dict."""
+        """The values, one per output, in the form in which the model returns them: a single one, a list, or a dict."""
         if self._keys is not None:
             return dict(zip(self._keys, values, strict=True))
         return values[0] if len(values) == 1 else list(values)
 
     def chain(self) -> list[Layer]:
-        """The layers one after the other, for a model that is such a chain.
+        """The layers in order, for a model in which each layer feeds only the next.
 
         Raises
         ------
         ValueError
-            If a layer has another number of inputs or readers than one.
+            If the model is not such a chain.
         """
         nodes = [node for node in self.graph.nodes if node.inputs]
         before = [*self.inputs, *nodes]
         if any(node.inputs != (parent,) for node, parent in zip(nodes, before, strict=False)):
             raise ValueError(
-                f"{self.label}: is no chain of layers; use Model(inputs, outputs) to put it into another model"
+                f"{self.label}: is not a chain of layers; use Model(inputs, outputs), and call it on nodes"
             )
         return [node.layer for node in nodes]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of that name, or at that place in `layers`.
+        """The layer with the given name, or at the given index in `layers`.
 
         Raises
         ------
         ValueError
-            If there is none.
+            If there is no such layer.
         """
         layers, names = self.layers, self._names()
         if index is not None and -len(layers) <= index < len(layers):
@@ -164,12 +164,12 @@ class Network:
         )
 
     def _names(self) -> dict[Layer, str]:
-        """What the layers are called in this model."""
+        """The names of the layers in this model."""
         return self.graph.names if self.built else name_layers(self.label, self.layers)
 
     @property
     def weights(self) -> dict[str, Array]:
-        """Every weight by ``"layer/weight"``, in Keras's order; assign such a dict to replace them."""
+        """All weights as a dict with keys ``"layer/weight"``, in Keras's order; assign such a dict to replace them."""
         own = self.graph.weights
         return {f"{layer}/{name}": own[layer][name] for layer, name in self.graph.weight_names}
 
@@ -183,7 +183,7 @@ class Network:
 
     @property
     def trainable(self) -> tuple[str, ...]:
-        """The names of the weights that ``fit`` changes; assign a bool to free or freeze every layer."""
+        """The names of the weights that ``fit`` changes; assign False to freeze every layer, True to unfreeze them."""
         return tuple(f"{layer}/{name}" for layer, name in self.graph.trainable)
 
     @trainable.setter
@@ -203,7 +203,7 @@ class Network:
         own, trained = self.graph.weights, set(self.graph.trainable)
         return [own[key[0]][key[1]] for key in self.graph.weight_names if key not in trained]
 
-    # Keras has two names for each
+    # Keras has both names
     trainable_weights = trainable_variables
     non_trainable_weights = non_trainable_variables
 
@@ -212,12 +212,12 @@ class Network:
         return [w for layer in self.graph.layers for w in layer.get_weights()]
 
     def set_weights(self, weights: Any) -> None:
-        """Replace all weights by NumPy arrays in the order of `get_weights`.
+        """Replace all weights by arrays in the order of `get_weights`; library, device and dtype stay as they are.
 
         Raises
         ------
         ValueError
-            Another number of arrays or another shape; the model is then unchanged.
+            If the number of arrays or a shape differs; the model is then unchanged.
         """
         values, layers = list(weights), self.graph.layers
         names = [f"{layer}/{name}" for layer, name in self.graph.weight_names]
@@ -231,37 +231,39 @@ class Network:
             layer.weights = fitted
 
     def config(self) -> dict[str, Any]:
-        """The layers and how they are joined, ready for JSON and for `from_config`."""
+        """The layers and their connections as plain data, for JSON and for `from_config`; no weights."""
         graph = graph_config(self.graph)
         graph["outputs"] = self._arranged(graph["outputs"])
         return {"class": "Model", "name": self.name, **graph}
 
     def summary(self, print_fn: Callable[[str], Any] | None = None, **unknown: Any) -> None:
-        """Print a table of the layers, their output shapes and their numbers of parameters.
+        """Print a table of the layers with output shapes and parameter counts.
 
         Parameters
         ----------
         print_fn : callable, optional
-            Called with the table instead of ``print``.
+            Called with the table, a string, instead of ``print``.
 
         Raises
         ------
         TypeError
-            An argument of Keras's that is not here.
+            If an argument of Keras is not supported here.
+        ValueError
+            If the input shape is not known yet.
         """
         checks.known("summary", unknown, _SUMMARY, type(self).summary)
         (print_fn or print)(table(self))
 
     def save(self, path: Any) -> None:
-        """Write structure and weights to one safetensors file; see `arrayconv.models.save`."""
+        """Write the model to a ``.safetensors``, ``.keras`` or ``.weights.h5`` file; see `arrayconv.models.save`."""
         save(self, path)
 
     def save_weights(self, path: Any) -> None:
-        """The same as `save`: a file holds the weights, and unless it ends in ``.weights.h5`` the structure too."""
+        """The same as `save`; only a ``.weights.h5`` file holds the weights alone."""
         self.save(path)
 
     def load_weights(self, path: Any) -> None:
-        """Read weights from a file; see `arrayconv.models.load_weights`."""
+        """Load weights from a file; see `arrayconv.models.load_weights`."""
         load_weights(self, path)
 
     def count_params(self) -> int:
@@ -269,9 +271,9 @@ class Network:
         return self.graph.count_params()
 
     def to(self, *, like: Array) -> Self:
-        """Move the weights to the library, device and floating dtype of an array of any shape; return self.
+        """Move the weights to the library, device and floating dtype of ``like``; return the model.
 
-        An integer array keeps the floating dtype.
+        ``like`` is an array of any shape; if its dtype is not floating, the weights keep theirs.
         """
         self.graph.to(like)
         return self

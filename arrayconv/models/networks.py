@@ -1,4 +1,4 @@
-"""The networks of the course, and a small one for pictures of digits and clothes."""
+"""The course's networks, and a small one for images such as MNIST's."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from arrayconv.models.sequential import Sequential
 
 
 def happy(input_shape: Shape = (64, 64, 3)) -> Sequential:
-    """The course's sequential network that tells smiling faces from others.
+    """The course's sequential model that recognizes smiling faces.
 
     ZeroPadding 3, Conv 32 7x7, BatchNormalization, ReLU, MaxPool 2, Flatten, Dense 1 sigmoid.
 
-    ``input_shape`` as for `signs`; one output between 0 and 1, for the loss ``"binary_crossentropy"``.
+    ``input_shape`` as for `signs`; the output, shape (N, 1), is a probability for ``"binary_crossentropy"``.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def happy(input_shape: Shape = (64, 64, 3)) -> Sequential:
 
 
 def signs(input_shape: Shape = (64, 64, 3), classes: int = 6) -> Model:
-    """The course's functional network that reads the fingers of a hand.
+    """The course's functional model that recognizes digits shown with the fingers of a hand.
 
     Conv 8 4x4 same, ReLU, MaxPool 8 same, Conv 16 2x2 same, ReLU, MaxPool 4 same, Flatten, Dense
     softmax.
@@ -60,14 +60,14 @@ def signs(input_shape: Shape = (64, 64, 3), classes: int = 6) -> Model:
     Parameters
     ----------
     input_shape : tuple of int
-        One picture's, ``(H, W, C)``.
+        The shape of one image, ``(H, W, C)``.
     classes : int
-        How many outputs there are.
+        The number of outputs.
 
     Returns
     -------
     Model
-        Probabilities, for the loss ``"categorical_crossentropy"`` or
+        Its output, shape (N, classes), is probabilities, for the loss ``"categorical_crossentropy"`` or
         ``"sparse_categorical_crossentropy"``.
 
     Examples
@@ -86,9 +86,9 @@ def signs(input_shape: Shape = (64, 64, 3), classes: int = 6) -> Model:
 
 
 def same_stack(input_shape: Shape = (28, 28, 3), classes: int = 10) -> Sequential:
-    """The course's stack of convolutions that keep the size: Conv 32, 64, 128 3x3 same, Dense 256, Dense softmax.
+    """The course's stack of "same" convolutions: Conv 32, 64, 128 3x3 same, Flatten, Dense 256, Dense softmax.
 
-    Parameters and probabilities as for `signs`.
+    Parameters and output as for `signs`.
 
     Examples
     --------
@@ -103,12 +103,12 @@ def same_stack(input_shape: Shape = (28, 28, 3), classes: int = 10) -> Sequentia
 
 
 def torch_net(input_shape: Shape = (32, 32, 3), classes: int = 10) -> Sequential:
-    """The network of the course's PyTorch part, in this library's layout and with torch's numbers.
+    """The model of the course's PyTorch part, channels last, with PyTorch's epsilon and momentum.
 
-    Conv 16 3x3, BatchNormalization, ReLU, Conv 32 3x3 with stride 2, ReLU, AveragePool 2 "same", which
-    does not count the padding, Flatten, Dense softmax.
+    Conv 16 3x3, BatchNormalization, ReLU, Conv 32 3x3 with stride 2, ReLU, AveragePool 2 "same" (padding is
+    left out of the mean), Flatten, Dense softmax.
 
-    Parameters and probabilities as for `signs`.
+    Parameters and output as for `signs`.
 
     Examples
     --------
@@ -131,17 +131,17 @@ def torch_net(input_shape: Shape = (32, 32, 3), classes: int = 10) -> Sequential
 
 
 def line_detector(pooling: bool = False) -> Sequential:
-    """A network of one 3x3 filter, set by hand, that finds vertical lines in an 8x8 image.
+    """A model with one 3x3 filter, set by hand, that finds vertical lines in 8x8 images.
 
     Parameters
     ----------
     pooling : bool
-        Whether an average pool of 2x2 follows, which takes the line to one place.
+        Whether a 2x2 average pool follows, which makes the line one pixel wide.
 
     Returns
     -------
     Sequential
-        Maps ``(N, 6, 6, 1)``, with pooling ``(N, 3, 3, 1)``.
+        Its output has shape ``(N, 6, 6, 1)``, with pooling ``(N, 3, 3, 1)``.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def line_detector(pooling: bool = False) -> Sequential:
 
 
 def line_image() -> NDArray[np.float64]:
-    """The 8x8 image of one vertical line, two pixels wide, as a batch ``(1, 8, 8, 1)``.
+    """An 8x8 image of a vertical line two pixels wide, as a batch of shape (1, 8, 8, 1).
 
     Examples
     --------
@@ -184,9 +184,10 @@ def line_image() -> NDArray[np.float64]:
 
 
 def small(input_shape: Shape = (28, 28, 1), classes: int = 10) -> Sequential:
-    """A small network for small pictures, which `arrayconv train` uses by default.
+    """A small model for small images, the default of `arrayconv train`.
 
-    Parameters and probabilities as for `signs`.
+    Two blocks of Conv 3x3 same (32, 64 filters), BatchNormalization, ReLU and MaxPool 2; Flatten, Dense 128,
+    Dropout 0.3, Dense softmax. Parameters and output as for `signs`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a graph of layers computes: on arrays, on nodes, and batch by batch."""
+"""Calling a model on arrays or nodes, and predicting batch by batch."""
 
 from __future__ import annotations
 
@@ -17,21 +17,27 @@ from arrayconv.namespace import Array, array_namespace
 
 @checks.part_of("Model")
 class Predictor(Network):
-    """A network that can be called on arrays and on nodes: all of a `Model` but its training."""
+    """The part of `Model` that computes outputs."""
 
     def __call__(self, x: Any, training: bool = False) -> Any:
-        """Compute the outputs, or on nodes: join this model's layers to another graph.
+        """Compute the outputs for arrays; called on nodes, make this model's layers part of their graph.
 
         Parameters
         ----------
-        x : array, Node, or a list or dict of them
-            As `fit` takes them.
+        x : array, Node, or list of them, or dict of arrays
+            One for each input.
         training : bool
-            Whether batch normalization uses its batch and dropout drops.
+            Whether batch normalization uses batch statistics and dropout is active.
 
         Returns
         -------
-        array or Node, or a list of them for several outputs, or a dict for those given as a dict
+        array or Node, or a list or dict of them
+            A list if there are several outputs, a dict if the model's ``outputs`` were given as a dict.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the inputs do not fit the model.
         """
         given = tuple(x) if isinstance(x, list | tuple) else (x,)
         if given and all(isinstance(item, Node) for item in given):
@@ -85,27 +91,29 @@ class Predictor(Network):
         steps: int | None = None,
         callbacks: Any = None,
     ) -> Any:
-        """The outputs, batch by batch, in the library of ``x``.
+        """Compute the outputs batch by batch, in the library of ``x``.
 
         Parameters
         ----------
         x : array, list or dict of arrays, or iterable of batches
-            Batches may be ``(x, y)``: ``y`` is not looked at.
+            Batches may also be ``(x, y)``; ``y`` is ignored.
         batch_size : int, optional
-            Of arrays, 32 if not given.
+            For arrays, 32 by default.
         verbose : {"auto", 0, 1, 2}
+            As in `fit`.
         steps : int, optional
-            How many batches to take; all if not given.
+            How many batches to use; all by default.
         callbacks : list of Callback, optional
 
         Returns
         -------
         array, or a list or dict of arrays for several outputs
+            Of all batches, shape (N, ...).
 
         Raises
         ------
         TypeError, ValueError
-            Data that does not fit the model, or no batches.
+            If the data do not fit the model, or there are no batches.
 
         Examples
         --------
@@ -129,5 +137,5 @@ class Predictor(Network):
         return self._arranged(whole)
 
     def predict_on_batch(self, x: Any) -> Any:
-        """The outputs for one batch, an array, or a list or dict of them, as `predict` returns them."""
+        """Compute the outputs for one batch, an array or a list or dict of arrays, as `predict` returns them."""
         return self.predict(x, batch_size=rows_of("predict_on_batch", x))

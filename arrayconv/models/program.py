@@ -1,4 +1,4 @@
-"""A graph as a pure function of weights and inputs: all the Python of a batch is here."""
+"""A graph as a pure function of weights and inputs: the forward and backward passes over its layers."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from arrayconv.models.layers.returned import (
 from arrayconv.models.regularizers import Regularizer
 from arrayconv.namespace import Array, Namespace, array_namespace
 
-# By layer, then by weight: a layer's dict is handed on, never copied or searched.
+# By layer, then by weight, so that a layer gets its own dict as it is.
 GraphWeights = Mapping[str, Mapping[str, Array]]
 # (layer, weight)
 Key = tuple[str, str]
 
 
 class Step(NamedTuple):
-    """One layer, or its activation, at one node: which values it reads and makes, and what training asks of it."""
+    """One call of a layer, or of its activation, in a graph."""
 
     layer: Layer
-    # of the layer's weights; empty for an activation
+    # the key of its weights in GraphWeights; empty for an activation
     name: str
+    # the numbers of the values that it reads, and of the one that it makes
     sources: tuple[int, ...]
     target: int
     # of the output and of the inputs, without the batch axis
     shape: Shape
     shapes: tuple[Shape, ...]
     wrt: tuple[str, ...]
-    # the weights that are trained
+    # the weights that need a gradient
     trained: frozenset[str]
-    # for each input, whether a weight that is trained lies before it
+    # for each input, whether it needs a gradient
     wanted: tuple[bool, ...]
 
     @property
     def active(self) -> bool:
-        """Whether a backward pass comes here."""
+        """Whether the backward pass needs this step."""
         return bool(self.trained) or any(self.wanted)
 
 
-# What a backward pass reads, in order: a step, its inputs, ``()`` if `backward` does not read them, and what it names.
+# For each step of the forward pass: its inputs, or () if its backward does not take them, and its keyword arguments.
 Tape = list[tuple[Step, Sequence[Array], dict[str, Any]]]
 
 
 class Program:
-    """A graph for one set of frozen layers, as a pure function.
+    """A graph with a fixed set of trainable weights, as a pure function.
 
-    It is made by `Graph.program` and looks nothing up in layers or nodes while it runs but the two functions
-    of each layer. What a layer returned is compared with what it must be in place; only what does not match
-    is handed to `layers.returned`.
+    Made by `Graph.program`. The shapes that layers return are compared here, which is cheap; on a mismatch
+    `layers.returned` decides whether it is an error and words the message.
 
     Parameters
     ----------
@@ -70,9 +70,9 @@ class Program:
     trainable : tuple of (layer, weight)
         The keys of the gradients.
     regularizers : dict of (layer, weight) to Regularizer
-        Of the trained weights that have one.
+        For the trained weights that have one.
     compiled : dict
-        Compiled predictions by library.
+        Compiled prediction functions by library.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Program:
         }
 
     def penalty(self, xp: Namespace, weights: GraphWeights) -> Any:
-        """What the regularizers add to the loss."""
+        """The sum of the regularizers' penalties, which is added to the loss."""
         total: Any = 0.0
         for (layer, name), regularizer in self.regularizers.items():
             total = total + regularizer.value(xp, weights[layer][name])
@@ -117,14 +117,15 @@ class Program:
     def noise(
         self, batch: int, step: int | None = None, seed: int = 0
     ) -> dict[int, np.ndarray[Any, Any]]:
-        """What training draws for a batch of so many samples, as NumPy arrays by the place in the graph.
+        """The random values of a training step, NumPy arrays by `Step.target`.
 
         Parameters
         ----------
         batch : int
+            The number of samples.
         step : int, optional
-            The number of the step of training, which with the seed decides what is drawn; without it every
-            call draws anew.
+            The number of the training step; step and seed determine the values. Without it every call
+            draws other values.
         seed : int
         """
         found: dict[int, np.ndarray[Any, Any]] = {}
@@ -152,25 +153,25 @@ class Program:
         noise: Mapping[int, Array] | None = None,
         record: bool | None = None,
     ) -> tuple[tuple[Array, ...], Tape, dict[str, dict[str, Array]]]:
-        """The outputs, a tape for `backward`, and new values of the weights that are not trained.
+        """The outputs, a tape for `backward`, and new values of untrained weights such as moving averages.
 
         Parameters
         ----------
         weights : mapping of str to mapping of str to array
             By layer, then by weight.
         inputs : sequence of array
-            One per input, as `Graph.as_inputs` gives them.
+            One per input, as `Graph.as_inputs` returns them.
         training : bool
-            Whether batch normalization uses its batch and dropout drops.
+            Whether batch normalization uses batch statistics and dropout is active.
         noise : mapping of int to array, optional
-            As `noise` draws it, beside the inputs; without it nothing is dropped.
+            What `noise` drew, moved to where the inputs are; without it nothing is dropped.
         record : bool, optional
-            Whether to keep what `backward` needs; as ``training`` if not given.
+            Whether to keep what `backward` needs; by default ``training``.
 
         Raises
         ------
         TypeError, ValueError
-            A layer that returned what it must not: it is named.
+            If a layer returned a wrong type or shape; the message names the layer.
         """
         record = training if record is None else record
         drawn = noise if training and noise else {}
@@ -196,7 +197,7 @@ class Program:
             given.pop("x", None)
             w = weights[step.name] if step.name else {}
             if step.name in updates:
-                # a layer that occurs twice goes on from its first update
+                # the second call of a shared layer sees the update of the first
                 w = {**w, **updates[step.name]}
             y = layer.forward(w, *x, **given)
             if type(y) is tuple or getattr(y, "shape", None) != (batch, *step.shape):
@@ -224,17 +225,17 @@ class Program:
         Parameters
         ----------
         dys : sequence of array
-            The gradient of each output; ``None`` for an output that counts for nothing.
+            The gradient with respect to each output; ``None`` for an output without a loss.
         weights : mapping of str to mapping of str to array
             Those of the forward pass.
         tape : Tape
-            From `forward` with ``record``; it is emptied, and each value is freed as soon as it has been used.
+            From `forward` with ``record``; it is emptied, so that each value is freed after its last use.
 
         Raises
         ------
         TypeError, ValueError
-            A tape that is used up or was not recorded, gradients that do not fit the outputs, or a layer that
-            returned what it must not: it is named.
+            If the tape is empty, the number of gradients is not that of the outputs, or a layer returned a
+            wrong type or shape; the message names the layer.
         """
         if not tape and self._active:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Regularizers: what a large weight adds to the loss, and the gradient of that."""
+"""Regularizers: penalties on weights, added to the loss, with their gradients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["L1", "L1L2", "L2", "Regularizer", "l1", "l1_l2", "l2"]
 
 
 class Regularizer(Named):
-    """A penalty on one weight; one of your own gives ``value`` and ``gradient``.
+    """Base class of penalties on a weight; one of your own defines ``value`` and ``gradient``.
 
     Examples
     --------
@@ -23,11 +23,11 @@ class Regularizer(Named):
     """
 
     def value(self, xp: Namespace, w: Array) -> Array:
-        """What ``w`` adds to the loss, shape ()."""
+        """The penalty added to the loss, an array of shape ()."""
         raise NotImplementedError(f"{type(self).__name__} must define value")
 
     def gradient(self, xp: Namespace, w: Array) -> Array:
-        """The gradient of `value`, of the shape and dtype of ``w``."""
+        """The gradient of `value` with respect to ``w``, with its shape and dtype."""
         raise NotImplementedError(f"{type(self).__name__} must define gradient")
 
 
@@ -66,5 +66,5 @@ class L2(L1L2):
         super().__init__(l2=l2)
 
 
-# Keras's second names.
+# Keras's aliases.
 l1, l2, l1_l2 = L1, L2, L1L2

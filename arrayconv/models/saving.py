@@ -1,4 +1,4 @@
-"""Keras's ``saving``: what reads and writes models, by the names that it has there."""
+"""Names of Keras's module ``keras.saving``: saving and loading models."""
 
 from arrayconv.models.build import load as load_model
 from arrayconv.models.files.native import save as save_model

@@ -1,4 +1,4 @@
-"""Layers one after the other."""
+"""Sequential models."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from arrayconv.models.topology import name_layers
 
 
 class Sequential(Model):
-    """A model whose layers each feed the next.
+    """A model whose layers form a chain: each takes the output of the one before.
 
-    With an `Input`, or ``input_shape`` on the first layer, it has its weights at once; otherwise `build`
-    or the first data gives them.
+    Its weights are made at once if it starts with an `Input` or its first layer has an ``input_shape``;
+    otherwise by `build`, or when it first gets data.
 
     Parameters
     ----------
     layers : iterable of Layer or Model, optional
-        May begin with ``Input(shape)``. A model among them adds its layers, which stay shared.
+        May begin with ``Input(shape)``. A model in it stands for its layers, which both models then share.
     name : str, optional
 
     Raises
     ------
     TypeError
-        What is not a layer.
+        If an item is not a layer.
     ValueError
-        Layers that do not fit, two layers of one name.
+        If a layer does not fit the output of the one before, or two layers have the same name.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class Sequential(Model):
         self.draw()
 
     def add(self, layer: Any) -> None:
-        """Put a layer at the end.
+        """Add a layer at the end.
 
         Parameters
         ----------
@@ -66,25 +66,25 @@ class Sequential(Model):
         Raises
         ------
         TypeError
-            What is not a layer.
+            If it is not a layer.
         ValueError
-            A layer that does not fit; the model is then unchanged.
+            If it does not fit the last layer's output, or its name is taken; the model is then unchanged.
         """
         self.append([layer])
         self.draw()
 
     def pop(self) -> Layer:
-        """Take the last layer away.
+        """Remove the last layer.
 
         Returns
         -------
         Layer
-            The one taken, with its weights.
+            The removed layer, with its weights.
 
         Raises
         ------
         ValueError
-            A model without layers.
+            If the model has no layers.
 
         Examples
         --------
@@ -107,7 +107,7 @@ class Sequential(Model):
         return layer
 
     def append(self, layers: Iterable[Any]) -> None:
-        """Put layers at the end, without values for their weights; in vain, none of them is there."""
+        """Add layers at the end without drawing their weights; if one does not fit, none is added."""
         stack, start, end = list(self._stack), self._input, self._end
         for layer in [inner for given in layers for inner in self._flat(given)]:
             if isinstance(layer, InputLayer):
@@ -116,7 +116,7 @@ class Sequential(Model):
                 start = end = layer.node()
                 continue
             if not layer.name:
-                # before the next one is met, which may have the name that this one gets
+                # now, so that a clash with the given name of a later layer is noticed
                 name_layers(self.label, [*stack, layer])
             if not stack and start is None and layer.input_shape is not None:
                 start = end = InputLayer(layer.input_shape).node()
@@ -128,7 +128,7 @@ class Sequential(Model):
             self._graph = Graph([start], [end], self.label)
 
     def _flat(self, layer: Any) -> list[Layer]:
-        """The layers that ``layer`` stands for."""
+        """The layers of a model, or a layer alone."""
         if isinstance(layer, Model):
             return layer.chain()
         if isinstance(layer, Node) and isinstance(layer.layer, InputLayer):
@@ -139,12 +139,12 @@ class Sequential(Model):
         return [layer]
 
     def build(self, input_shapes: Any) -> None:
-        """Give the model its input's shape, without the batch axis, and so its weights.
+        """Set the input shape, without the batch axis, and make the weights.
 
         Raises
         ------
         ValueError
-            A shape that does not fit the layers, another shape than the model has, no layers.
+            If the shape does not fit the layers, the model has another already, or there are no layers.
         """
         if not self._stack:
             raise ValueError(f"{self.label}: has no layers yet; add one first")
@@ -163,7 +163,7 @@ class Sequential(Model):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers in their order, without the input."""
+        """The layers in order, without the `Input`."""
         return list(self._stack)
 
     def chain(self) -> list[Layer]:

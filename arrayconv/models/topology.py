@@ -1,4 +1,4 @@
-"""The order of nodes and layers in a graph, which is Keras's, so that lists of weights agree, and their names."""
+"""The order of nodes and layers in a graph, the same as Keras's so that lists of weights agree, and their names."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from arrayconv.models.layers.base import Layer, Node
 def ordered(
     label: str, inputs: Sequence[Node], outputs: Sequence[Node]
 ) -> tuple[tuple[Node, ...], tuple[Layer, ...]]:
-    """The nodes, each after its inputs, and the layers, those farthest from the outputs first.
+    """The nodes in topological order, and the layers sorted by depth, those farthest from the outputs first.
 
-    Layers at one distance come in the order in which a depth-first walk from the outputs meets them.
+    Layers at the same depth are in the order in which a depth-first walk from the outputs visits them.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def ordered(
     node_depth: dict[Node, int] = {}
     depths: dict[Layer, int] = {}
     for node in reversed(nodes):
-        # a shared layer lies as far out as the farthest of its nodes seen so far
+        # a shared layer has the greatest depth of its nodes
         depth = max(node_depth.get(node, 0), depths.get(node.layer, 0))
         node_depth[node] = depths[node.layer] = depth
         for parent in () if node in inputs else node.inputs:
@@ -39,7 +39,7 @@ def _walk(
 ) -> tuple[list[Node], dict[Layer, int]]:
     done: dict[Node, None] = {}
     met: dict[Layer, int] = {}
-    # depth first with a stack of its own: a network may be deeper than Python's recursion
+    # with an explicit stack, since a network may be deeper than Python's recursion limit
     stack = [(node, False) for node in reversed(outputs)]
     while stack:
         node, ready = stack.pop()
@@ -47,7 +47,7 @@ def _walk(
             done[node] = None
         elif node not in done:
             if node in inputs and node.inputs:
-                # a model that starts within another: the layer before its start is not its own
+                # a model may start at an inner node of another, whose layer does not belong to it
                 done[node] = None
                 continue
             met.setdefault(node.layer, len(met))
@@ -65,14 +65,14 @@ def _walk(
 
 
 def name_layers(label: str, layers: Sequence[Layer]) -> dict[Layer, str]:
-    """What each layer is called in a model of them: by its own name, which one without gets from its class.
+    """A unique name for each layer of a model: the name given to it, or else one made from its class.
 
-    A layer whose own name was made up may be called otherwise here, where another has that name.
+    A layer without a name keeps the made one; in another model, where that is taken, it gets a different one.
 
     Raises
     ------
     ValueError
-        If two layers were given one name.
+        If two layers were given the same name.
     """
     names: dict[Layer, str] = {}
     owners: dict[str, Layer] = {}
@@ -85,9 +85,9 @@ def name_layers(label: str, layers: Sequence[Layer]) -> dict[Layer, str]:
                 f"for example {type(layer).__name__}(..., name='{layer.name}_b')"
             )
         names[layer] = layer.name
-    # how far the numbers behind each base have been given out
+    # the next free number for each base name
     numbers: dict[str, int] = {}
-    # those that have a name keep it where they can: a layer that two models share is called alike in both
+    # layers with a name first, so that a layer shared by two models has the same name in both if possible
     for layer in sorted(layers, key=lambda layer: not layer.name):
         if layer in names:
             continue
@@ -104,7 +104,7 @@ def name_layers(label: str, layers: Sequence[Layer]) -> dict[Layer, str]:
 
 
 def node_keys(nodes: Sequence[Node], names: Mapping[Layer, str]) -> dict[Node, str]:
-    """A name for each node: its layer's, with the number of the call where the layer is shared."""
+    """A unique name for each node: its layer's, with ``:1``, ``:2``, ... for further calls of a shared layer."""
     calls: dict[Layer, int] = {}
     keys = {}
     for node in nodes:
@@ -115,12 +115,12 @@ def node_keys(nodes: Sequence[Node], names: Mapping[Layer, str]) -> dict[Node, s
 
 
 def is_class_name(kind: type, name: str) -> bool:
-    """Whether ``name`` is one that a layer of this class gets when it is given none."""
+    """Whether ``name`` may have been made from the class: ``conv`` or ``conv_1`` for a `Conv`."""
     return re.fullmatch(rf"{snake(kind.__name__)}(_\d+)?", name) is not None
 
 
 def snake(name: str) -> str:
-    """``conv_transpose`` for ``ConvTranspose``, ``leaky_relu`` for ``LeakyReLU``, ``conv2d`` for ``Conv2D``."""
+    """A class's name in snake case: ``conv_transpose``, ``leaky_relu``, and ``conv2d`` for ``Conv2D``."""
     name = re.sub(r"(\d)D", r"\1d", name).replace("eLU", "elu").replace("iLU", "ilu")
     parts = re.findall(r"[A-Z]+(?=[A-Z][a-z]|$)|[A-Z]?[a-z0-9]+", name)
     return "_".join(part.lower() for part in parts)

@@ -1,4 +1,4 @@
-"""Keras's ``utils``: labels as rows, seeds and pictures."""
+"""Names of Keras's module ``keras.utils``: one-hot labels, seeds and pictures of models."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ __all__ = ["plot_model", "set_random_seed", "to_categorical"]
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32]:
-    """Labels as rows that are 1 at the label and 0 elsewhere.
+    """One-hot encode labels: 1 at the index of the label, 0 elsewhere.
 
     Parameters
     ----------
-    x : array_like of int
-        Shape (N,), or (N, 1), whose last axis is then dropped; or more axes.
+    x : array_like of int, shape (N,), (N, 1) or (N, ...)
+        A last axis of length 1 is dropped.
     num_classes : int, optional
-        The largest label and one if not given.
+        By default the largest label plus one.
 
     Returns
     -------
-    ndarray of float32, shape (N, num_classes)
+    ndarray of float32, shape (N, ..., num_classes)
 
     Raises
     ------
     TypeError
-        Labels that are no whole numbers.
+        If the labels are not whole numbers.
     ValueError
-        Labels outside ``[0, num_classes)``.
+        If a label is outside ``[0, num_classes)``.
 
     Examples
     --------

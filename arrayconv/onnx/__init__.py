@@ -1,4 +1,4 @@
-"""Networks from ONNX files, on the arrays of any library, with their gradients."""
+"""Running networks from ONNX files on the arrays of any library, with gradients; writing models as ONNX files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a checked model to a graph: operators found, attributes read, what is known at load computed."""
+"""Building a graph from a checked model: operators looked up, attributes read, constants folded."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from arrayconv.onnx.running import on_host
 from arrayconv.onnx.table import find, reason
 
 FOLDED = 2**24
-"""Elements of an array that is computed at load."""
+"""The largest number of elements of an array that is computed while loading."""
 
-# Attributes that hold the number of an element type.
+# Attributes that hold ONNX's number of an element type.
 TYPES = {"Cast": "to", "EyeLike": "dtype"}
 ALIASES = ("Identity", "Dropout")
 
@@ -31,12 +31,12 @@ def build(model: onnx.ModelProto, folder: Path | None, title: str) -> Graph:
     Raises
     ------
     ValueError
-        Operators that the table lacks, all of them listed with their nodes; types that are not
-        computed here; an attribute that an operator does not know.
+        If operators are not supported (all are listed with their nodes), or an element type or an attribute
+        is not.
     """
     graph = model.graph
     if graph.sparse_initializer:
-        raise ValueError(f"{title}: sparse weights are not computed here")
+        raise ValueError(f"{title}: sparse weights are not supported")
     versions = {o.domain.replace("ai.onnx", ""): o.version for o in model.opset_import}
     constants = {t.name: reading.array(t, folder, title) for t in graph.initializer}
     shapes = {v.name: _shape(v.type) for v in (*graph.input, *graph.output, *graph.value_info)}
@@ -89,11 +89,7 @@ def _step(
     while outputs and not outputs[-1]:
         outputs = outputs[:-1]
     if operator is None or len(outputs) > operator.outputs:
-        why = (
-            reason(domain, node.op_type, version)
-            if operator is None
-            else "of its outputs, only the first"
-        )
+        why = reason(domain, node.op_type, version) if operator is None else "only its first output"
         key = f"{node.op_type} ({why})" if why else node.op_type
         missing.setdefault(key, []).append(name)
         return None
@@ -106,7 +102,7 @@ def _step(
         takes = inspect.signature(operator.function).parameters
         open_ended = any(p.kind is p.VAR_KEYWORD for p in takes.values())
         if attribute.name not in takes and not open_ended:
-            raise ValueError(f"{where}: attribute {attribute.name!r} is not known here")
+            raise ValueError(f"{where}: attribute {attribute.name!r} is not supported")
         attributes[attribute.name] = value
     if "outputs" in operator.keywords:
         attributes["outputs"] = len(outputs)
@@ -114,7 +110,7 @@ def _step(
 
 
 def _report(missing: dict[str, list[str]], title: str) -> str:
-    lines = [f"{title}: these operators are not in the table:"]
+    lines = [f"{title}: these operators are not supported:"]
     for operator, nodes in missing.items():
         more = f" and {len(nodes) - 5} more" if len(nodes) > 5 else ""
         lines.append(f"  {operator}: {', '.join(map(repr, nodes[:5]))}{more}")
@@ -127,7 +123,7 @@ def _attribute(attribute: onnx.AttributeProto, folder: Path | None, where: str) 
         return reading.array(attribute.t, folder, where)
     if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
         raise ValueError(
-            f"{where}: attribute {attribute.name!r} is a graph, which is not computed here"
+            f"{where}: attribute {attribute.name!r} is a graph, which is not supported"
         )
     value = onnx.helper.get_attribute_value(attribute)
     if attribute.type in (onnx.AttributeProto.FLOAT, onnx.AttributeProto.FLOATS):
@@ -139,12 +135,12 @@ def _attribute(attribute: onnx.AttributeProto, folder: Path | None, where: str) 
         if isinstance(value, list | tuple):
             return tuple(v.decode() if isinstance(v, bytes) else v for v in value)
     except UnicodeDecodeError:
-        raise ValueError(f"{where}: attribute {attribute.name!r} is no text") from None
+        raise ValueError(f"{where}: attribute {attribute.name!r} is not UTF-8 text") from None
     return value
 
 
 def _meant(value: float) -> float:
-    """The decimal number that a file keeps in 32 bits: 0.1, not 0.100000001."""
+    """A float32 of the file as the shortest decimal number that rounds to it: 0.1, not 0.10000000149."""
     return float(str(np.float32(value)))
 
 
@@ -159,11 +155,11 @@ def _constant(node: onnx.NodeProto, folder: Path | None, title: str) -> NDArray[
         return np.asarray(value, np.int64)
     if kind in ("value_float", "value_floats"):
         return np.asarray(value, np.float32)
-    raise ValueError(f"{where}: a constant by {kind!r} is not computed here")
+    raise ValueError(f"{where}: a constant given by {kind!r} is not supported")
 
 
 def _types(graph: onnx.GraphProto) -> dict[str, np.dtype[Any]]:
-    """The types that are known of values, those without arrays left out."""
+    """The dtypes of the values that have a known one; types that NumPy does not have are left out."""
     found = {}
     for value in (*graph.input, *graph.output, *graph.value_info):
         with suppress(ValueError):
@@ -174,7 +170,7 @@ def _types(graph: onnx.GraphProto) -> dict[str, np.dtype[Any]]:
 def _changes_nothing(
     step: Step, constants: dict[str, NDArray[Any]], types: dict[str, np.dtype[Any]]
 ) -> bool:
-    """Whether the output is the input: of Identity, a Dropout but in training, a Cast to the same type."""
+    """Whether the output is the input: an Identity, a Dropout outside training, or a Cast to the same type."""
     name = step.operator.name
     if step.operator.domain or len(step.outputs) != 1:
         return False
@@ -191,7 +187,7 @@ def _folded(
     trained: set[str],
     shapes: dict[str, tuple[Size, ...] | None],
 ) -> dict[str, NDArray[Any]] | None:
-    """The step's outputs, where they follow from constants or from known shapes alone."""
+    """The outputs of a step that depends only on untrained constants or on known shapes; else None."""
     if step.operator.name in ("Shape", "Size") and step.operator.domain == "":
         shape = known(shapes.get(step.inputs[0]))
         if shape is None:
@@ -201,7 +197,7 @@ def _folded(
     if any(name and (name not in constants or name in trained) for name in step.inputs):
         return None
     sizes = [known(shapes.get(name)) for name in step.outputs]
-    # what is not known to be small is not computed before somebody asks for it
+    # results that are large, or of unknown size, are computed only when the network is called
     if any(size is None or math.prod(size) > FOLDED for size in sizes):
         return None
     values = on_host(step, [constants.get(name) for name in step.inputs])
@@ -209,7 +205,7 @@ def _folded(
 
 
 def _renamed(outputs: tuple[Spec, ...], aliases: dict[str, str]) -> list[Step]:
-    """Steps that hand on what an output only renames."""
+    """Identity steps for outputs whose own step was dropped because it changes nothing."""
     identity = find("", "Identity", 1)
     assert identity is not None
     return [
@@ -231,7 +227,7 @@ def _shape(kind: onnx.TypeProto) -> tuple[Size, ...] | None:
 def _spec(value: onnx.ValueInfoProto, title: str) -> Spec:
     where = f"{title}: {value.name!r}"
     if not value.type.HasField("tensor_type"):
-        raise ValueError(f"{where} is no tensor, and only tensors are computed here")
+        raise ValueError(f"{where} is not a tensor, and only tensors are supported")
     dtype = reading.dtype_of(value.type.tensor_type.elem_type, where)
     return Spec(value.name, _shape(value.type), dtype)
 

@@ -1,4 +1,4 @@
-"""What a network is called with: inputs bound to their names, checked, and the float type they bring."""
+"""The arguments of a call: binding inputs to names, checking them, and finding their floating dtype."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arrayconv.namespace import Array, array_namespace
 from arrayconv.onnx.graph import Size, Spec
 from arrayconv.onnx.operators.shared import dtype_of
 
-# the float type of the file, and the one that stands for it
+# the floating dtype that the file declares and the one of the input; None if they are the same
 Floats: TypeAlias = tuple[np.dtype[Any], np.dtype[Any]] | None
 
 
@@ -28,7 +28,7 @@ def text(shape: tuple[Size, ...] | None) -> str:
 
 
 def arguments(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    # array_namespace lets some names be None, which no input may be
+    # array_namespace accepts None under some names, but no input may be None
     return {f"input {name!r}": value for name, value in arrays.items()}
 
 
@@ -77,13 +77,13 @@ def check(title: str, spec: Spec, x: Array, alone: bool) -> None:
 
 
 def floats_of(declared: np.dtype[Any], x: Array) -> Floats:
-    """What stands for the file's float type, where the input has another one."""
+    """The file's floating dtype and that of the input, or None if they are the same."""
     if isinstance(x, np.ndarray):
         return None if x.dtype == declared else (declared, x.dtype)
     xp = array_namespace("net", x=x)
     for dtype in map(np.dtype, (np.float32, np.float64, np.float16)):
         with suppress(TypeError):
-            # array-api-strict has no half type to compare with
+            # array-api-strict has no float16
             if dtype_of(xp, x, dtype) == x.dtype:
                 return None if dtype == declared else (declared, dtype)
-    raise TypeError(f"inputs of dtype {x.dtype} are not computed here; cast them to float32")
+    raise TypeError(f"inputs of dtype {x.dtype} are not supported; cast them to float32")

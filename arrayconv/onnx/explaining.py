@@ -1,4 +1,4 @@
-"""What a network looks at: the gradient of a score in the pixels, and in the last convolution's maps."""
+"""Explaining a score of a network: saliency maps and Grad-CAM."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from arrayconv.onnx.net import Net
 
 
 def saliency(net: Net, x: Array, target: int) -> NDArray[Any]:
-    """How much each pixel would change a score: the size of the gradient, the largest of the channels.
+    """The saliency map of a score: the absolute gradient at each pixel, the largest of its channels.
 
     Parameters
     ----------
     net : Net
-        Of one input, an image, and one output; where there are several, the first counts.
+        With one input, an image. Of several outputs the first is used.
     x : array, shape (1, C, H, W) or (1, H, W, C)
         The image, in the net's layout.
     target : int
-        The score's place in the output of the image, its axes joined.
+        The index of the score in the flattened output.
 
     Returns
     -------
@@ -32,7 +32,9 @@ def saliency(net: Net, x: Array, target: int) -> NDArray[Any]:
     Raises
     ------
     IndexError
-        A `target` that the output has not.
+        If the output has no such index.
+    TypeError, ValueError
+        If ``x`` does not fit the input.
 
     Notes
     -----
@@ -48,10 +50,10 @@ def saliency(net: Net, x: Array, target: int) -> NDArray[Any]:
 
 
 def class_activation(net: Net, x: Array, target: int) -> NDArray[Any] | None:
-    """Where the last convolution's maps speak for a score (Grad-CAM), at the image's size.
+    """The Grad-CAM heat map of a score: which regions of the image raise it.
 
-    Each map is weighted by the mean of the score's gradient over it; what the sum has below zero
-    speaks for something else and is cut.
+    The feature maps of the last convolution, each multiplied by the mean gradient of the score over it, are summed;
+    negative sums become 0. The result is resized to the image and divided by its maximum.
 
     Parameters
     ----------
@@ -61,12 +63,14 @@ def class_activation(net: Net, x: Array, target: int) -> NDArray[Any] | None:
     Returns
     -------
     numpy.ndarray, shape (H, W), or None
-        Between 0 and 1; None where no convolution has maps of more than one cell.
+        Between 0 and 1; None if the score depends on no convolution whose maps are at least 2 by 2.
 
     Raises
     ------
     IndexError
-        A `target` that the output has not.
+        If the output has no such index.
+    TypeError, ValueError
+        If ``x`` does not fit the input.
 
     Notes
     -----
@@ -85,7 +89,7 @@ def class_activation(net: Net, x: Array, target: int) -> NDArray[Any] | None:
             continue
         slopes = to_numpy(net.vjp(dy, x, wrt=(name,))[name])
         if not slopes.any():
-            # behind the score, or of another output
+            # the score does not depend on it
             continue
         seen = np.maximum(np.sum(slopes.mean((2, 3), keepdims=True) * maps, axis=1), 0.0)
         size = tuple(n for i, n in enumerate(x.shape) if i not in (0, channel_axis(net)))
@@ -95,13 +99,13 @@ def class_activation(net: Net, x: Array, target: int) -> NDArray[Any] | None:
 
 
 def channel_axis(net: Net) -> int:
-    """The axis of an image's colours: 1, or 3 where the file says that the last one has them."""
+    """The channel axis of the input: 3 if only its declared size is 1 or 3, else 1."""
     shape = net.inputs[0].shape or ()
     return 3 if len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3) else 1
 
 
 def _pick(net: Net, x: Array, target: int) -> Any:
-    """An upstream gradient of one score alone."""
+    """An upstream gradient that is 1 at one score and 0 elsewhere."""
     found = net(x)
     ys = found if isinstance(found, tuple) else (found,)
     xp = array_namespace("net", y=ys[0])

@@ -1,6 +1,6 @@
-"""Graphs that compute the same in less time: constants folded, batch norms too, channels last inside.
+"""Optimizing a graph: folding constants and batch norms, fusing activations, and channels last inside.
 
-Each pass takes a graph and returns one of the same operators, so that the walk back works on the result.
+Each pass takes a graph and returns one made of the same operators, so that gradients work on the result too.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ LAST = "channels_last"
 
 
 def faster(graph: Graph) -> Graph:
-    """All passes, in their order; the graph is in its float type already, so that each rounds once."""
-    # exporters of networks with channels last turn them between a convolution and its batch norm
+    """Apply all passes; the graph must have its final floating dtype already, so that constants are rounded once."""
+    # again after channels_last, which removes transpositions between a convolution and its batch norm
     for one in (bind, fold, fold_affine, fuse, channels_last, fold_affine, lay_out_kernels):
         graph = live(one(graph))
     return graph
 
 
 def bind(graph: Graph) -> Graph:
-    """Constants that decide shapes become attributes, and are plain numbers once for all."""
+    """Turn constant inputs that are static for an operator, such as shapes, into attributes with plain numbers."""
     steps = []
     for step in graph.steps:
         inputs, attributes = list(step.inputs), dict(step.attributes)
@@ -42,7 +42,7 @@ def bind(graph: Graph) -> Graph:
                 name = names[len(inputs)]
                 attributes[name] = plain(graph.constants[value], step, name)
         if step.operator.name == "Clip" and set(inputs[1:]) <= {"", *graph.constants}:
-            # numbers, as before opset 11
+            # plain numbers, as attributes were before opset 11
             bounds = zip(names[1:], inputs[1:], strict=False)
             attributes |= {k: float(graph.constants[v].item()) for k, v in bounds if v}
             inputs = inputs[:1]
@@ -51,7 +51,7 @@ def bind(graph: Graph) -> Graph:
 
 
 def fold(graph: Graph) -> Graph:
-    """Steps of constants alone, weights included, are taken now."""
+    """Compute steps whose inputs are all constants, weights included."""
     constants, steps = dict(graph.constants), []
     for step in graph.steps:
         given = [name for name in step.inputs if name]
@@ -64,12 +64,12 @@ def fold(graph: Graph) -> Graph:
     return replace(graph, constants=constants, steps=tuple(steps))
 
 
-# A file may ask for results of any size.
+# Not folded: small inputs can give results of any size.
 GROWING = ("Expand", "Tile", "Pad", "Resize", "Upsample", "Range", "ConstantOfShape", *CONVOLUTIONS)
 
 
 def fold_affine(graph: Graph) -> Graph:
-    """A factor and a summand for each channel: into the convolution before, else one product and one sum."""
+    """Fold scales and shifts per channel, as of batch norms, into the convolution before; else simplify batch norms."""
     constants, shapes = dict(graph.constants), dict(graph.shapes)
     uses = _uses(graph)
     made: dict[str, int] = {}
@@ -98,7 +98,7 @@ Affine = tuple[NDArray[Any], NDArray[Any]]
 
 
 def _through(step: Step, constants: Constants) -> str | None:
-    """The input of a step whose other inputs are constants."""
+    """The one input of a step that is not a constant, if there is exactly one; else None."""
     if step.operator.domain or len(step.outputs) != 1:
         return None
     free = [name for name in step.inputs if name not in constants]
@@ -109,7 +109,10 @@ def _through(step: Step, constants: Constants) -> str | None:
 def _affine(
     step: Step, constants: Constants, like: NDArray[Any] | None, last: bool
 ) -> Affine | None:
-    """A step's factor and summand of each channel; ``like`` is a kernel, (C, ...), before it."""
+    """The scale and the shift that a step applies to each channel, or None.
+
+    ``like`` is the kernel, shape (C, ...), of the convolution before the step, if there is one.
+    """
     known = [constants[name].astype(np.float64) for name in step.inputs if name in constants]
     if step.operator.name == "BatchNormalization":
         if step.attributes.get("training_mode") or step.attributes.get("spatial", 1) != 1:
@@ -134,7 +137,7 @@ def _affine(
 
 
 def _takes_affine(step: Step, constants: Constants) -> NDArray[Any] | None:
-    """The kernel of a convolution that a factor and a summand may go into, its outputs first."""
+    """The kernel, output channels first, of a convolution that a scale and a shift can be folded into; else None."""
     known = all(not name or name in constants for name in step.inputs[1:])
     if step.operator.name not in CONVOLUTIONS or step.operator.domain or not known:
         return None
@@ -166,7 +169,7 @@ def _apart(
     constants: Constants,
     shapes: dict[str, Any],
 ) -> list[Step]:
-    """A product and a sum in place of a batch norm."""
+    """A Mul and an Add in place of a batch norm."""
     x, y, dtype = step.inputs[0], step.outputs[0], constants[step.inputs[1]].dtype
     each = (1, -1, *(1,) * (len(shapes[x]) - 2))
     factor, scaled, summand = (f"{y}@{part}" for part in ("scale", "scaled", "shift"))
@@ -185,11 +188,11 @@ def _uses(graph: Graph) -> dict[str, int]:
 
 
 def fuse(graph: Graph) -> Graph:
-    """What exporters write out in other operators, where the standard has one: Swish and Gelu."""
+    """Replace Swish and Gelu that exporters have written out in elementary operators by those operators."""
     made = {name: step for step in graph.steps for name in step.outputs}
 
     def before(name: str | None, operator: str, number: float | None = None) -> str | None:
-        """The input of the step that gives ``name``, if it is this operator, with this number."""
+        """The input of the step that makes ``name``, if it is this operator, with this constant if one is given."""
         step = made.get(name or "")
         if step is None or step.operator.name != operator or step.operator.domain:
             return None
@@ -202,7 +205,7 @@ def fuse(graph: Graph) -> Graph:
         return None
 
     def gated(name: str | None) -> str | None:
-        """``x`` where a value is ``x * (1 + erf(x / sqrt(2)))``."""
+        """``x`` if the value is ``x * (1 + erf(x / sqrt(2)))``, else None."""
         step = made.get(name or "")
         if step is None or step.operator.name != "Mul":
             return None
@@ -229,7 +232,7 @@ def fuse(graph: Graph) -> Graph:
 
 
 def lay_out_kernels(graph: Graph) -> Graph:
-    """Known kernels are put into the operations' own order, (*K, I, O), once."""
+    """Transpose constant kernels to the layout of `arrayconv.conv`, (*K, I, O), once."""
     constants, steps = dict(graph.constants), []
     for step in graph.steps:
         if step.operator.name in CONVOLUTIONS and step.inputs[1] in constants:
@@ -245,7 +248,7 @@ def lay_out_kernels(graph: Graph) -> Graph:
 
 
 def of_shapes(graph: Graph) -> set[str]:
-    """The values that follow from the shapes of the inputs alone."""
+    """The values that depend only on the shapes of the inputs."""
     found: set[str] = set()
     for step in graph.steps:
         shapes = step.operator.name in ("Shape", "Size") and not step.operator.domain
@@ -255,6 +258,6 @@ def of_shapes(graph: Graph) -> set[str]:
 
 
 def settled(graph: Graph, values: dict[str, NDArray[Any]]) -> Graph:
-    """The graph for inputs of one shape, ``values`` being what followed from it."""
+    """The graph specialized to one shape of the inputs; ``values`` are those that depend only on it."""
     steps = tuple(step for step in graph.steps if not values.keys() >= set(step.outputs))
     return live(bind(replace(graph, constants=graph.constants | values, steps=steps)))

@@ -1,4 +1,4 @@
-"""A network as plain data: its inputs and outputs, its constants, and its steps in order."""
+"""A network as plain data: inputs, outputs, constants, and steps in order."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Spec(NamedTuple):
     name : str
         Its name in the file.
     shape : tuple of (int, str or None), or None
-        A number where it is fixed, a name where it is free; None where even the rank is unknown.
+        An int for a fixed size, the name of a free one, None for an unknown one; None if even the rank is unknown.
     dtype : numpy.dtype
-        The type the file declares.
+        The dtype that the file declares.
     """
 
     name: str
@@ -33,7 +33,10 @@ class Spec(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One node: an operator, the names of its inputs (``""`` for one left out) and outputs."""
+    """One node of a graph: an operator, its attributes, and the names of its inputs and outputs.
+
+    An optional input or output that is left out has the name ``""``.
+    """
 
     operator: Operator
     name: str
@@ -46,7 +49,7 @@ class Step:
         return f"{self.operator.name} (node {self.name!r})"
 
     def arrays(self) -> list[str]:
-        """The inputs that are arrays to the function, not plain numbers."""
+        """The names of the inputs that the function takes as arrays, not as plain numbers."""
         names = self.operator.parameters
         static = self.operator.static
         return [
@@ -58,10 +61,10 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The steps of a network in an order in which they can be taken.
+    """The steps of a network in topological order.
 
-    ``constants`` are NumPy arrays, ``weights`` the names of those that can be trained. ``shapes``
-    are what shape inference knows of the values.
+    ``constants`` are NumPy arrays by name, ``weights`` the names of those that can be trained, ``shapes`` the
+    shapes of values as far as shape inference found them.
     """
 
     inputs: tuple[Spec, ...]
@@ -73,7 +76,7 @@ class Graph:
 
 
 def known(shape: tuple[Size, ...] | None) -> tuple[int, ...] | None:
-    """A shape of numbers alone, or None."""
+    """The shape if all its sizes are numbers, else None."""
     if shape is None or not all(isinstance(n, int) for n in shape):
         return None
     return tuple(n for n in shape if isinstance(n, int))
@@ -98,7 +101,7 @@ def live(graph: Graph) -> Graph:
 
 
 def in_floats(graph: Graph, declared: np.dtype[Any], given: np.dtype[Any]) -> Graph:
-    """The graph with one float type in place of the one the file declares."""
+    """The graph with the floating dtype ``given`` in place of the ``declared`` one."""
 
     def cast(value: Any) -> Any:
         if isinstance(value, np.dtype):

@@ -1,4 +1,4 @@
-"""Channels last between the first image operator and whatever needs ONNX's own order of axes."""
+"""Converting a graph to channels last where its operators support it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from arrayconv.onnx.operators.shared import data_format
 
 
 def channels_last(graph: Graph) -> Graph:
-    """Between the first image operator and whatever needs ONNX's own order, channels are last."""
+    """Convert a graph to channels last from the first image operator to whatever needs ONNX's channels first.
+
+    Transpositions are inserted where the layout changes.
+    """
     return _Layouts(graph).graph()
 
 
 class _Layouts:
-    """Which values exist in which order of axes, while the steps are gone through."""
+    """The conversion in progress: which values exist in which layout so far."""
 
     def __init__(self, graph: Graph) -> None:
         self.old = graph
         self.constants = dict(graph.constants)
         self.ranks = {name: len(shape) for name, shape in graph.shapes.items()}
         self.steps: list[Step] = []
-        # names of the same value with its channels second, as in the file, and last
+        # for each value of the file, the names of its channels_first and channels_last versions
         self.first = {spec.name: spec.name for spec in graph.inputs}
         self.last: dict[str, str] = {}
 
@@ -70,7 +73,7 @@ class _Layouts:
         return moved
 
     def _turned(self, step: Step) -> bool:
-        """A transposition between the two orders is only another name."""
+        """Whether a step only transposes between the two layouts; then note its output as a version of its input."""
         if step.operator.name != "Transpose" or step.operator.domain:
             return False
         x, y, perm = step.inputs[0], step.outputs[0], step.attributes.get("perm")
@@ -86,7 +89,10 @@ class _Layouts:
         return False
 
     def _moved(self, step: Step) -> bool:
-        """Take a step with its channels last, where it can and its input is so, or it is about images."""
+        """Convert a step to channels last, if it can be and its input is so or it is an image operator.
+
+        Returns whether it was converted.
+        """
         change = step.operator.channels_last
         if change is None:
             return False
@@ -99,7 +105,7 @@ class _Layouts:
             return False
         if not any(name in self.last for name in values) and not images:
             return False
-        # statistics beside the result have no such axes
+        # further outputs such as statistics may have other axes
         others = step.outputs[1:] and any(self._rank(name) != ndim for name in step.outputs if name)
         attributes = change(step.attributes, ndim)
         if attributes is None or others:
@@ -113,7 +119,7 @@ class _Layouts:
         return True
 
     def _small(self, name: str) -> bool:
-        """Whether a value has one element, which needs no order of axes."""
+        """Whether a value is a single number, for which the layout does not matter."""
         if name in self.constants:
             return self.constants[name].size == 1 and self.constants[name].ndim < 2
         return self._rank(name) == 0

@@ -1,4 +1,4 @@
-"""A loaded network: called like a function, differentiated by the hand-written vjps."""
+"""Loaded networks: called like functions, differentiated by hand-written vjps."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | onnx.ModelProto"
 def load(source: Source) -> Net:
     """Load a network from an ONNX file, to run on the arrays of any library.
 
-    The file is parsed, checked and its shapes inferred by the ``onnx`` package. What follows from
-    constants alone is computed once. Nothing in a file is executed, and weights in external files
-    are read from the model's own folder only.
+    The ``onnx`` package parses and checks the file and infers shapes. Constant parts of the graph are computed
+    while loading. No code in a file is executed, and weights in external files are read from the folder of the
+    model only.
 
     Parameters
     ----------
     source : path, bytes or onnx.ModelProto
-        The network. A path is needed where weights are in external files.
+        The network; a path if weights are in external files.
 
     Returns
     -------
     Net
-        Callable on arrays in the file's layout, channels first as a rule.
+        Callable on arrays in the file's layout, in general channels first.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If there is no such file.
     TypeError
-        `source` is none of the three.
+        If ``source`` is none of the three.
     ValueError
-        No ONNX, or truncated; rules broken; an opset newer than the table; external weights that
-        are missing, too short, or outside the folder; types without arrays (strings, bfloat16).
-        Where operators are missing, the message lists all of them with their nodes.
+        If the file is not ONNX, is truncated or invalid, or has an opset newer than those supported; if external
+        weights are missing, too short, or outside the folder; if an element type is not supported, such as strings
+        and bfloat16; if operators are not supported, all of which are listed with their nodes.
 
     Examples
     --------
@@ -75,20 +75,19 @@ def load(source: Source) -> Net:
 
 
 class Net:
-    """A network of an ONNX file; `load` makes one.
+    """A network from an ONNX file, made by `load`.
 
-    ``net(x)`` takes arrays of any library by position, in the order of ``inputs``, or by name, and
-    returns one array, or a tuple in the order of ``outputs``. Weights follow the inputs' library,
-    device and floating dtype: a float64 input is computed in float64. Beside arrays of another
-    library, integer inputs may be NumPy arrays, and must be where they decide a shape under a
-    compiler. ``jax.jit(net)`` traces.
+    ``net(x)`` takes arrays of any library, by position in the order of ``inputs`` or by name, and returns one
+    array, or a tuple in the order of ``outputs``. It computes in the library, on the device and in the floating dtype
+    of the inputs, whatever dtype the file declares. Integer inputs may be NumPy arrays even if the others are not;
+    under a compiler such as ``jax.jit``, which can trace a net, those that determine shapes must be.
 
     Attributes
     ----------
     inputs, outputs : tuple of Spec
         Names, shapes and dtypes.
     weights : dict of str to array
-        What can be trained, by the names in the file.
+        The floating constants of the network, by the names in the file.
 
     Examples
     --------
@@ -103,7 +102,7 @@ class Net:
         self._given = dict(weights or {})
         self._home = home
         self._programs: dict[tuple[str, bool], Program] = {}
-        # the others decide shapes only, or nothing
+        # values not in here determine shapes only, or are not used
         self._arrays = {name for step in graph.steps for name in step.arrays()}
 
     @property
@@ -123,7 +122,7 @@ class Net:
         values, place, floats = self._started(args, named)
         program = self._program(floats, fast=not self._given)
         shapes = tuple(tuple(values[spec.name].shape) for spec in self.inputs)
-        # an array that computes later was traced once, and never comes again
+        # lazy and traced arrays are computed only once with the same graph, so specializing it does not pay
         fresh = not is_lazy(place.like) and shapes not in program.settled
         program = program.settled.get(shapes, program)
         kept: dict[str, Any] = dict.fromkeys(of_shapes(program.graph)) if fresh else {}
@@ -137,28 +136,28 @@ class Net:
     def vjp(
         self, dy: Any, *args: Array, wrt: str | Collection[str] = "inputs", **named: Array
     ) -> Any:
-        """The gradients of ``sum(dy * net(...))``, by a walk back over the steps.
+        """The gradients of ``sum(dy * net(...))``.
 
         Parameters
         ----------
         dy : array, or tuple of arrays
-            Upstream gradient of the output, or of each of several; None for one without.
+            The upstream gradient, in the shape of the output; for several outputs one each, None for zeros.
         *args, **named : array
             The inputs, as in a call.
         wrt : {"inputs", "weights"} or collection of str
-            What the gradients are with respect to; names may be those of any values in the file,
-            between two nodes too.
+            What to differentiate with respect to: all inputs, all weights, or values by their names in the file,
+            including intermediate ones.
 
         Returns
         -------
         array, tuple or dict
-            For ``"inputs"`` one array, or a tuple with None for inputs that are not floating; else a
-            dict by name, with zeros where nothing depends on a value.
+            For "inputs" one array, or for several inputs a tuple, with None for those that are not floating.
+            Otherwise a dict by name. Zeros if the outputs do not depend on a value.
 
         Raises
         ------
         TypeError, ValueError
-            As a call; a ``dy`` of another shape than its output; an unknown name.
+            If the inputs do not fit, ``dy`` does not have the shape of the output, or a name is unknown.
         """
         values, place, floats = self._started(args, named)
         program = self._program(floats, fast=wrt == "inputs" and not self._given)
@@ -180,25 +179,24 @@ class Net:
         return next(iter(result.values())) if len(result) == 1 else tuple(result.values())
 
     def to(self, backend: str) -> Net:
-        """The same network with its weights on one library and device, whatever its inputs are on.
+        """The same network on another library or device: its weights are moved there now, NumPy inputs in each call.
 
         Parameters
         ----------
         backend : str
-            A name `arrayconv.backends` knows: ``"numpy"``, ``"torch-cpu"``, ``"jax-gpu"``,
-            ``"cupy"``, ...; ``"jax"`` and ``"torch"`` are their CPUs.
+            A name that `arrayconv.backends` knows: ``"numpy"``, ``"torch-cpu"``, ``"jax-gpu"``, ``"cupy"``, ...;
+            ``"jax"`` and ``"torch"`` mean the CPU.
 
         Returns
         -------
         Net
-            Moves NumPy inputs there.
 
         Raises
         ------
         ValueError
-            The name is unknown.
+            If the name is unknown.
         BackendError
-            The library or device cannot be used here.
+            If the library or device cannot be used here.
         """
         name = f"{backend}-cpu" if backend in ("jax", "torch") else backend
         net = Net(self._graph, self._title, self._given, find_backend(name))
@@ -213,12 +211,13 @@ class Net:
         return net
 
     def replace(self, weights: Mapping[str, Array]) -> Net:
-        """The same network with other weights: arrays of the inputs' library, traced ones too.
+        """The same network with other weights, for training or to differentiate with respect to them.
 
         Parameters
         ----------
         weights : mapping of str to array
-            By the names of ``weights``; those left out stay.
+            New values by the names in ``weights``, in the library of the inputs or NumPy arrays; JAX's traced arrays
+            too. Weights that are left out stay as they are.
 
         Returns
         -------
@@ -227,7 +226,7 @@ class Net:
         Raises
         ------
         ValueError
-            A name that is no weight's, or another shape.
+            If there is no weight of a name, or the shape differs.
         """
         for name, value in weights.items():
             if name not in self._graph.weights:
@@ -240,22 +239,22 @@ class Net:
         return Net(self._graph, self._title, self._given | dict(weights), self._home)
 
     def cut(self, *names: str) -> Net:
-        """The part of the network that ends with these values.
+        """The part of the network that computes these intermediate values.
 
         Parameters
         ----------
         *names : str
-            Values of the file: `summary` lists those that nodes give.
+            Names of values in the file, as `summary` and `values` list them.
 
         Returns
         -------
         Net
-            Its outputs are the values named.
+            Its outputs are the named values.
 
         Raises
         ------
         ValueError
-            There is no such value.
+            If no step computes a value of that name.
         """
         made = set(self.values())
         for name in names:
@@ -271,17 +270,17 @@ class Net:
         )
 
     def values(self, operator: str | None = None) -> tuple[str, ...]:
-        """The names of what the steps give, in their order.
+        """The names of the values that the steps compute, in order.
 
         Parameters
         ----------
         operator : str, optional
-            Only those of this operator, ``"Conv"`` for example.
+            Only the results of this operator, such as ``"Conv"``.
 
         Returns
         -------
         tuple of str
-            For `cut`, and for ``wrt`` of `vjp`.
+            Names for `cut` and for ``wrt`` of `vjp`.
         """
         return tuple(
             name
@@ -292,17 +291,17 @@ class Net:
         )
 
     def activated(self, name: str) -> str:
-        """The value that a batch norm and an activation make of a value, where they follow it alone.
+        """The name of a value after the batch norms and activations that follow it.
 
         Parameters
         ----------
         name : str
-            A value, as a rule a convolution's result.
+            A value, in general the result of a convolution.
 
         Returns
         -------
         str
-            `name` itself where something else follows.
+            ``name`` itself if another operator follows, or several steps use the value.
         """
         while True:
             after = [step for step in self._graph.steps if name in step.inputs]
@@ -313,7 +312,7 @@ class Net:
             name = after[0].outputs[0]
 
     def summary(self) -> str:
-        """A table of the steps: operator, what it gives, the shape where it is known, weights.
+        """A table of the steps: operator, name of the result, its shape if known, and number of weights.
 
         Returns
         -------
@@ -385,7 +384,7 @@ class Net:
         return values, Place(xp, like), floats
 
     def _program(self, floats: Floats, *, fast: bool) -> Program:
-        """The graph in a float type, made faster or as it is in the file."""
+        """The graph in a floating dtype, optimized if ``fast``, else as it is in the file."""
         key = ("" if floats is None else floats[1].name, fast)
         if key not in self._programs:
             graph = self._graph if floats is None else in_floats(self._graph, *floats)
@@ -394,7 +393,7 @@ class Net:
         return self._programs[key]
 
     def _constants(self, program: Program, place: Place) -> Callable[[str], Array]:
-        """Constants where they are needed; kept for the next call where nothing may be traced."""
+        """A function that moves a constant to where the inputs are, and caches it unless the arrays are lazy."""
         lazy = is_lazy(place.like)
         kept: dict[str, Array] = {}
         key = (place.xp, None if lazy else placement(place.like))
@@ -408,7 +407,7 @@ class Net:
                 return kept[name]
             value = place.array(program.graph.constants[name])
             if not lazy:
-                # what a compiler traces must not outlive the trace
+                # an array made during a trace must not outlive it
                 kept[name] = value
             return value
 
@@ -456,6 +455,6 @@ def _output(program: Program, values: dict[str, Any], name: str, place: Place) -
 
 
 def _zeros(x: Array) -> Array | None:
-    """The gradient with respect to a value that nothing depends on."""
+    """Zeros like a floating array, the gradient with respect to a value without influence; else None."""
     xp = array_namespace("net", x=x)
     return xp.zeros_like(x) if is_floating(xp, x.dtype) else None

@@ -1,4 +1,4 @@
-"""A graph ready to run, and what it keeps from one call to the next."""
+"""A graph ready to run, with what it caches between calls."""
 
 from __future__ import annotations
 
@@ -13,12 +13,23 @@ from arrayconv.onnx.graph import Graph
 from arrayconv.onnx.running import deaths
 
 SETTLED = 2**20
-"""Elements of what follows from the shapes of inputs, above which it is computed again in every call."""
+"""The largest number of elements cached of values that depend only on the shapes of inputs; more are recomputed."""
 
 
 @dataclass(eq=False)
 class Program:
-    """A graph ready to run: when values die, and its constants in the last place it ran."""
+    """A graph ready to run.
+
+    Attributes
+    ----------
+    graph : Graph
+    deaths : list of list of str
+        For each step the values that no later one needs.
+    placed : tuple or None
+        The library and device of the last call, and the constants there.
+    settled : dict
+        By shapes of the inputs, the program specialized to them.
+    """
 
     graph: Graph
     deaths: list[list[str]]
@@ -26,14 +37,14 @@ class Program:
     settled: dict[tuple[tuple[int, ...], ...], Program] = field(default_factory=dict)
 
     def settle(self, shapes: tuple[tuple[int, ...], ...], values: dict[str, Any]) -> None:
-        """Keep a program for inputs of these shapes, in which what follows from them is constant."""
+        """Cache a program for inputs of these shapes, in which the values that depend only on them are constants."""
         if sum(np.size(value) for value in values.values()) > SETTLED:
             self.settled[shapes] = self
             return
         graph = settled(self.graph, values)
         found = Program(graph, deaths(graph))
         if self.placed is not None:
-            # the same arrays, not copies of them
+            # share the arrays that are on the device already
             found.placed = (self.placed[0], dict(self.placed[1]))
         while len(self.settled) >= 4:
             self.settled.pop(next(iter(self.settled)))

@@ -1,4 +1,4 @@
-"""From a file to a checked model: nothing is executed, and nothing outside the model's folder is read."""
+"""Reading and checking a model: no code is executed, and no file outside the model's folder is read."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from arrayconv.onnx.table import NEWEST
 
 LARGEST = 2**31 - 1
-"""Bytes of a file without its external data; protobuf reads no more."""
+"""The largest size in bytes of a file without its external data: protobuf's limit."""
 
 
 def read(source: Any) -> tuple[onnx.ModelProto, Path | None]:
-    """A checked model, its shapes inferred, and the folder of its external data.
+    """A checked model with inferred shapes, and the folder of its external data.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If there is no such file.
     TypeError
-        `source` is no path, bytes or model.
+        If ``source`` is not a path, bytes or a model.
     ValueError
-        The file is empty, truncated or no ONNX; external data is missing, too short or outside
-        the folder; the model breaks ONNX's rules, or is of a newer opset than the table.
+        If the file is empty, truncated or not ONNX; external data are missing, too short or outside the
+        folder; or the model is invalid or has an opset newer than those supported.
     """
     path = None
     if isinstance(source, onnx.ModelProto):
@@ -47,7 +47,7 @@ def read(source: Any) -> tuple[onnx.ModelProto, Path | None]:
             raise FileNotFoundError(f"{path}: {what}")
         if path.stat().st_size > LARGEST:
             raise ValueError(
-                f"{path}: larger than 2 GB, which no ONNX file is without external data"
+                f"{path}: larger than 2 GB, the limit for an ONNX file without its external data"
             )
         model = _parsed(path.read_bytes(), title)
     else:
@@ -62,13 +62,13 @@ def read(source: Any) -> tuple[onnx.ModelProto, Path | None]:
             external(tensor, folder, title)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
-    # what the file says of shapes inside it is not believed
+    # shapes of inner values that the file states are inferred anew, not trusted
     del model.graph.value_info[:]
     try:
         onnx.checker.check_model(model if path is None or model.functions else str(path))
         model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except Exception as error:
-        # the checker's own types are as many as its rules
+        # the checker raises exceptions of many types
         raise ValueError(f"{title}: {_first_line(error)}") from None
     return model, folder
 
@@ -79,14 +79,16 @@ def _parsed(data: bytes, title: str) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(data)
     except Exception as error:
-        raise ValueError(f"{title}: truncated, or no ONNX model ({_first_line(error)})") from None
+        raise ValueError(
+            f"{title}: truncated, or not an ONNX model ({_first_line(error)})"
+        ) from None
     if not model.ir_version or not model.graph.node:
-        raise ValueError(f"{title}: no ONNX model, it has no graph with nodes")
+        raise ValueError(f"{title}: not an ONNX model, it has no graph with nodes")
     return model
 
 
 def _check_names(model: onnx.ModelProto, title: str) -> None:
-    """Raise where protobuf hands out bytes, as it does for a name that is no UTF-8."""
+    """Raise for a name that is not UTF-8, which protobuf returns as bytes."""
     graph = model.graph
     names: list[object] = [graph.name, *(opset.domain for opset in model.opset_import)]
     names += [v.name for v in (*graph.input, *graph.output, *graph.initializer)]
@@ -94,7 +96,7 @@ def _check_names(model: onnx.ModelProto, title: str) -> None:
         names += [node.name, node.op_type, node.domain, *node.input, *node.output]
         names += [attribute.name for attribute in node.attribute]
     if not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{title}: damaged, or no ONNX model: a name in it is no text")
+        raise ValueError(f"{title}: damaged, or not an ONNX model: a name in it is not UTF-8")
 
 
 def _first_line(error: Exception) -> str:
@@ -106,13 +108,13 @@ def _check_versions(model: onnx.ModelProto, title: str) -> None:
     for opset in model.opset_import:
         if opset.domain in ("", "ai.onnx") and opset.version > NEWEST:
             raise ValueError(
-                f"{title}: opset {opset.version} is newer than {NEWEST}, the newest that is known here; "
+                f"{title}: opset {opset.version} is newer than {NEWEST}, the newest that is supported; "
                 "export the network for an older one (opset_version=)"
             )
 
 
 def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """The tensors of a graph: initializers and attributes."""
+    """All tensors of a graph, in initializers and in attributes."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield sparse.values
@@ -127,7 +129,7 @@ def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 
 def external(tensor: onnx.TensorProto, folder: Path | None, title: str) -> tuple[Path, int, int]:
-    """The file, first byte and length of a tensor's external data, checked."""
+    """The file, offset and length in bytes of a tensor's external data, checked."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location, name = entries.get("location", ""), tensor.name
     if folder is None:
@@ -149,11 +151,13 @@ def external(tensor: onnx.TensorProto, folder: Path | None, title: str) -> tuple
         offset = int(entries.get("offset", 0))
         length = int(entries.get("length", size - offset))
     except ValueError:
-        raise ValueError(f"{title}: weight {name!r} has no numbers for offset and length") from None
+        raise ValueError(
+            f"{title}: weight {name!r} has an offset or length that is not a number"
+        ) from None
     if offset < 0 or length != wanted or offset + length > size:
         raise ValueError(
-            f"{title}: weight {name!r} takes {wanted} bytes, {location!r} has {size} and is to be read "
-            f"from {offset} for {length}"
+            f"{title}: weight {name!r} takes {wanted} bytes, and the file states {length} bytes at offset {offset} "
+            f"of {location!r}, which has {size}"
         )
     return path, offset, length
 
@@ -163,12 +167,12 @@ def _itemsize(tensor: onnx.TensorProto, title: str) -> int:
 
 
 def dtype_of(element: int, what: str) -> np.dtype[Any]:
-    """NumPy's dtype of an ONNX element type.
+    """The NumPy dtype of an ONNX element type.
 
     Raises
     ------
     ValueError
-        If arrays of the standard have no such type: strings, bfloat16, 8- and 4-bit numbers.
+        If the array API has no such type: strings, complex numbers, bfloat16, 8-bit floats, 4-bit numbers.
     """
     try:
         dtype: np.dtype[Any] = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(element))
@@ -176,13 +180,13 @@ def dtype_of(element: int, what: str) -> np.dtype[Any]:
         raise ValueError(f"{what}: element type {element} is unknown") from None
     if dtype.kind not in "fiub" or dtype.type.__module__ != "numpy":
         raise ValueError(
-            f"{what}: elements of type {onnx.TensorProto.DataType.Name(element)} are not computed here"
+            f"{what}: elements of type {onnx.TensorProto.DataType.Name(element)} are not supported"
         )
     return dtype
 
 
 def array(tensor: onnx.TensorProto, folder: Path | None, title: str) -> NDArray[Any]:
-    """A tensor as an array of its own."""
+    """A tensor as a new NumPy array."""
     dtype = dtype_of(tensor.data_type, f"{title}: weight {tensor.name!r}")
     shape = tuple(tensor.dims)
     if tensor.data_location == onnx.TensorProto.EXTERNAL:

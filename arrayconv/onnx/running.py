@@ -1,7 +1,7 @@
-"""Taking the steps of a graph, forward and backward.
+"""Running the steps of a graph, forward and backward.
 
-A value is an array of the caller's library, or a NumPy array "on the host": a constant, a shape, and
-what is computed of those alone. So the arithmetic of shapes stays concrete under a compiler.
+A value is an array of the caller's library; constants, shapes and what is computed from them alone stay NumPy
+arrays, "on the host", so that shapes stay known under a compiler.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from arrayconv.onnx.graph import Graph, Step
 
 
 class Place(NamedTuple):
-    """Where a network runs: a library, and an array of it that says the device."""
+    """Where a network runs: the namespace of a library, and an array on the device."""
 
     xp: Namespace
     like: Array
 
     def array(self, value: NDArray[Any]) -> Array:
-        """An array of the host's, here."""
-        # torch warns of memory that it must not write
+        """A NumPy array moved there."""
+        # torch warns if it shares read-only memory
         return self.xp.asarray(
             value if value.flags.writeable else value.copy(), **placement(self.like)
         )
 
 
 class Trace(NamedTuple):
-    """What a backward pass needs of a step that was taken."""
+    """A record of a step for the backward pass: its arguments and its result."""
 
     step: Step
     args: list[Any]
@@ -39,14 +39,14 @@ class Trace(NamedTuple):
 
 
 def on_host(step: Step, args: Sequence[Any]) -> list[NDArray[Any]]:
-    """The outputs of a step of NumPy arrays alone."""
+    """The outputs of a step whose arguments are all NumPy arrays."""
     result = _call(step, _filled(step, args))
     values = result if isinstance(result, tuple) else (result,)
     return [np.asarray(value) for value in values]
 
 
 def _filled(step: Step, args: Sequence[Any]) -> list[Any]:
-    """The arguments, those that decide shapes as plain numbers."""
+    """The arguments, with those that are static for the operator, such as shapes, as plain numbers."""
     operator = step.operator
     if not operator.static:
         return list(args)
@@ -58,14 +58,14 @@ def _filled(step: Step, args: Sequence[Any]) -> list[Any]:
 
 
 def plain(value: Any, step: Step, name: str) -> Any:
-    """An array that decides a shape as a Python number, or a tuple of them."""
+    """A static argument as a Python number, or as a tuple of numbers."""
     if value is None:
         return None
     try:
         host = value if isinstance(value, np.ndarray) else to_numpy(value)
     except Exception as error:
         raise TypeError(
-            f"{step.title}: {name} decides a shape and must be known when the network is traced; give it as a NumPy "
+            f"{step.title}: {name} determines a shape and must be known when the network is traced; give it as a NumPy "
             f"array ({type(error).__name__})"
         ) from None
     return host.item() if host.ndim == 0 else tuple(host.reshape(-1).tolist())
@@ -88,10 +88,10 @@ def forward(
     trace: list[Trace] | None = None,
     kept: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Take every step; ``values`` grows, and shrinks by what dies.
+    """Run every step, adding its outputs to ``values``.
 
-    ``placed(name)`` is a constant here, ``deaths`` the values that die after each step; those named in
-    ``kept`` are put there.
+    ``placed(name)`` is a constant moved to ``place``. ``deaths`` are the values to drop after each step. Records for
+    `backward` are appended to ``trace``, and the values that ``kept`` names are stored in it.
     """
     constants = graph.constants
     home = isinstance(place.like, np.ndarray)
@@ -111,7 +111,7 @@ def forward(
         outputs = result if isinstance(result, tuple) else (result,)
         for name, value in zip(step.outputs, outputs, strict=False):
             if name:
-                # a NumPy function of an array without axes returns a number
+                # NumPy returns scalars for arrays without axes
                 values[name] = np.asarray(value) if isinstance(value, np.generic) else value
         if trace is not None:
             trace.append(Trace(step, filled, result))
@@ -126,7 +126,7 @@ def forward(
 def backward(
     trace: Sequence[Trace], gradients: dict[str, Array], wanted: Collection[str]
 ) -> dict[str, Array]:
-    """Go back through what was taken; ``gradients`` starts with those of the outputs."""
+    """Run the recorded steps backward; ``gradients`` holds those of the outputs and gets those of other values."""
     active = set(wanted)
     for step, *_ in trace:
         if active.intersection(step.arrays()):
@@ -171,7 +171,7 @@ def _or_zeros(g: Array | None, y: Array) -> Array | None:
 
 
 def deaths(graph: Graph) -> list[list[str]]:
-    """After each step the values that no later one needs."""
+    """For each step, the values that no later step and no output needs."""
     keep = {spec.name for spec in graph.outputs}
     last: dict[str, int] = {}
     for number, step in enumerate(graph.steps):

@@ -1,4 +1,4 @@
-"""A network of `arrayconv.models` as an ONNX file."""
+"""Writing a model of `arrayconv.models` as an ONNX file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Config = Mapping[str, Any]
 
 
 class Value(NamedTuple):
-    """A value by its name; ``first`` says that its channels are second, as ONNX has them."""
+    """A value by its name; ``first`` says whether its layout is channels first, as ONNX's operators expect."""
 
     name: str
     ndim: int
@@ -29,29 +29,30 @@ class Value(NamedTuple):
 
 
 def save(model: Any, path: str | os.PathLike[str], example: Array | Sequence[Array]) -> None:
-    """Write a network of `arrayconv.models` as an ONNX file, for any runtime; the batch axis is free.
+    """Write a model of `arrayconv.models` as an ONNX file, for inference with any batch size.
 
     Parameters
     ----------
     model : arrayconv.models.Model
-        The network, as it predicts: dropout does nothing, batch norms use their running averages.
+        Written as it predicts: dropout does nothing, and batch norms use their moving averages.
     path : path
         The file to write.
     example : array, or sequence of arrays
-        An input, or one for each of several; its shape, but for the batch, is the file's.
+        An example of the input, or of each input. Apart from the batch axis, its shape is fixed in the file.
 
     Raises
     ------
+    OSError
+        If the file cannot be written.
     TypeError
-        `model` is no model.
+        If ``model`` is not a model.
     ValueError
-        A layer that is not written as ONNX operators.
+        If a layer has no counterpart in ONNX operators here, or ``example`` does not fit the model.
 
     Notes
     -----
-    Inputs and outputs keep the model's layout, channels last as a rule; inside, channels are second,
-    and a transposition stands at both ends. Weights are written in float32. The operators are those
-    of opset 20.
+    Inputs and outputs keep the model's layout, in general channels last; the nodes between them are channels
+    first, with transpositions at both ends. Weights are written in float32, operators in opset 20.
 
     Examples
     --------
@@ -70,7 +71,7 @@ def save(model: Any, path: str | os.PathLike[str], example: Array | Sequence[Arr
     if not callable(getattr(model, "config", None)):
         raise TypeError(f"save: model must be one of arrayconv.models, got {type(model).__name__}")
     examples: list[Any] = list(example) if isinstance(example, list | tuple) else [example]
-    # a model without shapes gets them by being called
+    # the call builds a model whose input shape was not known
     model(example)
     config = model.config()
     writer = _Writer({name: to_numpy(w) for name, w in model.weights.items()})
@@ -87,7 +88,7 @@ def save(model: Any, path: str | os.PathLike[str], example: Array | Sequence[Arr
 
 
 class _Writer:
-    """The nodes of a graph, while layer after layer adds its own."""
+    """The graph being written, to which each layer adds its nodes."""
 
     def __init__(self, weights: Mapping[str, NDArray[Any]]) -> None:
         self.weights = weights
@@ -133,7 +134,7 @@ class _Writer:
         return results
 
     def layer(self, config: Config, values: list[Value]) -> Value:
-        # Keras's names for one rank each: the kernel tells it here
+        # Conv2D and MaxPooling2D as Conv and MaxPool; the rank follows from the input
         kind = re.sub("[123]D", "", config["class"]).replace("Pooling", "Pool")
         write = LAYERS.get(kind)
         if write is None:
@@ -146,7 +147,7 @@ class _Writer:
             return self.activated(y, {**name, "name": config["name"]})
         if name not in NAMES:
             raise ValueError(
-                f"save: layer {config['name']!r} has activation {name!r}, not known to ONNX"
+                f"save: layer {config['name']!r} has activation {name!r}, which is not written as ONNX operators"
             )
         limit = {"max_value": 6.0} if name == "relu6" else {}
         return self.activated(y, {"class": NAMES[name], "name": config["name"], **limit})
@@ -169,7 +170,7 @@ class _Writer:
         return None if found is None else found.astype(np.float32)
 
     def order(self, value: Value, first: bool) -> Value:
-        """The value with its channels second, or last."""
+        """The value in channels_first layout, or in channels_last, transposed if needed."""
         if value.ndim < 3 or value.first == first:
             return value._replace(first=first)
         key = value.name, first
@@ -185,7 +186,7 @@ class _Writer:
     def activated(self, x: Value, config: Config) -> Value:
         kind = config["class"]
         if kind == "SiLU":
-            # an operator of its own only from opset 24 on
+            # ONNX has Swish only from opset 24 on
             y = self.node("Mul", [x.name, self.node("Sigmoid", [x.name])])
             return x._replace(name=y)
         if kind == "ReLU":
@@ -218,7 +219,7 @@ class _Writer:
 
 
 def _images(writer: _Writer, config: Config, values: list[Value]) -> Value:
-    """The layer's input with its channels second, whatever the layer's format."""
+    """The layer's input in ONNX's channels_first layout, whatever the layer's ``data_format``."""
     (x,) = values
     if config["data_format"] == "channels_first":
         return writer.order(x, False)._replace(first=True)
@@ -226,7 +227,7 @@ def _images(writer: _Writer, config: Config, values: list[Value]) -> Value:
 
 
 def _given_back(config: Config, y: Value) -> Value:
-    # to the layers after one in channels_first, that order is the array's own
+    # the layers after a channels_first one take its output as it is, without a transposition
     return y._replace(first=config["data_format"] != "channels_first")
 
 
@@ -306,7 +307,7 @@ def _conv_transpose(writer: _Writer, config: Config, values: list[Value]) -> Val
     pairs, added = [], []
     for k, s, d, more in zip(w.shape[:ndim], strides, dilation, asked, strict=True):
         extent = d * (k - 1) + 1
-        # Keras's sizes: what the last window adds, and what is cut before the first
+        # as `ConvTranspose` computes Keras's output size: last is the length that the last window adds
         if config["padding"] == "valid":
             before, last = 0, max(extent, s) if more is None else extent + more
         else:
@@ -411,11 +412,13 @@ def _layer_norm(writer: _Writer, config: Config, values: list[Value]) -> Value:
     axes = sorted(a % x.ndim for a in (axis if isinstance(axis, list | tuple) else (axis,)))
     if axes != list(range(axes[0], x.ndim)):
         raise ValueError(
-            f"save: layer {config['name']!r} normalizes axes {axes}; ONNX knows only those from one to the last"
+            f"save: layer {config['name']!r} normalizes axes {axes}; ONNX normalizes all axes from one to the last"
         )
     gamma, beta = writer.weight(config, "gamma"), writer.weight(config, "beta")
     if gamma is None:
-        raise ValueError(f"save: layer {config['name']!r} has no scale, which ONNX's has")
+        raise ValueError(
+            f"save: layer {config['name']!r} has no scale gamma, which ONNX's operator requires"
+        )
     inputs = [x.name, writer.constant(gamma, f"{config['name']}/gamma")]
     if beta is not None:
         inputs.append(writer.constant(beta, f"{config['name']}/beta"))

@@ -1,4 +1,4 @@
-"""The table of operators: name, opset range, function, its vjp; and how to add one."""
+"""The table of supported operators, and `register`, which adds to it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Function = Callable[..., Any]
-# How a node's attributes change where its arrays have their channels last; None where it cannot.
+# From attributes and number of axes, the attributes for channels_last arrays, or None if that is not supported.
 ChannelsLast = Callable[[dict[str, Any], int], dict[str, Any] | None]
 
 NEWEST = 28
 """The newest opset of the standard operators that the table was written for."""
 
 REFUSED = {
-    "ConvInteger": "quantized networks are not computed here",
-    "DequantizeLinear": "quantized networks are not computed here",
-    "DynamicQuantizeLinear": "quantized networks are not computed here",
+    "ConvInteger": "quantized networks are not supported",
+    "DequantizeLinear": "quantized networks are not supported",
+    "DynamicQuantizeLinear": "quantized networks are not supported",
     "Einsum": "the array API standard has no einsum",
-    "If": "no control flow: what is computed is the same for all inputs",
-    "Loop": "no control flow: what is computed is the same for all inputs",
-    "MatMulInteger": "quantized networks are not computed here",
-    "QLinearConv": "quantized networks are not computed here",
-    "QLinearMatMul": "quantized networks are not computed here",
-    "QuantizeLinear": "quantized networks are not computed here",
-    "Scan": "no control flow: what is computed is the same for all inputs",
+    "If": "control flow is not supported",
+    "Loop": "control flow is not supported",
+    "MatMulInteger": "quantized networks are not supported",
+    "QLinearConv": "quantized networks are not supported",
+    "QLinearMatMul": "quantized networks are not supported",
+    "QuantizeLinear": "quantized networks are not supported",
+    "Scan": "control flow is not supported",
 }
 
 _table: dict[tuple[str, str], list[Operator]] = {}
@@ -33,24 +33,24 @@ _table: dict[tuple[str, str], list[Operator]] = {}
 
 @dataclass(frozen=True)
 class Operator:
-    """One line of the table.
+    """An operator for a range of opset versions, as `register` takes it.
 
     Attributes
     ----------
     name, domain : str
-        Those of the nodes; the standard's domain is ``""``.
+        The operator's name and domain; the domain of ONNX's own operators is ``""``.
     since, until : int
-        The first and the last opset version that this line is for.
+        The first and the last opset version.
     function : callable
-        Of the node's inputs by position (None for one left out) and its attributes by name.
+        Takes a node's inputs by position (None for one left out) and its attributes by name.
     vjp : callable or None
-        Of the upstream gradient, then the arguments of ``function``.
-    static : collection of str
+        Takes the upstream gradient, then the arguments of ``function``.
+    static : frozenset of str
         Inputs that ``function`` takes as plain Python numbers, or tuples of them.
     outputs : int
         How many outputs are computed.
     channels_last : callable or None
-        How attributes change where arrays have their channels last.
+        Converts attributes to those for channels_last arrays.
     """
 
     name: str
@@ -80,43 +80,43 @@ def register(
     outputs: int = 1,
     channels_last: ChannelsLast | None = None,
 ) -> None:
-    """Add an operator to the table, or replace one; networks loaded afterwards use it.
+    """Add support for an operator, or replace an existing one; networks loaded afterwards use it.
 
     Parameters
     ----------
     name : str
-        The operator's name, as nodes have it.
+        The operator's name in the file.
     function : callable
-        ``function(*inputs, **attributes)`` of arrays of any library: a node's inputs by position,
-        None for one that was left out, and its attributes by name, as Python numbers, strings,
-        tuples, NumPy arrays and NumPy dtypes. It returns one array, or a tuple of them. A keyword
-        ``outputs`` receives the number of outputs that the node names.
+        ``function(*inputs, **attributes)`` takes a node's inputs by position, arrays of any library or None for
+        one left out, and its attributes by name, as Python numbers, strings, tuples, NumPy arrays or NumPy dtypes.
+        It returns an array or a tuple of arrays. If it has a keyword ``outputs``, that gets the number of outputs
+        that the node has.
     vjp : callable, optional
-        ``vjp(dy, *inputs, **attributes)``, returning one gradient or a tuple of them in the order
-        of the inputs; None for an input without one. ``dy`` is a tuple where ``function`` returns
-        one. Keywords ``y`` and ``wrt`` are filled in: with the result of ``function``, and the names
-        of the inputs whose gradients are wanted. Without a vjp, no gradient passes the operator.
+        ``vjp(dy, *inputs, **attributes)`` returns one gradient, or a tuple in the order of the inputs with None for
+        those without one. ``dy`` is a tuple if ``function`` returns one. If it has keywords ``y`` and ``wrt``, these
+        get the result of ``function`` and the names of the inputs whose gradients are wanted. Without a vjp the
+        gradient of the operator is taken as 0.
     domain : str
-        The operator's domain; ``""`` is the standard's.
+        The operator's domain; ``""`` for ONNX's own.
     since, until : int
-        The first and the last version of the domain's opset that this is for; ``until=None`` is no
-        end, and for the standard's domain the newest opset known.
+        The first and the last version of the domain's opset; ``until=None`` means all later ones, for ONNX's own
+        domain those up to the newest supported.
     static : collection of str
-        Names of inputs that ``function`` takes as Python numbers, or tuples of them, because they
-        decide a shape.
+        Names of inputs that ``function`` takes as Python numbers, or tuples of them, since they determine a
+        shape.
     outputs : int
-        How many outputs it computes; a node that wants more is refused.
+        How many outputs ``function`` can compute; a node with more is refused.
     channels_last : callable, optional
-        ``channels_last(attributes, ndim)`` gives the attributes with which ``function`` computes
-        the same on arrays of ``ndim`` axes whose channels are last, or None where it cannot. A
-        function of single elements returns its attributes as they are.
+        ``channels_last(attributes, ndim)`` returns the attributes with which ``function`` does the same for
+        channels_last arrays of ``ndim`` axes, or None if it cannot. For an elementwise function these are the
+        attributes unchanged.
 
     Raises
     ------
     TypeError
-        A function or a vjp that cannot be called.
+        If ``function`` or ``vjp`` is not callable.
     ValueError
-        A range of versions that ends before it starts; a static input that the function has not.
+        If ``until`` is before ``since``, or ``static`` names no input of ``function``.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def register(
 
 
 def find(domain: str, name: str, version: int) -> Operator | None:
-    """The line of an operator in a version of its domain's opset."""
+    """The operator for a version of its domain's opset, or None."""
     for line in _table.get((_standard(domain), name), ()):
         if line.since <= version <= line.until:
             return line
@@ -166,7 +166,7 @@ def find(domain: str, name: str, version: int) -> Operator | None:
 
 
 def operators() -> tuple[Operator, ...]:
-    """Every line of the table, sorted by domain and name.
+    """All supported operators, sorted by domain and name; several with one name are for different opsets.
 
     Examples
     --------
@@ -178,11 +178,11 @@ def operators() -> tuple[Operator, ...]:
 
 
 def reason(domain: str, name: str, version: int) -> str:
-    """Why there is no line for an operator, in a few words."""
+    """Why an operator is not supported, in a few words; empty if there is nothing to say."""
     lines = _table.get((_standard(domain), name), ())
     if lines:
         known = ", ".join(f"{line.since} to {line.until}" for line in lines)
-        return f"the table has it for opsets {known}, the file is of {version}"
+        return f"supported for opsets {known}, the file has {version}"
     return REFUSED.get(name, "") if _standard(domain) == "" else f"domain {domain!r}"
 
 

@@ -1,10 +1,10 @@
-"""Is a hand-written derivative right? Three checks, for these operations and for a user's own.
+"""Checks of hand-written derivatives, for arrayconv's operations and for your own functions.
 
-`check_vjp` compares every element with ``jax.vjp`` of the same forward code, `check_adjoint`
-compares the two inner products of a linear map, and `check_directional` compares with central
-differences on any array library, without JAX. `check_layer` and `check_loss` do so for layers and
-losses of a model, and `check_case` runs one case of the table. All work
-in float64, return the worst relative error, and raise `GradientMismatch`.
+`check_vjp` compares every element with ``jax.vjp`` of the same forward code. `check_adjoint` checks a linear map
+and its adjoint by two inner products. `check_directional` compares with central differences, on any array library
+and without JAX. `check_layer` and `check_loss` check layers and losses of a model, and `check_case` one of the
+cases in `arrayconv.cases`. All compute in float64, return the largest relative error, and raise `GradientMismatch`
+if it is too large.
 """
 
 from __future__ import annotations

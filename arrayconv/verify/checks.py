@@ -1,4 +1,4 @@
-"""The three checks of a derivative."""
+"""The three checks of a function's derivative."""
 
 from __future__ import annotations
 
@@ -42,50 +42,51 @@ def check_vjp(
     seed: int = 0,
     **config: Any,
 ) -> float:
-    """Compare a vjp, element by element, with ``jax.vjp`` of the forward pass.
+    """Compare a vjp, element by element, with ``jax.vjp`` of the forward function.
 
     Parameters
     ----------
     f : callable
-        ``f(*args, **config)``, written against the array API standard. Where it returns a tuple,
-        its first entry is differentiated.
+        ``f(*args, **config)``, written against the array API standard. If it returns a tuple, the first entry
+        is differentiated.
     *args : array or object
-        What `f` takes. Floating arrays, of any library, are cast to float64 and differentiated;
-        integer and boolean arrays, None, numbers and tuples are passed through.
+        The arguments of ``f``. Floating arrays, of any library, are cast to float64 and differentiated;
+        integer and boolean arrays, None, numbers and tuples are passed on.
     vjp : callable, optional
-        ``vjp(dy, *args, **config, **vjp_config)``, returning one array or a tuple in the order of
-        `args`. By default the function called ``<name of f>_vjp`` beside `f`.
+        ``vjp(dy, *args, **config, **vjp_config)``, which returns one array, or a tuple in the order of
+        ``args``. By default the function called ``<name of f>_vjp`` in the module of ``f``.
     vjp_config : dict, optional
-        Keywords of the vjp alone, such as ``{"ties": "split"}``. An argument left out of ``wrt``
-        may come back as None.
+        Keywords of the vjp alone, such as ``{"ties": "split"}``. For an argument that ``wrt`` leaves out, the
+        vjp may return None.
     rtol : float
-        Largest error allowed, as a share of the largest element of that gradient, beside rounding.
+        The largest error allowed, relative to the largest element of the gradient, in addition to rounding.
     seed : int
-        Seed of the upstream gradient, which is drawn at random.
+        The seed of the upstream gradient, which is random.
     **config : object
         Keywords of both functions.
 
     Returns
     -------
     float
-        The largest error, as a share of the largest element of its gradient.
+        The largest error, relative to the largest element of its gradient.
 
     Raises
     ------
     GradientMismatch
-        If an element is off, or a shape, or a dtype.
+        If an element, a shape or a dtype is wrong.
     ImportError
         If JAX is not installed.
     TypeError
-        If `f` runs on its own library alone, as NumPy's functions do; `check_directional` serves it.
+        If ``f`` does not run on JAX arrays, for instance since it calls NumPy; use `check_directional` then.
+    ValueError
+        If ``vjp`` is not given and there is none in the module of ``f``.
 
     Notes
     -----
-    An error is measured against the largest element of the gradient, since an element that is zero
-    by cancellation has no digits to compare. Where all of them are (the gradient of a normalization
-    over two values, of a saturated softmax, at a minimum), it is measured against the rounding of
-    the terms that cancel: 64 units in the last place of what single precision shows them to be. At
-    kinks and ties the two may rightly differ.
+    Errors are relative to the largest element of the gradient and not to each element, since an element may be
+    0 only up to rounding, by cancellation. If that holds for all elements (as in a saturated softmax, or at a
+    minimum), an error is accepted up to 64 roundings of the terms that cancel, whose size is estimated by
+    repeating the computation in float32. At kinks and ties the two gradients may differ, and both be right.
 
     Examples
     --------
@@ -95,7 +96,7 @@ def check_vjp(
     >>> ac.verify.check_vjp(ac.conv, x, w, stride=2, padding="same") < 1e-10
     True
 
-    A pair of one's own:
+    A wrong vjp of your own function:
 
     >>> def cube(x):
     ...     return x * x * x
@@ -130,34 +131,37 @@ def check_adjoint(
     seed: int = 0,
     **config: Any,
 ) -> float:
-    """Compare ``<f(x), y>`` with ``<x, adjoint(y)>`` for a map that is linear in `x`.
+    """Compare the inner products ``<f(x), y>`` and ``<x, adjoint(y)>`` for a function that is linear in ``x``.
 
     Parameters
     ----------
     f : callable
-        ``f(x, *args, **config)``, linear in `x`.
+        ``f(x, *args, **config)``, linear in ``x``.
     x : array
-        Where to compare; cast to float64, as are the floating arrays among `args`.
+        Where to compare; cast to float64, as are the floating arrays among ``args``.
     *args : array or object
-        Further arguments of `f`.
+        Further arguments of ``f``.
     adjoint : callable, optional
-        ``adjoint(y)``. By default the vjp beside `f`: that of a linear map is its adjoint.
+        ``adjoint(y)``. By default the vjp with respect to ``x`` of the function called ``<name of f>_vjp`` in the
+        module of ``f``: for a linear function it is the adjoint.
     rtol : float
-        Largest difference allowed, as a share of the product of the norms.
+        The largest difference allowed, relative to the product of the norms.
     seed : int
-        Seed of `y`, which is drawn at random.
+        The seed of ``y``, which is random.
     **config : object
-        Keywords of `f`.
+        Keywords of ``f``.
 
     Returns
     -------
     float
-        The difference, as a share of the product of the norms.
+        The difference, relative to the product of the norms.
 
     Raises
     ------
     GradientMismatch
-        If the inner products, or the shapes of `x` and ``adjoint(y)``, differ.
+        If the inner products differ, or the shapes or dtypes of ``x`` and ``adjoint(y)`` do.
+    ValueError
+        If ``adjoint`` is not given and there is no vjp in the module of ``f``.
 
     Examples
     --------
@@ -202,30 +206,32 @@ def check_directional(
 ) -> float:
     """Compare a vjp with central differences along random directions, on any array library.
 
-    Weaker than `check_vjp`, which sees every element, but it needs no JAX and runs `f` where its
-    arrays are.
+    Less strict than `check_vjp`, which compares every element, but it does not need JAX and runs ``f`` in the
+    library of its arguments.
 
     Parameters
     ----------
     f, *args, vjp, vjp_config, **config
         As for `check_vjp`.
     rtol : float
-        Largest error allowed, as a share of the product of the norms, beside what the difference
-        itself may be off by.
+        The largest error allowed, relative to the product of the norms, in addition to the estimated error of
+        the central difference.
     directions : int
-        How many directions to try for each argument.
+        The number of random directions for each argument.
     seed : int
-        Seed of the directions and of the upstream gradient.
+        The seed of the directions and of the upstream gradient.
 
     Returns
     -------
     float
-        The largest error, as a share of the product of the norms.
+        The largest error, relative to the product of the norms.
 
     Raises
     ------
     GradientMismatch
-        If a directional derivative, a shape or a dtype is off.
+        If a directional derivative, a shape or a dtype is wrong.
+    ValueError
+        If ``vjp`` is not given and there is none in the module of ``f``.
 
     Examples
     --------
@@ -257,7 +263,7 @@ def check_directional(
 
 
 def _difference(pair: Pair, there: tuple[Any, ...], i: int, v: Host, part: float = 1.0) -> Host:
-    """Return the central difference of the result along `v` in argument `i`, over a part of the step."""
+    """Return the central difference of the result along `v` in argument `i`, with the step scaled by `part`."""
     x = host(there[i])
     step = part * _step(x)
     ends = []
@@ -273,9 +279,9 @@ def _step(x: Host) -> float:
 
 
 def _doubt(pair: Pair, there: tuple[Any, ...], i: int, v: Host, jv: Host, dy: Host) -> float:
-    """Return how far a central difference may be off: by what other steps say, and by rounding of results.
+    """Estimate the error of a central difference: from differences with other steps, and from rounding of results.
 
-    A saturated function shows the size of its results where its arguments are no larger than 1.
+    The size of the results is also taken at arguments scaled down to 1, where a function is not saturated.
     """
     others = [_difference(pair, there, i, v, part) for part in (0.5, 0.7)]
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""What counts as a mismatch, and what is said of it."""
+"""Comparing gradients, and the error for a mismatch."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 
 from arrayconv.verify.pair import Host, Pair, host, is_floating, largest
 
-# How much rounding is no mistake, as a share of the terms that are rounded.
+# The rounding error that is accepted, relative to the size of the terms of a sum.
 ROUNDINGS = 64 * float(np.finfo(np.float64).eps)
 
 
-class GradientMismatch(AssertionError):  # noqa: N818 (the name the contract gives)
-    """A derivative, or a result, is not what it must be.
+class GradientMismatch(AssertionError):  # noqa: N818 (a failed assertion, not an error of the caller)
+    """A gradient, or a result, differs from its reference.
 
     Attributes
     ----------
     argument : str
-        Name of the argument whose gradient is wrong, or ``"result"``.
+        The name of the argument whose gradient is wrong, or ``"result"``.
     index : tuple of int or None
-        Where the worst element is; None where no single element is to blame.
+        The index of the worst element; None if elements were not compared.
     got, want : float or None
-        The two values there; None where the shapes or dtypes already differ.
+        The two values that were compared; None if the shapes or dtypes differ.
     configuration : str
         The call, with shapes instead of values.
     """
@@ -47,7 +47,7 @@ class GradientMismatch(AssertionError):  # noqa: N818 (the name the contract giv
 
 
 def gradients(pair: Pair, here: tuple[Any, ...], got: tuple[Any, ...]) -> list[tuple[int, Host]]:
-    """Return the gradients that a vjp owes, by the position of their argument."""
+    """Return the gradients that a vjp returned, each with the position of its argument; raise if one is missing."""
     found = []
     if any(dx is not None for dx in got[len(here) :]):
         what = f"the vjp returned {len(got)} gradients for {len(here)} arguments"
@@ -57,7 +57,7 @@ def gradients(pair: Pair, here: tuple[Any, ...], got: tuple[Any, ...]) -> list[t
         dx = got[i] if i < len(got) else None
         if not is_floating(a):
             if dx is not None:
-                what = f"d{pair.names[i]} must be None: it is no floating array"
+                what = f"d{pair.names[i]} must be None: {pair.names[i]} is not a floating array"
                 raise GradientMismatch(pair.names[i], pair.text(here), what)
         elif dx is not None:
             found.append((i, host(dx)))
@@ -82,7 +82,7 @@ def worst_gradient(
     rtol: float,
     terms: Callable[[], tuple[float, ...]],
 ) -> float:
-    """Return the largest error of the gradients; ``terms`` says how large theirs are, and is slow."""
+    """Return the largest error of the gradients; ``terms``, which is slow, gives the size of the terms of each."""
     worst = 0.0
     for i, dx in gradients(pair, here, got):
         expected = want[i]
@@ -105,9 +105,9 @@ def worst_element(
     rtol: float,
     terms: float = 0.0,
 ) -> float:
-    """Return the largest error as a share of the largest finite element of `want`.
+    """Return the largest error relative to the largest finite element of `want`.
 
-    Rounding of terms of size `terms`, which cancelled, is allowed beside `rtol`.
+    In addition to `rtol`, rounding of terms of size `terms` is accepted, which may have cancelled.
     """
     label, oracle = (name, "NumPy") if name == "result" else (f"d{name}", "jax.vjp")
     if got.shape != want.shape or got.dtype != want.dtype:
@@ -121,7 +121,7 @@ def worst_element(
     equal = (got == want) | (np.isnan(got) & np.isnan(want))
     with np.errstate(invalid="ignore"):
         error = np.where(equal, 0.0, np.abs(got - want) / scale)
-    # A NaN or inf on one side only is the worst there is.
+    # a NaN or inf on one side only is an infinite error
     error = np.where(np.isnan(error), np.inf, error)
     index = tuple(int(n) for n in np.unravel_index(int(np.argmax(error)), error.shape))
     if not error[index] <= rtol:

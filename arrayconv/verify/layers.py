@@ -1,4 +1,4 @@
-"""Layers and losses of one's own: is their hand-written backward pass that of their forward pass?"""
+"""Checks of the hand-written gradients of layers and losses."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from arrayconv.verify.pair import Array, Host, beside, first, host
 
 
 def check_layer(layer: Any, *shapes: tuple[int, ...], batch: int = 3, seed: int = 0) -> float:
-    """Compare ``backward`` of a layer with JAX's derivative of ``forward``, in every weight and input.
+    """Compare a layer's ``backward`` with JAX's gradients of ``forward``, for every weight and input.
 
-    Without JAX, or where ``forward`` calls NumPy itself, central differences along random directions take
-    its place. A layer that asks for ``training`` or ``noise`` is checked in both passes, with one noise. The
-    layer keeps its weights; the check draws others.
+    Without JAX, or if ``forward`` calls NumPy, it compares with central differences along random directions.
+    A layer whose functions take ``training`` or ``noise`` is checked for training and for prediction. The layer
+    itself is not changed: the check uses a copy with other weights.
 
     Parameters
     ----------
@@ -27,21 +27,23 @@ def check_layer(layer: Any, *shapes: tuple[int, ...], batch: int = 3, seed: int 
     *shapes : tuple of int
         The shape of each input, without the batch axis.
     batch : int
-        How many samples to try it on.
+        The number of samples.
     seed : int
-        Of the inputs, the noise and the upstream gradient.
+        The seed of the inputs, the noise and the upstream gradient.
 
     Returns
     -------
     float
-        The largest error, as a share of the largest element of its gradient.
+        The largest error, relative to the largest element of its gradient; with central differences as
+        `check_directional` returns it.
 
     Raises
     ------
     GradientMismatch
-        A gradient that is off, or of another shape: it is named, with the worst element.
+        If a gradient or its shape is wrong; the message names it and the worst element.
     TypeError, ValueError
-        What `forward` or `backward` returned is not what a layer must return; shapes that the layer cannot take.
+        If ``forward`` or ``backward`` returns something else than a layer must, or the layer cannot take inputs of
+        these shapes.
 
     Examples
     --------
@@ -71,7 +73,7 @@ def check_layer(layer: Any, *shapes: tuple[int, ...], batch: int = 3, seed: int 
     for training in modes:
         # a call says what is wrong with what forward returns
         layer(x if len(x) > 1 else x[0], training=training)
-    # moved from where they start, which zeros or ones would make a special place, and kept positive if they are
+    # moved away from special values such as 0 and 1, upwards so that positive ones stay positive
     weights = {
         name: host(w).astype(np.float64) + 0.1 * np.abs(rng.standard_normal(w.shape))
         for name, w in layer.weights.items()
@@ -131,7 +133,7 @@ def _named(names: frozenset[str], known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(layer: Any, returned: Any, trained: list[str], inputs: int) -> tuple[Array, ...]:
-    """The gradients of the weights that are trained and of the inputs, in this order."""
+    """The gradients of the trained weights, then those of the inputs."""
     dxs, dws = returned, {}
     if layer.specs:
         pair = isinstance(returned, tuple) and len(returned) == 2
@@ -159,28 +161,30 @@ def _flat(layer: Any, returned: Any, trained: list[str], inputs: int) -> tuple[A
 
 
 def check_loss(loss: Any, y_true: Any = None, y_pred: Any = None, *, seed: int = 0) -> float:
-    """Compare the gradient of a loss with JAX's derivative of its values, or with differences as `check_layer`.
+    """Compare the gradient of a loss with JAX's, or with central differences where `check_layer` does.
 
     Parameters
     ----------
     loss : arrayconv.models.Loss, or pair of callables
-        One of your own, or ``(f, f_vjp)`` as ``compile`` takes it.
+        A loss, or ``(f, f_vjp)`` as ``compile`` takes it.
     y_true, y_pred : array, shape (N, ...), optional
-        Where to compare; five samples of four probabilities that sum to 1 if not given.
+        Where to compare; by default five samples of four random probabilities that sum to 1.
     seed : int
-        Of what is drawn.
+        The seed of these and of the upstream gradient.
 
     Returns
     -------
     float
-        The largest error, as a share of the gradient's largest element.
+        The largest error, as `check_layer` returns it.
 
     Raises
     ------
     GradientMismatch
-        A gradient that is off, or of another shape.
+        If the gradient or its shape is wrong.
+    TypeError
+        If ``loss`` is neither a loss nor a pair.
     ValueError
-        Values of another shape than (N,).
+        If the loss's values do not have shape (N,).
 
     Examples
     --------
@@ -238,7 +242,7 @@ def _compare(
     try:
         return check_vjp(forward, *arrays, **given)
     except TypeError as error:
-        # only where it calls NumPy by name
+        # only if forward calls NumPy, which fails on JAX's tracers
         if not isinstance(error.__cause__, jax.errors.TracerArrayConversionError):
             raise
         return check_directional(forward, *arrays, **given)

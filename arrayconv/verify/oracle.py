@@ -1,4 +1,4 @@
-"""The gradients that JAX finds."""
+"""The reference gradients, by JAX."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def need_jax(caller: str) -> Any:
 
 
 def term_sizes(pair: Pair, here: tuple[Any, ...], y: Host, dy: Host) -> tuple[float, ...]:
-    """Return how large the terms are that a gradient may be the difference of, for each argument.
+    """Estimate, for each argument, the size of the terms whose sum the gradient is.
 
-    Where a gradient is zero because its terms cancel, or because the function is saturated, it has
-    no size of its own to measure an error against. What single precision rounds away, in units of
-    its rounding, is the size of the terms; a saturated function shows it where its arguments are no
-    larger than 1; and neither is less than ``dy * y / x``.
+    If the terms cancel, or the function is saturated, the gradient is near zero, and its own size is no measure for
+    rounding errors. The estimate is the largest of: the error of the float32 gradient divided by float32's epsilon,
+    and the gradient itself, both also at arguments scaled down to 1, where the function is not saturated; and
+    ``dy * y / x``.
     """
     sizes = [0.0] * len(here)
     points = [here, tuple(within_one(a) if is_floating(a) else a for a in here)]
@@ -52,7 +52,7 @@ def _single(a: Host) -> Host:
 def jax_gradients(
     pair: Pair, here: tuple[Any, ...], dy: Host, *, x64: bool = True
 ) -> tuple[Host | None, ...]:
-    """Return ``jax.vjp`` of the forward pass for each floating array, None for the others."""
+    """Return the gradient by ``jax.vjp`` for each floating array, None for other arguments."""
     import jax
 
     wanted = [i for i, a in enumerate(here) if is_floating(a)]
@@ -74,7 +74,7 @@ def jax_gradients(
         return jax.vjp(forward, *floats)[1](upstream)
 
     with jax.enable_x64(x64), jax.default_device(jax.devices("cpu")[0]):
-        # One program, hardly optimized: eagerly, JAX would compile each operation by itself.
+        # one program with little optimization compiles faster than JAX's eager mode, which compiles each operation
         quick = jax.jit(backward, compiler_options={"xla_backend_optimization_level": 0})
         found = quick([here[i] for i in wanted], dy)
     gradients: list[Host | None] = [None] * len(here)

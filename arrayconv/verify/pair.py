@@ -1,4 +1,4 @@
-"""A function with its vjp, and arrays of any library as float64 and on the host."""
+"""A function with its vjp, and helpers that convert arrays to float64 and to NumPy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Pair:
         return tuple(found) if isinstance(found, tuple) else (found,)
 
     def text(self, args: tuple[Any, ...]) -> str:
-        """Show the call with shapes instead of values."""
+        """Return the call as text, with shapes instead of values."""
         shown = [
             f"{name}: {a.shape}" if isinstance(a, np.ndarray) else f"{name}={a!r}"
             for name, a in zip(self.names, args, strict=False)
@@ -58,16 +58,16 @@ def make_pair(
     config: Mapping[str, Any],
     vjp_config: Mapping[str, Any] | None,
 ) -> Pair:
-    """Return a `Pair` that knows the names of its arguments."""
+    """Return a `Pair` with the names of its arguments from the signature."""
     named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = [p.name for p in inspect.signature(f).parameters.values() if p.kind in named]
-    # A function of *args has no names for them.
+    # arguments of *args get made-up names
     names += [f"args{i}" for i in range(len(names), count)]
     return Pair(f, vjp, config, vjp_config or {}, tuple(names))
 
 
 def _twin(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function called ``<name of f>_vjp`` in the file of `f`."""
+    """Return the function called ``<name of f>_vjp`` in the module of `f`."""
     name = f"{_name(f)}_vjp"
     twin = getattr(sys.modules.get(f.__module__), name, None)
     if twin is None:
@@ -81,7 +81,7 @@ def _name(f: Callable[..., Any]) -> str:
 
 
 def x64() -> AbstractContextManager[Any]:
-    """Let JAX, where somebody imported it, have float64 without touching the user's setting."""
+    """A context that enables float64 in JAX, if it has been imported, and then restores the user's setting."""
     jax = sys.modules.get("jax")
     return nullcontext() if jax is None else jax.enable_x64(True)
 
@@ -98,7 +98,7 @@ def is_floating(a: Any) -> bool:
 
 
 def float64(a: Any) -> Any:
-    """Return a floating array in float64 where it is, and anything else as it came."""
+    """Return a floating array in float64, in its library, and anything else unchanged."""
     if not is_floating(a):
         return a
     xp = array_namespace("verify", a=a)
@@ -119,14 +119,14 @@ def first(y: Any) -> Any:
 
 
 def largest(a: Host) -> float:
-    """Return the largest finite size in `a`, 0 if there is none."""
+    """Return the largest finite absolute value in `a`, 0 if there is none."""
     with np.errstate(invalid="ignore"):
         sizes = np.abs(a)
     return float(np.max(sizes, where=np.isfinite(sizes), initial=0.0))
 
 
 def within_one(a: Host) -> Host:
-    """Return `a`, scaled down to sizes of 1 where it exceeds them: there no function is saturated."""
+    """Return `a` scaled down so that no absolute value exceeds 1, where common functions are not saturated."""
     scaled: Host = a / max(1.0, largest(a))
     return scaled
 

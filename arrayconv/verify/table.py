@@ -1,4 +1,4 @@
-"""The checks of one case of the table on one array library."""
+"""Checking a case of `arrayconv.cases` on an array library."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from arrayconv.verify.pair import Host, first, host, make_pair, upstream, x64
 
 
 def check_case(case: Case, xp: Any, device: Any = None) -> float:
-    """Verify one case of the table on one array library.
+    """Check one of the cases in `arrayconv.cases` on an array library.
 
-    The result is compared with NumPy's, and every gradient with ``jax.vjp``; without JAX, with
-    directional differences.
+    The result is compared with NumPy's, and every gradient with ``jax.vjp``, or without JAX with central
+    differences.
 
     Parameters
     ----------
@@ -28,17 +28,17 @@ def check_case(case: Case, xp: Any, device: Any = None) -> float:
     xp : namespace
         ``numpy``, ``jax.numpy``, ``torch``, ``cupy``, ``array_api_strict``, ...
     device : device, optional
-        One of the library's devices.
+        A device of the library; by default its own default.
 
     Returns
     -------
     float
-        The largest error, as a share of the largest element.
+        The largest error, relative to the largest element of the result or the gradient.
 
     Raises
     ------
     GradientMismatch
-        If the result or a gradient is off.
+        If the result or a gradient is wrong.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def check_case(case: Case, xp: Any, device: Any = None) -> float:
 
 @cache
 def _case_gradients(case: Case) -> tuple[Host | None, ...]:
-    """Return the gradients that JAX finds for a case, once for all libraries."""
+    """Return JAX's gradients of a case, cached since they serve all libraries."""
     need_jax("check_case")
     here = (*case.arrays(), *case.args)
     pair = make_pair(getattr(arrayconv, case.op), len(here), None, case.config, {})

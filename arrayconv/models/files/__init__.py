@@ -1,1 +1,1 @@
-"""Models in files: our own, and the weights of Keras and PyTorch."""
+"""Saving and loading models: arrayconv's own format, Keras's files, and weights of PyTorch."""

@@ -1,4 +1,4 @@
-"""Weights of Keras 3: ``.weights.h5`` and ``.keras``."""
+"""Reading and writing Keras 3's files: ``.weights.h5`` and ``.keras``."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from arrayconv.namespace import to_numpy
 
 _ADVICE = "read the .keras file, which does, or give the layers here the names they have there"
 
-# What an entry of a zip archive's directory starts with, and how many of them a file of Keras may have.
+# The signature of an entry in a zip archive's central directory, and the most entries that are accepted.
 _ENTRY, _ENTRIES = b"PK\x01\x02", 10_000
 
 
 def load_keras_weights(model: Described, path: str | os.PathLike[str]) -> None:
-    """Read the weights of a Keras 3 model of the same architecture.
+    """Load the weights of a Keras 3 model of the same architecture.
 
-    Layers that you named are found by their name; the others by their kind and shapes, in the order
-    of the model, which is Keras's for sequential and functional models. Models inside the Keras model
-    count as the layers they hold. The model keeps its array library, device and dtype.
+    Layers that you named are matched by name. The others are matched by class and weight shapes, in the
+    order of the layers, which is the same here as in Keras. A model nested in the Keras model counts as
+    the layers it holds. The weights keep their array library, device and dtype.
 
     Parameters
     ----------
     model : Model
-        With its input shape known.
+        Its input shape must be known.
     path : path
         What ``keras_model.save_weights("x.weights.h5")`` or ``keras_model.save("x.keras")`` wrote.
 
@@ -51,13 +51,13 @@ def load_keras_weights(model: Described, path: str | os.PathLike[str]) -> None:
     OSError
         If there is no such file.
     ValueError
-        If the file is truncated, not of this kind, points to other files, would unpack to far more
-        than it holds, or is of another architecture: every layer without weights and all weights
-        without a layer are listed, and the model is unchanged.
+        If the file is truncated, of another kind, refers to other files, or is compressed so strongly that it
+        would unpack to far more than its size. If the architecture differs: the message lists the layers
+        and the weights that have no counterpart. The model is then unchanged.
 
     Notes
     -----
-    Weights alone are read: ``epsilon``, ``padding`` and the like are the model's own.
+    Only weights are read: ``epsilon``, ``padding`` and the like stay as this model has them.
 
     Examples
     --------
@@ -76,17 +76,17 @@ def load_keras_weights(model: Described, path: str | os.PathLike[str]) -> None:
     times = Counter(names[-1] for names in found.names.values())
     names = {names[-1]: at for at, names in found.names.items() if times[names[-1]] == 1}
     for layer, name in graph.names.items():
-        # a name made from the class says nothing, since Keras goes on counting from model to model
+        # a name made from the class identifies nothing: Keras numbers layers across all models of a process
         if is_class_name(type(layer), name):
             names.pop(name, None)
     assign(graph, values_for(path, graph, found.parts, names))
 
 
 class Found(NamedTuple):
-    """What a file of Keras holds."""
+    """The content of a Keras file."""
 
     parts: list[Part]
-    # for each part, the name of the layer after those of the models that hold it
+    # for each part the path of its layer: the names of the models that contain it, then its own
     names: dict[str, tuple[str, ...]]
     config: Any
 
@@ -94,7 +94,7 @@ class Found(NamedTuple):
 def values_for(
     path: Any, graph: Graph, parts: list[Part], names: Mapping[str, str]
 ) -> dict[tuple[str, str], NDArray[Any]]:
-    """The value of each weight of a graph; ``names`` says for layers of the graph which part is theirs."""
+    """The value of each weight of a graph; ``names`` maps names of its layers to names of parts."""
     called = graph.names
     wanted = [
         Wanted(
@@ -114,7 +114,7 @@ def values_for(
 
 
 def read(path: Path) -> Found:
-    """The weights of every layer in a file, and what it says of the model."""
+    """The weights of every layer in a file, and the model's config if the file has one."""
     h5py = needs("h5py", "reading weights of Keras")
     content = read_whole(path)
     config: Any = None
@@ -125,7 +125,7 @@ def read(path: Path) -> Found:
             order = [*_order(config)]
         except Exception as error:
             # zipfile and its decoders may raise anything on a damaged archive
-            raise ValueError(f"{path}: this is no whole .keras file ({error})") from error
+            raise ValueError(f"{path}: this is not a complete .keras file ({error})") from error
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             contents = Contents(path, len(content))
@@ -139,13 +139,13 @@ def read(path: Path) -> Found:
                     )
                 raise DataError(f"{path}: {reason}")
             if not isinstance(layers, h5py.Group):
-                raise _strange(path, "'layers' is no group")
+                raise _strange(path, "'layers' is not a group")
             return Found(*_leaves(contents, layers, order), config)
     except DataError:
         raise
     except Exception as error:
         # h5py may raise anything on a damaged file
-        raise ValueError(f"{path}: this is no whole h5 file ({error})") from error
+        raise ValueError(f"{path}: this is not a complete h5 file ({error})") from error
 
 
 def _unpacked(content: bytes) -> tuple[bytes, Any]:
@@ -162,17 +162,16 @@ def _unpacked(content: bytes) -> tuple[bytes, Any]:
             entry = archive.getinfo(name)
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError(f"{name} is packed in a way that Keras does not use")
-            # no more than this is unpacked, whatever follows
             if entry.file_size > limit:
                 raise ValueError(f"{name} would take {entry.file_size} bytes, more than {limit}")
-            # with a length, since without one all is unpacked before what is too much is dropped
+            # read() without a length would unpack all there is, whatever size the directory states
             with archive.open(entry) as packed:
                 held.append(packed.read(entry.file_size))
     return held[1], json.loads(held[0])
 
 
 def _order(config: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The names of the layers in their order, each after those of the models that hold it."""
+    """The path of each layer, in order: the names of the models that contain it, then its own."""
     for layer in config["config"]["layers"]:
         name = (*above, layer["config"]["name"])
         yield name
@@ -191,7 +190,7 @@ def _leaves(
         for key in held:
             dataset = contents.child(held, key)
             if not key.isdecimal() or not isinstance(dataset, h5py.Dataset):
-                raise _strange(path, f"{held.name}/{key} is no array with a number")
+                raise _strange(path, f"{held.name}/{key} is not a numbered array")
             arrays[key] = _values(contents, dataset)
         arrays = {key: arrays[key] for key in sorted(arrays, key=int)}
         at = group.name.removeprefix("/layers/")
@@ -207,14 +206,14 @@ def _leaves(
 
 
 def _kind(name: str) -> str:
-    """``conv`` for ``Conv2D`` and for ``conv2d``."""
+    """A class's name without rank, case and underscores: ``conv`` for ``Conv2D`` and for ``conv2d``."""
     return re.sub(r"[123]d|_", "", name.lower())
 
 
 def _walk(
     contents: Contents, top: Any, above: tuple[str, ...]
 ) -> Iterator[tuple[Any, Any, tuple[str, ...]]]:
-    """Every group below that holds the weights of a layer, its weights, and the layers' names."""
+    """For every layer below ``top`` with weights: its group, the group of its weights, and its path."""
     h5py, path = contents.h5py, contents.path
     for key in top:
         if key == "vars" or key.startswith("seed_generator"):
@@ -222,15 +221,15 @@ def _walk(
         group = contents.child(top, key)
         if not isinstance(group, h5py.Group):
             if key == "layers":
-                raise _strange(path, f"{top.name}/layers is no group")
+                raise _strange(path, f"{top.name}/layers is not a group")
             continue
-        # a model inside keeps its layers in a group of that name, a wrapper keeps its one as it is
+        # a nested model has its layers in a group "layers"; a wrapper has its one layer without such a group
         if key == "layers":
             yield from _walk(contents, group, above)
             continue
         held = contents.child(group, "vars")
         if held is not None and not isinstance(held, h5py.Group):
-            raise _strange(path, f"{held.name} is no group")
+            raise _strange(path, f"{held.name} is not a group")
         names = (*above, contents.attribute(held, "name") if held is not None else "")
         if held is not None and len(held):
             yield group, held, names
@@ -238,7 +237,7 @@ def _walk(
 
 
 def _strange(path: Path, reason: str) -> DataError:
-    return DataError(f"{path}: this is no weights file of Keras 3 ({reason})")
+    return DataError(f"{path}: this is not a weights file of Keras 3 ({reason})")
 
 
 def _values(contents: Contents, dataset: Any) -> NDArray[Any]:
@@ -251,13 +250,13 @@ def _values(contents: Contents, dataset: Any) -> NDArray[Any]:
         return values.astype("f4")
     if values.dtype.kind != "f":
         raise DataError(
-            f"{contents.path}: {dataset.name} is of type {kind}, and weights are floating"
+            f"{contents.path}: {dataset.name} is of type {kind}, and weights must be floating"
         )
     return values
 
 
 def save_keras(model: Described, path: str | os.PathLike[str]) -> None:
-    """Write what Keras opens: a ``.keras`` file, architecture and weights, or a ``.weights.h5``, weights alone."""
+    """Write a file for Keras: ``.keras`` with architecture and weights, or ``.weights.h5`` with weights only."""
     h5py = needs("h5py", "writing weights for Keras")
     graph = model.graph
     config = theirs(model.name, model.config(), graph)
@@ -267,7 +266,7 @@ def save_keras(model: Described, path: str | os.PathLike[str]) -> None:
     with h5py.File(held, "w") as file:
         file.create_group("vars")
         for layer in graph.layers:
-            # Keras numbers the layers of a class in their order, whatever they are called
+            # Keras numbers the layers of each class in order, whatever their names
             key = re.sub(
                 r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", names[graph.names[layer]]
             )

@@ -1,4 +1,4 @@
-"""Keras's description of a model, the ``config.json`` in its files, as ours and back."""
+"""Converting between a model's config in Keras, the ``config.json`` in its files, and the config here."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from arrayconv.models.layers.base import COMMON, LAYERS, Layer
 from arrayconv.models.layers.input import InputLayer
 from arrayconv.models.topology import snake
 
-# Calls of layers in a structure: more than any network has, and few enough to make in a second.
+# The most layer calls accepted in a file: more than any network has, and still built within a second.
 LONGEST = 10_000
-# Arguments of Keras's that change nothing at these values.
+# Arguments of Keras that have no counterpart here, with the value at which they change nothing.
 _NEUTRAL = {"data_format": "channels_last", "renorm_momentum": 0.99, "autocast": True}
 _MODELS = ("Functional", "Sequential")
-# Layers of ours that Keras has as functions alone, called as their names in small letters.
+# Layers here that Keras has only as activation functions, under the same name in snake case.
 _FUNCTIONS = (
     "GELU",
     "HardSigmoid",
@@ -30,7 +30,7 @@ _FUNCTIONS = (
     "Softplus",
     "Tanh",
 )
-# Arguments of ours that a class of Keras's has not, at the value it acts with.
+# Arguments here that a Keras class does not have, with the value that it behaves as.
 _LACKING = {
     "Cropping1D": {"data_format": "channels_last"},
     "UpSampling1D": {"data_format": "channels_last", "interpolation": "nearest"},
@@ -40,28 +40,28 @@ _NOT_KERAS = ("DepthwiseConv3D", "SeparableConv3D")
 
 
 class Inner(NamedTuple):
-    """A model that is a layer of another."""
+    """A model nested in another."""
 
     kind: str
     config: Mapping[str, Any]
-    # its layers in their order: numbers of ours, or models again
+    # by name and in order: the layer's index in `Reader.layers`, or another Inner
     layers: dict[str, Any]
 
 
 class Reader:
-    """Reads Keras's config of a model.
+    """Converts Keras's config of a model.
 
     Parameters
     ----------
     config : mapping
-        What Keras's ``config.json`` holds.
+        The content of Keras's ``config.json``.
 
     Attributes
     ----------
     config : dict
-        As `Model.config` gives it. Models inside the model count as the layers they hold.
+        The same model as `Model.config` describes it. A nested model is replaced by the layers it holds.
     paths : dict of str to tuple of str
-        For each layer its name in Keras, after those of the models that hold it.
+        For each layer here its path in Keras: the names of the models that contain it, then its own.
 
     Raises
     ------
@@ -76,7 +76,7 @@ class Reader:
         self.work = 0
         top = self.model(config, ())
         name = top.config["name"]
-        # a row of layers, with one input at the start
+        # a plain chain with one input at its start stays a Sequential
         if top.kind == "Sequential" and all(
             isinstance(inner, int) and (inner == 0 or self.layers[inner]["class"] != "InputLayer")
             for inner in top.layers.values()
@@ -113,7 +113,7 @@ class Reader:
             layers[name] = len(self.layers)
             if len(self.layers) >= LONGEST:
                 raise ValueError(f"it has more than {LONGEST} layers")
-            # two models inside may have a layer of one name
+            # layers of two nested models may have the same name
             own = name if name not in self.paths else "_".join(path)
             while own in self.paths:
                 own += "_"
@@ -122,8 +122,8 @@ class Reader:
         return Inner(kind, config, layers)
 
     def call(self, what: Any, given: Sequence[int] | None, inputs: list[int]) -> list[int]:
-        """Call a layer or a model on nodes; the top's inputs, for which nothing is given, go to ``inputs``."""
-        # models that call models may ask for far more than they are long
+        """Call a layer or a model on nodes; the outermost model gets none, and its inputs are added to ``inputs``."""
+        # models that call models can ask for exponentially many calls in a short file
         self.work += 1 if isinstance(what, int) else 1 + len(what.layers)
         if self.work > 4 * LONGEST or len(self.nodes) >= LONGEST:
             raise ValueError(f"it has more than {LONGEST} nodes")
@@ -162,7 +162,7 @@ class Reader:
 
 
 def _ends(given: Any) -> list[Any]:
-    """Keras writes one end alone as it is, and several as a list or a dict."""
+    """A list of a model's inputs or outputs: Keras writes a single one bare, and several as a list or a dict."""
     if isinstance(given, Mapping):
         return list(given.values())
     return given if given and isinstance(given[0], list) else [given]
@@ -175,13 +175,15 @@ def _sources(item: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[tuple
     for given in node["args"]:
         for tensor in given if isinstance(given, list) else [given]:
             if not isinstance(tensor, Mapping) or tensor.get("class_name") != "__keras_tensor__":
-                raise ValueError(f"{name!r} is called on {tensor!r}, which is no layer's output")
+                raise ValueError(
+                    f"{name!r} is called on {tensor!r}, which is not the output of a layer"
+                )
             source, number, at = tensor["config"]["keras_history"]
             yield source, number, at
 
 
 def ours(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The config here of a layer of Keras's."""
+    """The config of a layer here, from the config in Keras."""
     kind, given = item["class_name"], dict(item["config"])
     label = f"{kind} {given.get('name')!r}"
     if kind not in LAYERS:
@@ -202,7 +204,7 @@ def ours(item: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if name in takes:
             made = _argument(label, name, value)
-            # weights come from the file: what first drew them may be anything
+            # the weights come from the file, so an unknown initializer does not matter
             if not name.endswith("_initializer") or _known(made):
                 found[name] = made
         elif value is not None and value is not False and _NEUTRAL.get(name) != value:
@@ -229,13 +231,13 @@ def _argument(label: str, name: str, value: Any) -> Any:
     if name == "activation" and isinstance(given, Mapping):
         return ours(value)
     if kind == "function" or not isinstance(given, Mapping):
-        raise ValueError(f"{label}: {name}={given!r} is a function of its maker's own")
+        raise ValueError(f"{label}: {name}={given!r} is a user-defined function")
     given = {key: item for key, item in given.items() if item is not None}
     return {"class": kind, **given}
 
 
 def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]:
-    """Keras's config of a model of ours.
+    """The config in Keras of a model here.
 
     Parameters
     ----------
@@ -289,7 +291,7 @@ def _tensor(call: list[Any], shape: Sequence[int], dtype: str) -> dict[str, Any]
 
 
 def _layer(item: Mapping[str, Any], rank: int | None, dtype: str) -> dict[str, Any]:
-    """Keras's config of a layer."""
+    """The config in Keras of a layer here."""
     given = {key: value for key, value in item.items() if key not in ("class", "input_shape")}
     kind = keras_class(LAYERS[item["class"]], rank)
     if kind == "InputLayer":
@@ -312,7 +314,7 @@ def _layer(item: Mapping[str, Any], rank: int | None, dtype: str) -> dict[str, A
 
 
 def keras_class(kind: type[Layer], rank: int | None) -> str:
-    """What Keras calls a layer's class, for an input of ``rank`` spatial axes."""
+    """The name of a layer's class in Keras, for an input with ``rank`` spatial axes."""
     ranked = [k.__name__ for k in kind.__subclasses__() if k.rank is not None and k.rank == rank]
     name = ranked[0] if ranked else kind.__name__
     if name in _NOT_KERAS or not kind.__module__.startswith("arrayconv.models.layers"):

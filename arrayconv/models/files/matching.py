@@ -1,4 +1,4 @@
-"""Which layer of a model takes which part of another library's file."""
+"""Matching the layers of a model with the weights in a file of Keras or PyTorch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from arrayconv.models.layers.base import Layer
 class Part(NamedTuple):
     """The weights of one layer in a file.
 
-    ``place`` orders the parts; it says nothing of the order of two parts of another ``stem``.
+    Parts with the same ``stem`` are in the order of their ``place``; between two stems the order is unknown.
     """
 
     name: str
@@ -27,7 +27,10 @@ class Part(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A layer that needs weights, its name in the model, what a part must be like to have them, and that in words."""
+    """A layer that needs weights.
+
+    ``name`` is its name in the model, ``signature`` the one that a matching part has, ``text`` the same in words.
+    """
 
     layer: Layer
     name: str
@@ -42,13 +45,13 @@ def paired(
     names: Mapping[str, str],
     advice: str,
 ) -> list[tuple[Layer, Part]]:
-    """Give every layer its part: by name where ``names`` has the layer, the rest by kind, shapes and order.
+    """Pair every layer with a part: by name where ``names`` has the layer, the others by signature and order.
 
     Raises
     ------
     ValueError
-        If a layer finds no part, a part no layer (every one is listed), or the file does not tell the
-        order of parts that are alike.
+        If layers or parts are left over (all are listed), or if the order of parts with the same signature
+        is unknown.
     """
     pairs: dict[Layer, Part] = {}
     by_name = {part.name: part for part in parts}
@@ -67,14 +70,14 @@ def paired(
         if group:
             pairs[want.layer] = group.pop(0)
         else:
-            problems.append(f"nothing there for {want.layer.label}, {want.text}")
+            problems.append(f"no weights in the file for {want.layer.label}, {want.text}")
     problems += [
-        f"no layer here takes {part.name}, {listed(part.arrays)}"
+        f"no layer here for {part.name}, {listed(part.arrays)}"
         for group in groups.values()
         for part in group
     ]
     if problems:
-        raise ValueError(f"{path}: its weights are not of this model: {'; '.join(problems)}")
+        raise ValueError(f"{path}: its weights are not those of this model: {'; '.join(problems)}")
     stems: dict[Hashable, dict[Hashable, str]] = {}
     for want in left:
         part = pairs[want.layer]

@@ -1,4 +1,4 @@
-"""Models in files: one safetensors file with the weights, and the structure as JSON in its metadata."""
+"""Saving a model in one safetensors file: the weights as tensors, the structure as JSON in the metadata."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ from arrayconv.models.graph import Graph
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.namespace import to_numpy
 
-# What the names of the optimizer's arrays begin with: ``optimizer:momentum:dense/kernel``.
+# The prefix of the optimizer's arrays: ``optimizer:momentum:dense/kernel``.
 _SLOT = "optimizer:"
 KERAS = (".h5", ".hdf5", ".keras")
 
 
 def save(model: Described, path: str | os.PathLike[str]) -> None:
-    """Write a model, structure and weights, to one file.
+    """Write a model's structure, weights and, if compiled, training state to one file.
 
-    Nothing in it is code. It is written under a name of its own and renamed when it is whole and on
-    the disk: a process killed while it writes leaves the file that was there, whoever reads meanwhile
-    reads a whole file, and of several threads that save to one path the last one counts. Of several
-    processes that JAX has joined, the first alone writes.
+    The file holds no code. It is written under a temporary name and renamed when it is complete and on the
+    disk, so a process killed meanwhile leaves the old file, and readers never see half a file. Of several
+    JAX processes, only the first writes.
 
     Parameters
     ----------
     model : Model
-        With its input shape known.
+        Its input shape must be known.
     path : path
-        Ends in ``.safetensors``; or in ``.keras`` for a file that Keras opens, architecture and weights, not how
-        the model was compiled; or in ``.weights.h5`` for one of weights alone, which Keras's ``load_weights`` reads.
+        Ends in ``.safetensors`` for everything; in ``.keras`` for architecture and weights, which Keras's
+        ``load_model`` reads; or in ``.weights.h5`` for weights only, which Keras's ``load_weights`` reads.
 
     Raises
     ------
     OSError
         If it cannot be written.
     ValueError
-        If ``path`` ends otherwise, the model has no weights yet, its structure is too long, or Keras does not have
-        one of its layers.
+        If ``path`` ends otherwise, the model's input shape is not known yet, or its structure is too long for a file
+        with so few weights; for Keras's formats, if Keras does not have one of the layers.
 
     Notes
     -----
-    The arrays are called ``layer/weight``, and those of the optimizer ``optimizer:slot:layer/weight``; the
-    metadata hold ``format`` and, as JSON, ``model`` and, of a compiled one, ``training``: the arguments of `compile`,
-    the steps and epochs done and the seed, so that `fit` goes on after `load` as if it had never stopped.
+    In a ``.safetensors`` file the arrays are called ``layer/weight``, and those of the optimizer
+    ``optimizer:slot:layer/weight``. The metadata have ``format`` and, as JSON, ``model`` and, for a compiled model,
+    ``training``: the arguments of `compile`, the steps and epochs done and the seed, from which `fit` continues after
+    `load` as if it had never stopped.
 
     Examples
     --------
@@ -86,14 +86,14 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
 
 
 def load_weights(model: Described, path: str | os.PathLike[str]) -> None:
-    """Read the weights of a model of the same architecture from a file.
+    """Load the weights of a model of the same architecture from a file.
 
     Parameters
     ----------
     model : Model
-        With its input shape known. It keeps its array library, device and dtype.
+        Its input shape must be known. Its weights keep their array library, device and dtype.
     path : path
-        A file of `save`; a ``.weights.h5`` or ``.keras`` of Keras 3 (`load_keras_weights`); or
+        A file that `save` wrote; a ``.weights.h5`` or ``.keras`` file of Keras 3 (`load_keras_weights`); or
         a ``state_dict`` of PyTorch in a safetensors file (`load_torch_weights`).
 
     Raises
@@ -101,7 +101,7 @@ def load_weights(model: Described, path: str | os.PathLike[str]) -> None:
     OSError
         If there is no such file.
     ValueError
-        If the file is truncated, of no such kind, or of another architecture: every difference is
+        If the file is truncated, of another kind, or of another architecture: every difference is
         listed, and the model is unchanged.
 
     Examples
@@ -112,7 +112,7 @@ def load_weights(model: Described, path: str | os.PathLike[str]) -> None:
     >>> models.Sequential([models.Dense(3, input_shape=(3,))]).save(path)
     >>> models.Sequential([models.Dense(2, input_shape=(3,))]).load_weights(path)
     Traceback (most recent call last):
-    ValueError: ...: its weights are not of this model: dense/kernel is (3, 3) there and (3, 2) here; ...
+    ValueError: ...: its weights are not those of this model: dense/kernel is (3, 3) in the file and (3, 2) here; ...
     """
     if Path(path).suffix in KERAS:
         load_keras_weights(model, path)
@@ -128,13 +128,13 @@ def load_weights(model: Described, path: str | os.PathLike[str]) -> None:
 
 
 def take_slots(path: Any, graph: Graph, tensors: dict[str, NDArray[Any]]) -> Slots:
-    """Take the optimizer's arrays out of those of a file, and check that the others are the graph's weights.
+    """Remove the optimizer's arrays from ``tensors`` and return them; check that the rest are the graph's weights.
 
     Raises
     ------
     ValueError
-        An array of the optimizer that is not like a weight; with every difference between the other arrays and
-        the weights.
+        An optimizer's array that does not fit its weight; other arrays that are not the graph's weights, with
+        every difference listed.
     """
     shapes = {
         f"{own}/{name}": spec.shape
@@ -146,20 +146,24 @@ def take_slots(path: Any, graph: Graph, tensors: dict[str, NDArray[Any]]) -> Slo
         value = tensors.pop(full)
         slot, _, of = full.removeprefix(_SLOT).partition(":")
         if value.dtype.kind != "f" or shapes.get(of) != value.shape:
-            raise ValueError(f"{full} {value.shape} is of no weight here")
+            raise ValueError(f"{full} {value.shape} belongs to no weight of this model")
         layer, _, name = of.rpartition("/")
         slots.setdefault(slot, {})[layer, name] = value
     differences = []
     for name, shape in shapes.items():
         if name not in tensors:
-            differences.append(f"there is no {name} {shape}")
+            differences.append(f"the file has no {name} {shape}")
         elif tensors[name].shape != shape:
-            differences.append(f"{name} is {tensors[name].shape} there and {shape} here")
+            differences.append(f"{name} is {tensors[name].shape} in the file and {shape} here")
         elif tensors[name].dtype.kind != "f":
-            differences.append(f"{name} is of type {tensors[name].dtype} there, no floating one")
+            differences.append(f"{name} is of type {tensors[name].dtype} in the file, not floating")
     differences += [
-        f"there is {name} {value.shape}" for name, value in tensors.items() if name not in shapes
+        f"the model has no {name} {value.shape}"
+        for name, value in tensors.items()
+        if name not in shapes
     ]
     if differences:
-        raise ValueError(f"{path}: its weights are not of this model: {'; '.join(differences)}")
+        raise ValueError(
+            f"{path}: its weights are not those of this model: {'; '.join(differences)}"
+        )
     return slots

@@ -1,4 +1,4 @@
-"""Weights of PyTorch: a ``state_dict``, as it is or in a safetensors file."""
+"""Loading weights of PyTorch: a ``state_dict``, in memory or in a safetensors file."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ def load_torch_weights(
     *,
     names: Mapping[str, str] | None = None,
 ) -> None:
-    """Read the weights of a PyTorch module of the same architecture.
+    """Load the weights of a PyTorch module of the same architecture.
 
-    Kernels are turned round, ``(out, in, *K)`` to ``(*K, in, out)``, those of transposed and depthwise
-    convolutions and of linear layers too. Where a `Flatten` comes before a `Dense`, its rows are put
-    in the order of this model's channels_last input, which torch's channels_first has otherwise.
+    Kernels are transposed from ``(out, in, *K)`` to ``(*K, in, out)``, and those of linear layers, transposed
+    and depthwise convolutions likewise. If a channels_last model has a `Flatten` before a `Dense`, the rows of
+    its kernel are reordered, since PyTorch flattens channels_first.
 
     Parameters
     ----------
     model : Model
-        With its input shape known.
+        Its input shape must be known.
     source : path or mapping of str to array
         What ``safetensors.torch.save_file(module.state_dict(), path)`` wrote, or the ``state_dict``
         itself.
     names : mapping of str to str, optional
-        For layers of the model the module (``"features.0"``) whose weights they take. The others are
-        found by the shapes of their weights and, among equal shapes, by their order: that of the
-        ``state_dict``, or of the numbers in the names in a file, which is sorted by name.
+        Names of layers here to names of modules there, such as ``{"conv": "features.0"}``. Other layers are
+        matched by the shapes of their weights and, among equal shapes, by order: that of the ``state_dict``;
+        for a file, which is sorted by name, that of the numbers in the names.
 
     Raises
     ------
@@ -63,13 +63,13 @@ def load_torch_weights(
     TypeError
         If ``source`` is a module itself.
     ValueError
-        If the file is truncated, not of this kind, or of another architecture: every layer without
-        weights and all weights without a layer are listed, and the model is unchanged.
+        If the file is truncated, of another kind, or a pickle. If the architecture differs: the message lists
+        the layers and the weights that have no counterpart. The model is then unchanged.
 
     Notes
     -----
-    Weights alone are read. ``torch.nn.BatchNorm2d`` has ``epsilon=1e-5`` and this momentum is
-    ``0.9`` for torch's ``0.1``, where `BatchNormalization` has Keras's 1e-3 and 0.99.
+    Only weights are read. To match the defaults of ``torch.nn.BatchNorm2d``, ``eps=1e-5`` and ``momentum=0.1``, write
+    ``BatchNormalization(epsilon=1e-5, momentum=0.9)``; the defaults here are Keras's, 1e-3 and 0.99.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def load_torch_weights(
         for key, value in tensors.items():
             if value.dtype.kind != "f" and not key.endswith("num_batches_tracked"):
                 raise ValueError(
-                    f"{path}: {key} is of type {value.dtype}, and weights are floating"
+                    f"{path}: {key} is of type {value.dtype}, and weights must be floating"
                 )
         keys = sorted(tensors, key=_natural)
     modules: dict[str, dict[str, NDArray[Any]]] = {}
@@ -142,7 +142,7 @@ def load_torch_weights(
 
 
 def refuse_pickles(path: str | os.PathLike[str]) -> None:
-    """Raise ``ValueError`` for a file in which torch keeps code."""
+    """Raise ``ValueError`` for a file that torch has pickled, since unpickling runs code."""
     if Path(path).suffix in (".pt", ".pth", ".bin", ".ckpt"):
         raise ValueError(
             f"{path}: pickles are not read, since they run code; in torch, write "
@@ -151,7 +151,7 @@ def refuse_pickles(path: str | os.PathLike[str]) -> None:
 
 
 def _natural(name: str) -> tuple[Any, ...]:
-    # numbers are compared as such, and stand at the odd places in every name; longer ones Python does not read
+    # runs of digits, which re.split puts at the odd places, compare as numbers; int() refuses very long ones
     return tuple(int(p) if i % 2 else p for i, p in enumerate(re.split(r"([0-9]{1,99})", name)))
 
 
@@ -191,12 +191,12 @@ def _turned(layer: Layer, name: str, value: NDArray[Any]) -> NDArray[Any]:
 
 
 def _feature_orders(graph: Graph) -> dict[Layer, NDArray[np.int64]]:
-    """For each layer that reads flattened maps: which feature of a channels_first model each of its features is.
+    """For each layer that reads flattened maps, the index in torch's channels_first order of each of its features.
 
     Raises
     ------
     ValueError
-        If a layer joins features of different orders other than side by side.
+        If a layer other than `Concatenate` joins features whose orders differ.
     """
     orders: dict[Node, NDArray[np.int64]] = {}
     layers: dict[Layer, NDArray[np.int64]] = {}
@@ -209,7 +209,7 @@ def _feature_orders(graph: Graph) -> dict[Layer, NDArray[np.int64]]:
             if formats[node] == "channels_first":
                 continue
             *size, channels = node.inputs[0].sample
-            # (C, *S) -> (*S, C): cell i here is cell order[i] there
+            # (C, *S) -> (*S, C): feature i here is feature order[i] there
             there = np.arange(math.prod(node.sample)).reshape(channels, *size)
             orders[node] = np.moveaxis(there, 0, -1).reshape(-1)
         elif any(order is not None for order in given):

@@ -1,4 +1,4 @@
-"""The layers, each for 1-D to 3-D by the input's rank."""
+"""The layers. The spatial ones take 1-D, 2-D and 3-D data; classes such as ``Conv2D`` take one rank only."""
 # Tables of names, packed by hand.
 # ruff: isort: skip_file
 
@@ -31,7 +31,7 @@ L = TypeVar("L", bound=Layer)
 
 
 def _by_rank(kind: type[L], name: str) -> tuple[type[L], type[L], type[L]]:
-    """Subclasses of ``kind`` for 1, 2 and 3 spatial axes, which pickle looks for in this file."""
+    """Subclasses of ``kind`` for 1, 2 and 3 spatial axes; pickle finds them in this module."""
     one, two, three = (
         type(name.format(rank), (kind,), {"rank": rank, "__module__": __name__})
         for rank in (1, 2, 3)
@@ -39,7 +39,7 @@ def _by_rank(kind: type[L], name: str) -> tuple[type[L], type[L], type[L]]:
     return one, two, three
 
 
-# Keras's names: each class takes inputs of its rank alone.
+# Keras's names; each class takes inputs of one rank only.
 Conv1D, Conv2D, Conv3D = _by_rank(Conv, "Conv{}D")
 Conv1DTranspose, Conv2DTranspose, Conv3DTranspose = _by_rank(ConvTranspose, "Conv{}DTranspose")
 DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D = _by_rank(DepthwiseConv, "DepthwiseConv{}D")
@@ -55,7 +55,7 @@ GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D = _by_ran
 ZeroPadding1D, ZeroPadding2D, ZeroPadding3D = _by_rank(ZeroPadding, "ZeroPadding{}D")
 Cropping1D, Cropping2D, Cropping3D = _by_rank(Cropping, "Cropping{}D")
 UpSampling1D, UpSampling2D, UpSampling3D = _by_rank(UpSampling, "UpSampling{}D")
-# Keras's second spelling of the pools.
+# Keras's aliases of the pooling layers.
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
 GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D = (

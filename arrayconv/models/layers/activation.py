@@ -1,4 +1,4 @@
-"""Activations: layers without weights that keep the shape, alone or at the end of another layer."""
+"""Activations: layers that keep the shape; those without weights can also be the ``activation`` of another layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from arrayconv.namespace import Array, array_namespace
 
 
 class _Pair(Layer):
-    """An activation that is a function of the input and its vjp, and nothing else."""
+    """An activation without options, given by a function and its vjp."""
 
     pair: tuple[Callable[..., Array], Callable[..., Array]]
 
@@ -25,13 +25,16 @@ class _Pair(Layer):
 
 
 class ReLU(Layer):
-    """``x`` above ``threshold``, but at most ``max_value``, and ``negative_slope * (x - threshold)`` below.
+    """``min(x, max_value)`` above ``threshold``, and ``negative_slope * (x - threshold)`` below.
+
+    With the default arguments this is `arrayconv.relu`.
 
     Parameters
     ----------
     max_value : float, optional
+        At least 0; no limit if not given.
     negative_slope, threshold : float
-        At least 0, all three; by default this is `arrayconv.relu`.
+        At least 0.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class ReLU(Layer):
         return xp.where(x <= t, below, y)
 
     def backward(self, dy: Array, w: Weights, *, y: Array) -> Array:
-        # the output tells on which piece the input was
+        # the output tells on which side of the kinks the input was
         dx = ac.relu_vjp(dy, y)
         xp = array_namespace(self.label, y=y)
         if self.max_value is not None:
@@ -93,7 +96,7 @@ class ELU(Layer):
     Parameters
     ----------
     alpha : float
-        Minus the limit for very negative inputs.
+        The output tends to ``-alpha`` for large negative inputs.
     """
 
     def __init__(self, alpha: float = 1.0, **common: Any) -> None:
@@ -119,7 +122,7 @@ class GELU(Layer):
     Parameters
     ----------
     approximate : bool
-        Whether to use the formula with tanh, which Keras's activation does not.
+        Whether to use the tanh approximation; the activation named ``"gelu"`` does not, as in Keras.
     """
 
     def __init__(self, approximate: bool = False, **common: Any) -> None:
@@ -146,7 +149,7 @@ class Softplus(_Pair):
 
 
 class HardSigmoid(_Pair):
-    """`arrayconv.hard_sigmoid` as a layer: ``x / 6 + 1 / 2`` between 0 and 1."""
+    """`arrayconv.hard_sigmoid` as a layer: ``x / 6 + 1 / 2``, limited to [0, 1]."""
 
     pair = ac.hard_sigmoid, ac.hard_sigmoid_vjp
 
@@ -183,7 +186,7 @@ class Softmax(Layer):
     Parameters
     ----------
     axis : int
-        The axis of the classes; axis 0 counts the samples.
+        The axis of the classes; not 0, which is the batch.
     """
 
     def __init__(self, axis: int = -1, **common: Any) -> None:
@@ -212,15 +215,17 @@ class LogSoftmax(Layer):
 
 
 class PReLU(Layer):
-    """`arrayconv.prelu` as a layer, with a slope for each place of the input.
+    """`arrayconv.prelu` as a layer: the slope of negative inputs is learned, one for each element of a sample.
 
     Parameters
     ----------
-    alpha_initializer, alpha_regularizer : str, Initializer or Regularizer
-        How the slopes start, and what they add to the loss.
+    alpha_initializer : str or Initializer
+        Initial slopes.
+    alpha_regularizer : str or Regularizer, optional
+        Penalty on the slopes, added to the loss.
     shared_axes : sequence of int, optional
-        Axes of the input, the first after the batch being 1, along which the slopes are equal:
-        ``[1, 2]`` gives an image one slope per channel.
+        Axes along which elements share a slope, counted with the batch as 0: ``[1, 2]`` gives
+        channels_last images one slope per channel.
     """
 
     def __init__(
@@ -240,7 +245,7 @@ class PReLU(Layer):
         return {"alpha": self._spec("alpha", alpha)}
 
     def forward(self, w: Weights, x: Array) -> Array:
-        # (*shape) -> (1, *shape), for libraries that promote no ranks
+        # (*shape) -> (1, *shape), since JAX may be set to refuse rank promotion
         return ac.prelu(x, w["alpha"][None, ...])
 
     def backward(self, dy: Array, w: Weights, x: Array) -> Any:
@@ -251,19 +256,29 @@ class PReLU(Layer):
 
 
 class Activation(Layer):
-    """An activation by its name.
+    """An activation given by name, as a layer, or as a pair of functions.
 
     Parameters
     ----------
     activation : str, Layer or pair of callables
-        ``"linear"`` or one of elu, gelu, hard_sigmoid, hard_silu or hard_swish, leaky_relu (with slope 0.2,
-        as Keras's function), log_softmax, relu, relu6, selu, sigmoid, silu or swish, softmax, softplus, tanh; a layer
-        without weights; or ``(f, f_vjp)`` with ``y = f(x)`` and ``dx = f_vjp(dy, x)``.
+        A name: linear, elu, gelu, hard_sigmoid, hard_silu or hard_swish, leaky_relu (with slope 0.2, as Keras's
+        function), log_softmax, relu, relu6, selu, sigmoid, silu or swish, softmax, softplus, tanh; a layer without
+        weights that keeps the shape; or ``(f, f_vjp)`` with ``y = f(x)`` and ``dx = f_vjp(dy, x)``.
 
     Raises
     ------
-    TypeError, ValueError
-        A plain function; another name.
+    TypeError
+        If it is a function without its vjp.
+    ValueError
+        If the name is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> square = (lambda x: x * x, lambda dy, x: dy * 2 * x)
+    >>> models.Activation(square)(np.asarray([[3.0]]))
+    array([[9.]])
     """
 
     def __init__(self, activation: Any, **common: Any) -> None:
@@ -278,12 +293,12 @@ class Activation(Layer):
 
 
 class _Given(_Pair):
-    """A pair of the user's own."""
+    """An activation given as a pair ``(f, f_vjp)``."""
 
     fields = ()
 
     def __init__(self, pair: tuple[Callable[..., Array], Callable[..., Array]]) -> None:
-        # the label, which errors of the constructor use too, needs it
+        # first, because `label`, which the constructor's errors use, needs it
         self.pair = pair
         super().__init__()
 
@@ -295,7 +310,7 @@ class _Given(_Pair):
         raise TypeError(f"{self.label}: a pair of functions has no config; write it as a Layer")
 
 
-# What Keras's activations do under these names.
+# The activations by Keras's names.
 _BY_NAME: Mapping[str, Callable[[], Layer | None]] = {
     "elu": ELU,
     "gelu": GELU,
@@ -318,7 +333,7 @@ _BY_NAME: Mapping[str, Callable[[], Layer | None]] = {
 
 
 def as_activation(label: str, value: Any) -> Layer | None:
-    """The layer that ``value`` stands for, a name, a layer or a pair ``(f, f_vjp)``; ``None`` if linear."""
+    """The activation layer for a name, a layer or a pair ``(f, f_vjp)``; ``None`` for linear."""
     if value is None or isinstance(value, Layer):
         return value
     if checks.is_pair(value):

@@ -1,4 +1,4 @@
-"""What a layer is: its weights, its two functions, and the nodes that calling it makes."""
+"""The base class of layers: weights, forward and backward functions, and calls that make nodes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["COMMON", "LAYERS", "Layer", "Node", "WeightSpec", "Weights"]
 
 # The arguments that every layer takes.
 COMMON = ("name", "trainable", "input_shape")
-# What Keras's layers take and these do not.
+# Arguments of Keras's layers that these do not take, and what to do instead.
 _REFUSED = {
     "alpha": "it is negative_slope, as in Keras 3",
     "activity_regularizer": "only weights are regularized",
-    "data_format": "leave it out: the axes are taken as they come",
+    "data_format": "leave it out: the axes keep the order that they have in the input",
     "dtype": "the dtype of the data decides",
     "input_dim": "write input_shape=(input_dim,)",
     **{
@@ -30,28 +30,28 @@ _REFUSED = {
         for w in ("beta", "bias", "gamma", "kernel")
     },
 }
-# Every layer that can be in a model by its class's name, so that a saved one finds the user's own too.
+# Every concrete layer class by name, the user's own included, for loading saved models.
 LAYERS: dict[str, type[Layer]] = {}
 
 
 class Layer(Weighted):
-    """A layer: weights that `build` declares, `forward`, and its gradient `backward`, written by hand.
+    """Base class of layers: `build` declares the weights, `forward` computes, `backward` is its gradient.
 
-    One of your own writes ``forward`` and ``backward``, `build` if it has weights and `output_shape` if that
-    is not the input's. It keeps the arguments of its constructor as attributes of their names, which `config`
-    reads. What else the two functions need they *name*, as arguments after ``*``; what they do not name is
-    neither kept nor computed:
+    A layer of your own defines ``forward`` and ``backward``, `build` if it has weights, and `output_shape` if
+    that differs from the input's. Its constructor keeps each argument as an attribute of the same name, which
+    `config` reads. The two functions may take more as keyword-only arguments, after ``*``; what neither of
+    them takes is neither kept nor computed:
 
     ==============  ============  =====================================================================
-    ``training``    both          whether the pass trains; static under compilation
-    ``noise``       both          what `noise` drew, beside ``x``; ``None`` unless training
+    ``training``    both          whether the pass is in training; a constant under compilation
+    ``noise``       both          what `noise` drew, an array where ``x`` is; ``None`` unless training
     ``y``           ``backward``  the output of ``forward``
-    ``wrt``         ``backward``  which gradients are wanted, of ``"x"``, ``"w"`` and ``"b"``, as
-                                  `arrayconv.conv_vjp` takes it
+    ``wrt``         ``backward``  which gradients are wanted, of ``"x"``, ``"w"`` and ``"b"``, as in
+                                  `arrayconv.conv_vjp`
     ==============  ============  =====================================================================
 
-    ``backward`` is given the inputs ``x`` if its signature has them. Nothing is stored on the layer by either,
-    so that both are pure functions of their arguments.
+    ``backward`` gets the inputs ``x`` if its signature has them. Both are pure functions of their arguments
+    and must store nothing on the layer.
 
     Parameters
     ----------
@@ -60,26 +60,26 @@ class Layer(Weighted):
     trainable : bool
         Whether ``fit`` changes the weights.
     input_shape : sequence of int, optional
-        The shape of one input without the batch axis: lets a `Sequential` that starts with this layer
-        build at once.
+        The shape of a sample, without the batch axis; a `Sequential` that starts with this layer is then
+        built at once.
 
     Attributes
     ----------
     specs, weights : dict of str to WeightSpec, of str to array
-        What `build` declared, and the values, in one order.
+        What `build` declared, and the values, in the same order.
     built : bool
-        Whether the input's shape is known.
+        Whether the input shape is known.
     nodes : list of Node
         One for each call on nodes.
     activation : Layer or None
-        A layer without weights that runs after this one, as a step of its own.
+        A layer without weights that is applied to the output of ``forward``.
 
     Raises
     ------
     TypeError
-        An argument that the layer does not have; when the class is made, a method that names what there is not.
+        An unknown argument; on defining a class, a method with an unknown keyword-only argument.
     ValueError
-        A name or an input shape that cannot be one.
+        An invalid name or input shape.
 
     Examples
     --------
@@ -96,22 +96,22 @@ class Layer(Weighted):
     (2, 3)
     """
 
-    # How many inputs a call takes; None for a list of two and more.
+    # How many inputs a call takes; None for a list of two or more.
     arity: ClassVar[int | None] = 1
-    # How many spatial axes the input must have, for the classes that Keras names after it.
+    # How many spatial axes the input must have, for classes such as Conv2D.
     rank: ClassVar[int | None] = None
-    # The names of the constructor's arguments, each an attribute too; its signature tells them.
+    # The names of the constructor's arguments, from its signature; each is an attribute too.
     fields: ClassVar[tuple[str, ...]] = ()
     reads: ClassVar[Reads] = Reads(frozenset(), frozenset())
     activation: Layer | None = None
-    # What a model's noise is drawn from instead of its own seed.
+    # The seed of this layer's noise, instead of the model's.
     seed: int | None = None
-    # The name that `activation` was given as a string.
+    # Of an activation that was given by name: that name.
     spelled: str = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # a class that others are made from is none that can be in a model
+        # abstract classes, without forward or with a leading underscore, are left out
         if cls.forward is not Layer.forward and cls.__name__[0] != "_":
             LAYERS[cls.__name__] = cls
         cls.reads = Reads(
@@ -133,24 +133,24 @@ class Layer(Weighted):
         checks.refuse(type(self).__name__, unknown, (*self.fields, *COMMON), _REFUSED)
         if name is not None:
             self.name = checks.name(type(self).__name__, name)
-        # whether the name was made up, so that a model with another layer of that name may call it otherwise
+        # whether the name was made from the class, so that a model may rename the layer to keep names unique
         self.named_by_class = False
         self.trainable = checks.flag(self.label, "trainable", trainable)
         self.input_shape = None if input_shape is None else checks.shape(self.label, input_shape)
         self.nodes: list[Node] = []
 
     def build(self, *args: Any, **kwargs: Any) -> dict[str, WeightSpec]:
-        """``build(*shapes)``: the weights by name, for inputs of these shapes (no batch axes); ``{}`` if not written.
+        """``build(*shapes)``: a dict of `WeightSpec` for inputs of these shapes, without batch axes; default ``{}``.
 
         Raises
         ------
         ValueError
-            Shapes that the layer cannot take.
+            If the layer cannot take inputs of these shapes.
         """
         return {}
 
     def output_shape(self, *args: Any, **kwargs: Any) -> Shape:
-        """``output_shape(*shapes)``: that of the output (no batch axes); the first input's if not written."""
+        """``output_shape(*shapes)``: the output's shape, without batch axes; by default that of the first input."""
         shape: Shape = args[0]
         return shape
 
@@ -164,39 +164,39 @@ class Layer(Weighted):
         *x : array, shape (N, ...)
             The inputs, of one library, device and floating dtype.
         training, noise
-            Where they are named after ``*``.
+            If the signature has them after ``*``.
         """
         hint = "; Keras's call(x) is forward(w, x) here" if hasattr(self, "call") else ""
         raise NotImplementedError(f"{type(self).__name__} has no forward{hint}")
 
     def backward(self, *args: Any, **kwargs: Any) -> Any:
-        """``backward(dy, w, *x)``: ``dx``, or with weights ``(dx, {weight: gradient})``.
+        """``backward(dy, w, *x)``: ``dx``, or for a layer with weights ``(dx, {weight: gradient})``.
 
-        A layer of several inputs returns a tuple of as many ``dx``. ``None`` may stand for a gradient that
-        ``wrt`` leaves out, and for that of a weight that the layer does not have.
+        For several inputs ``dx`` is a tuple, one gradient each. A gradient that ``wrt`` leaves out may be
+        ``None``, and so may that of a weight that this layer does not have.
 
         Parameters
         ----------
         dy : array
-            The gradient of the output.
+            The gradient with respect to the output.
         w : dict of str to array
             As in `forward`.
         *x : array
-            Where the signature has them: the inputs, which are then kept from the forward pass.
+            The inputs, if the signature has them; they are then kept from the forward pass.
         y, training, noise, wrt
-            Where they are named after ``*``.
+            If the signature has them after ``*``.
         """
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
     def noise(self, rng: np.random.Generator, *shapes: Shape) -> np.ndarray[Any, Any] | None:
-        """What training draws for inputs of ``shapes`` (with the batch axis), or ``None`` for nothing.
+        """Random values for a training pass, for inputs of ``shapes`` with batch axes, or ``None``.
 
-        Asked only of a layer whose ``forward`` names ``noise``.
+        Called only if ``forward`` takes ``noise``; its first axis must be the batch.
         """
         return None
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments, ready for JSON."""
+        """The constructor's arguments as plain data that JSON can hold."""
         config: dict[str, Any] = {"name": self.name} if self.name else {}
         if not self.trainable:
             config["trainable"] = False
@@ -212,16 +212,16 @@ class Layer(Weighted):
         return config
 
     def declare(self, *shapes: Shape) -> Shape:
-        """Check the inputs' shapes, take over what `build` says and return the output's shape (no batch axes).
+        """Check the inputs' shapes, keep the weights that `build` declares, and return the output's shape.
 
-        A layer that is shared is built once per call; its weights must come out the same.
+        All shapes are without batch axes. A shared layer is declared at each call, with the same weights.
 
         Raises
         ------
         TypeError
-            A weight that is no `WeightSpec`.
+            A weight that is not a `WeightSpec`.
         ValueError
-            Inputs that the layer cannot take, or that need other weights than it has.
+            Inputs that the layer cannot take, or that need weights of other shapes than it has.
         """
         self._check_inputs(shapes)
         specs = looked_up(self.label, self.build(*shapes))
@@ -260,13 +260,13 @@ class Layer(Weighted):
             )
 
     def __call__(self, x: Any, training: bool = False) -> Any:
-        """Join nodes to a graph, or compute at once on arrays.
+        """Add the layer to a graph if called on nodes; compute at once if called on arrays.
 
         Parameters
         ----------
         x : Node, array, or list of them
         training : bool
-            For arrays: as in ``fit``, or as in ``predict``.
+            For arrays: whether to compute as in ``fit`` or as in ``predict``.
 
         Returns
         -------
@@ -334,7 +334,7 @@ class Layer(Weighted):
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Layer):
-        # an activation given by its name goes back to it
+        # an activation given by name is written by name
         return value.spelled or {"class": type(value).__name__, **value.config()}
     if hasattr(value, "config"):
         value = value.config()

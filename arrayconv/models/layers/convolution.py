@@ -1,4 +1,4 @@
-"""Convolutions and their transposes as layers: 1-D to 3-D by the input's rank."""
+"""Convolutions and transposed convolutions as layers, for 1-D, 2-D and 3-D data."""
 
 from __future__ import annotations
 
@@ -18,32 +18,37 @@ from arrayconv.window import per_axis, transposed
 class Conv(Layer):
     """A convolution: `arrayconv.conv`, then the activation.
 
+    Takes inputs ``(N, *S, C_in)`` with one, two, three or more spatial axes and returns ``(N, *S_out, filters)``; with
+    "channels_first" ``(N, C_in, *S)`` and ``(N, filters, *S_out)``.
+
     Parameters
     ----------
     filters : int
-        Channels of the output.
+        The number of output channels.
     kernel_size : int or sequence of int
-        Cells of the window, one or one per spatial axis.
+        The size of the window: one for all spatial axes, or one each.
     strides, dilation_rate : int or sequence of int
-        Steps between windows, and between the cells of one.
+        The step between windows, and the step between the cells of a window.
     padding : {"valid", "same", "causal"}, or what `arrayconv.conv` takes
     data_format : {"channels_last", "channels_first"}
-        Layout of the input and of the output.
+        The layout of input and output; channels_last by default.
     groups : int
-        Blocks of channels convolved apart.
+        The number of groups that the channels are divided into, each convolved separately.
     activation : str, Layer or pair, optional
-        What `Activation` takes.
+        As for `Activation`.
     use_bias : bool
         Whether to add a bias.
     kernel_initializer, bias_initializer : str or Initializer
-        How the weights start: the kernel is ``(*K, C_in / groups, filters)``.
+        Initial weights: the kernel ``(*K, C_in / groups, filters)`` and the bias ``(filters,)``.
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
-        What the weights add to the loss.
+        Penalties on the weights, added to the loss.
 
     Raises
     ------
+    TypeError
+        An argument of a wrong type.
     ValueError
-        Counts below 1, an unknown name, and, once the input's shape is known, what does not fit it.
+        Counts below 1, an unknown name; once the input shape is known, arguments that do not fit it.
 
     Examples
     --------
@@ -104,25 +109,25 @@ class Conv(Layer):
 class ConvTranspose(Layer):
     """A transposed convolution: `arrayconv.conv_transpose`, then the activation.
 
-    Along each axis of ``n`` cells and a window that spans ``e = dilation_rate * (kernel_size - 1) + 1``,
-    the output has, as in Keras, ``(n - 1) * strides + max(e, strides)`` cells for ``"valid"`` and
-    ``n * strides`` for ``"same"``; with ``output_padding``, ``(n - 1) * strides + e + output_padding`` and
-    ``(n - 1) * strides + e % 2 + output_padding``.
+    Along an axis of length ``n``, with a window that spans ``e = dilation_rate * (kernel_size - 1) + 1``, the
+    output has the same length as in Keras: for "valid" ``(n - 1) * strides + max(e, strides)``, for "same"
+    ``n * strides``. If ``output_padding`` is given, it is ``(n - 1) * strides + e + output_padding`` for "valid"
+    and ``(n - 1) * strides + e % 2 + output_padding`` for "same".
 
     Parameters
     ----------
     filters, kernel_size, strides, data_format, dilation_rate, activation, use_bias
-        As `Conv` takes them, and so ``bias_initializer`` and both regularizers.
+        As for `Conv`, and so are ``bias_initializer``, ``kernel_regularizer`` and ``bias_regularizer``.
     padding : {"valid", "same"}
     output_padding : int or sequence of int, optional
-        Cells added at the end of each axis, fewer than the stride.
+        Less than the stride; see above.
     kernel_initializer : str or Initializer
-        How the kernel starts, ``(*K, filters, C_in)``.
+        Initial values of the kernel ``(*K, filters, C_in)``.
 
     Raises
     ------
-    ValueError
-        As `Conv`.
+    TypeError, ValueError
+        As for `Conv`; a ``ValueError`` also if ``output_padding`` is not less than the stride.
 
     Examples
     --------
@@ -173,7 +178,7 @@ class ConvTranspose(Layer):
         return join(self, transposed(self.label, size, kernel, *cut).size, self.filters)
 
     def _options(self, kernel: Shape) -> dict[str, Any]:
-        """With the cells cut from the full result at both ends, and those added at the end, as Keras does."""
+        """The options of `arrayconv.conv_transpose` that crop and extend its result to the size that Keras's has."""
         ndim, geometry = len(kernel), self.geometry
         strides = per_axis(self.label, "strides", geometry["stride"], ndim)
         dilation = per_axis(self.label, "dilation_rate", geometry["dilation"], ndim)

@@ -1,4 +1,4 @@
-"""The full connection."""
+"""The fully connected layer."""
 
 from __future__ import annotations
 
@@ -13,30 +13,34 @@ from arrayconv.namespace import Array
 
 
 def bias_of(layer: Any, features: int) -> dict[str, WeightSpec]:
-    """The bias of a layer, if it uses one."""
+    """The spec of a layer's bias, if it has one."""
     return {"bias": layer._spec("bias", (features,))} if layer.use_bias else {}
 
 
 class Dense(Layer):
-    """A full connection of the last axis: `arrayconv.dense`, then the activation.
+    """A fully connected layer: `arrayconv.dense`, then the activation.
+
+    Maps the last axis: inputs ``(N, ..., features)`` give outputs ``(N, ..., units)``.
 
     Parameters
     ----------
     units : int
         The length of the output's last axis.
     activation : str, Layer or pair, optional
-        What `Activation` takes.
+        As for `Activation`.
     use_bias : bool
         Whether to add a bias.
     kernel_initializer, bias_initializer : str or Initializer
-        How the weights start.
+        Initial weights: the kernel ``(features, units)`` and the bias ``(units,)``.
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
-        What the weights add to the loss.
+        Penalties on the weights, added to the loss.
 
     Raises
     ------
+    TypeError
+        If ``units`` is not an int, or ``use_bias`` not a bool.
     ValueError
-        Units below 1, an unknown activation, initializer or regularizer.
+        If ``units`` is below 1, or an activation, initializer or regularizer is unknown.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Convolutions of each channel apart as layers: 1-D to 3-D by the input's rank."""
+"""Depthwise and separable convolutions as layers, for 1-D, 2-D and 3-D data."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from arrayconv.namespace import Array, array_namespace
 
 
 class DepthwiseConv(Layer):
-    """A convolution of each channel apart: `arrayconv.conv` with a group per channel, then the activation.
+    """A depthwise convolution: `arrayconv.conv` with one group per input channel, then the activation.
 
     Parameters
     ----------
     kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias
-        As `Conv` takes them, and so ``bias_initializer`` and ``bias_regularizer``.
+        As for `Conv`, and so are ``bias_initializer`` and ``bias_regularizer``.
     depth_multiplier : int
-        Filters per channel; output ``c * depth_multiplier + m`` is filter ``m`` of channel ``c``.
+        Filters per input channel; output channel ``c * depth_multiplier + m`` is filter ``m`` of input channel ``c``.
     depthwise_initializer, depthwise_regularizer : str, Initializer or Regularizer
-        How the kernel starts, ``(*K, C_in, depth_multiplier)``, and what it adds to the loss.
+        Initial values of the kernel ``(*K, C_in, depth_multiplier)``, and the penalty on it.
 
     Raises
     ------
-    ValueError
-        As `Conv`.
+    TypeError, ValueError
+        As for `Conv`.
 
     Examples
     --------
@@ -85,24 +85,24 @@ class DepthwiseConv(Layer):
 
 
 class SeparableConv(Layer):
-    """A convolution of each channel apart, then one across the channels with a window of one cell.
+    """A depthwise convolution followed by a pointwise one, whose window is a single cell; then the activation.
 
-    What lies between the two is not kept: ``backward`` computes it again.
+    To save memory, ``backward`` computes the depthwise result anew.
 
     Parameters
     ----------
     filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias
-        As `Conv` takes them, and so ``bias_initializer`` and ``bias_regularizer``.
+        As for `Conv`, and so are ``bias_initializer`` and ``bias_regularizer``.
     depth_multiplier : int
-        Filters per channel of the first of the two.
+        Filters per input channel of the depthwise convolution.
     depthwise_initializer, pointwise_initializer, depthwise_regularizer, pointwise_regularizer
-        How the kernels start, ``(*K, C_in, depth_multiplier)`` and
-        ``(*ones, C_in * depth_multiplier, filters)``, and what they add to the loss.
+        Initial values of the depthwise kernel ``(*K, C_in, depth_multiplier)`` and of the pointwise kernel
+        ``(1, ..., 1, C_in * depth_multiplier, filters)``, and the penalties on them.
 
     Raises
     ------
-    ValueError
-        As `Conv`.
+    TypeError, ValueError
+        As for `Conv`.
 
     Examples
     --------

@@ -14,23 +14,24 @@ from arrayconv.namespace import Array
 
 
 class Dropout(Layer):
-    """In training each cell is 0 with probability ``rate``, and the others are scaled by ``1 / (1 - rate)``.
+    """In training, set each element to 0 with probability ``rate`` and scale the others by ``1 / (1 - rate)``.
 
     Parameters
     ----------
     rate : float
         In [0, 1).
     noise_shape : sequence of int or None, optional
-        With the batch axis: where it has 1, cells are dropped together; ``None`` is the input's own length.
+        The shape of the mask, with the batch axis: along an axis of length 1 all elements share it, and
+        ``None`` is the length of the input. By default the input's shape.
     seed : int, optional
-        Of what is dropped, instead of the one of `set_seed`.
+        Used for the mask instead of the seed of `set_seed`.
 
     Raises
     ------
     TypeError
-        A rate that is no number.
+        If ``rate`` is not a number, or ``seed`` not an int.
     ValueError
-        A rate out of range; once the input's shape is known, a noise shape that does not fit it.
+        If ``rate`` or ``seed`` is out of range; once the input shape is known, if ``noise_shape`` does not fit it.
 
     Notes
     -----
@@ -68,5 +69,5 @@ class Dropout(Layer):
         return x if noise is None else ac.dropout(x, noise, rate=self.rate)
 
     def backward(self, dy: Array, w: Weights, *, noise: Array | None) -> Array:
-        # the derivative does not depend on the input, so dy lends its shape
+        # the derivative does not depend on x, so dy stands in for it
         return dy if noise is None else ac.dropout_vjp(dy, dy, noise, rate=self.rate)[0]

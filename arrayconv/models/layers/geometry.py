@@ -1,4 +1,4 @@
-"""The window of a layer, and the spatial axes and the channels of its input."""
+"""Helpers of layers with windows: their arguments, and shapes split into spatial axes and channels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arrayconv.window import per_axis, sliding
 def keep_window(
     layer: Any, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any
 ) -> dict[str, Any]:
-    """Keep the arguments that every convolution has; what its operation calls all but the first."""
+    """Set a convolution's arguments as attributes; return all but the first under the names of `arrayconv.conv`."""
     layer.kernel_size, layer.strides = checks.as_tuple(kernel_size), checks.as_tuple(strides)
     layer.padding, layer.dilation_rate = checks.as_tuple(padding), checks.as_tuple(dilation_rate)
     layer.data_format = checks.data_format(layer.label, data_format)
@@ -25,7 +25,7 @@ def keep_window(
 
 
 def split(layer: Any, shape: Shape) -> tuple[Shape, int]:
-    """The spatial part of a shape without batch axis, and the channels, by the layer's ``data_format``."""
+    """The spatial part and the number of channels of a shape without batch axis, by the layer's ``data_format``."""
     last = layer.data_format == "channels_last"
     if len(shape) < 2:
         order = "(N, *S, C)" if last else "(N, C, *S)"
@@ -37,12 +37,12 @@ def split(layer: Any, shape: Shape) -> tuple[Shape, int]:
 
 
 def join(layer: Any, size: Shape, channels: int) -> Shape:
-    """A shape without batch axis from its spatial part and its channels."""
+    """The inverse of `split`: a shape without batch axis from its spatial part and its number of channels."""
     return (*size, channels) if layer.data_format == "channels_last" else (channels, *size)
 
 
 def kernel_size(layer: Any, size: Shape) -> Shape:
-    """The cells of the layer's window along each spatial axis."""
+    """The size of the layer's window along each spatial axis."""
     return per_axis(layer.label, "kernel_size", layer.kernel_size, len(size))
 
 

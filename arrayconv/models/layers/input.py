@@ -1,4 +1,4 @@
-"""Where data enters a graph."""
+"""Inputs of a graph."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from arrayconv.models.layers.base import LAYERS, Layer, Node
 
 
 class InputLayer(Layer):
-    """The layer behind `Input`: it has a shape and computes nothing.
+    """The layer of an `Input` node, which holds its shape and computes nothing.
 
     Parameters
     ----------
     shape : sequence of int
+        The shape of a sample, without the batch axis.
     """
 
     def __init__(self, shape: Any = None, **common: Any) -> None:
         super().__init__(**common)
-        # Keras's older name of the same
+        # input_shape is Keras's older name of it
         self.shape: Shape = checks.shape("Input", self.input_shape if shape is None else shape)
 
     @property
@@ -27,16 +28,16 @@ class InputLayer(Layer):
         return f"Input {self.name!r}" if self.name else "Input"
 
     def node(self) -> Node:
-        """The one node of this layer."""
+        """The single node of this layer, made at the first call."""
         if not self.nodes:
             self.built = True
             self.nodes.append(Node(self, (), self.shape))
         return self.nodes[0]
 
 
-# it has no forward, by which the others are known
+# it has no forward, so the base class does not register it
 LAYERS["InputLayer"] = InputLayer
-# What Keras's Input takes and this does not.
+# Arguments of Keras's Input that this one does not take.
 _REFUSED = {
     "batch_shape": "give shape, without the batch axis",
     "batch_size": "a batch may be of any size",
@@ -45,14 +46,14 @@ _REFUSED = {
 
 
 def Input(shape: Any = None, name: str | None = None, **unknown: Any) -> Node:
-    """A place where data enters a model.
+    """Make an input of a model: the node that its first layers are called on.
 
     Parameters
     ----------
     shape : sequence of int
-        One sample's shape, without the batch axis.
+        The shape of a sample, without the batch axis.
     name : str, optional
-        The key for inputs given as a dict.
+        The key of this input when data are given as a dict.
 
     Returns
     -------
@@ -61,7 +62,7 @@ def Input(shape: Any = None, name: str | None = None, **unknown: Any) -> Node:
     Raises
     ------
     TypeError
-        An argument of Keras's that is not here.
+        If an argument of Keras's ``Input`` is not supported here.
     ValueError
         If ``shape`` is not a sequence of positive ints.
 

@@ -1,4 +1,4 @@
-"""Layers that join several inputs to one."""
+"""Layers that merge several inputs into one output."""
 
 from __future__ import annotations
 
@@ -28,14 +28,22 @@ class _CellByCell(Layer):
 
 
 class Add(_CellByCell):
-    """The sum of two or more inputs, given as a list; on nodes also ``a + b``.
+    """The sum of two or more inputs, given as a list; for two nodes also ``a + b``.
 
-    Their shapes are equal but for lengths of 1, which are repeated.
+    The inputs have the same number of axes; apart from the batch, axes of length 1 are broadcast.
 
     Raises
     ------
     ValueError
-        Once the inputs' shapes are known: others.
+        Once the input shapes are known: if they cannot be broadcast, or there is only one input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv import models
+    >>> models.Add()([np.ones((2, 3)), np.ones((2, 1))])
+    array([[2., 2., 2.],
+           [2., 2., 2.]])
     """
 
     def forward(self, w: Weights, *x: Array) -> Array:
@@ -46,7 +54,7 @@ class Add(_CellByCell):
 
 
 class Subtract(_CellByCell):
-    """The first of two inputs minus the second; on nodes also ``a - b``. Shapes as for `Add`."""
+    """The first of two inputs minus the second; for nodes also ``a - b``. Shapes and errors as for `Add`."""
 
     def output_shape(self, *shapes: Shape) -> Shape:
         if len(shapes) != 2:
@@ -61,7 +69,7 @@ class Subtract(_CellByCell):
 
 
 class Multiply(_CellByCell):
-    """The product of two or more inputs, given as a list; on nodes also ``a * b``. Shapes as for `Add`."""
+    """The product of two or more inputs, given as a list; for nodes also ``a * b``. Shapes and errors as for `Add`."""
 
     def forward(self, w: Weights, *x: Array) -> Array:
         return reduce(operator.mul, x)
@@ -75,9 +83,9 @@ class Multiply(_CellByCell):
 
 
 class Maximum(_CellByCell):
-    """The largest of two or more inputs, given as a list, cell by cell. Shapes as for `Add`.
+    """The elementwise maximum of two or more inputs, given as a list. Shapes and errors as for `Add`.
 
-    Inputs that are equally large share the gradient.
+    Where several inputs have the maximum, each gets an equal share of the gradient.
     """
 
     def forward(self, w: Weights, *x: Array) -> Array:
@@ -91,17 +99,17 @@ class Maximum(_CellByCell):
 
 
 class Concatenate(Layer):
-    """Two or more inputs, given as a list, one after the other along an axis.
+    """Two or more inputs, given as a list, concatenated along an axis.
 
     Parameters
     ----------
     axis : int
-        The batch is axis 0, and cannot be it.
+        Not 0, which is the batch.
 
     Raises
     ------
     ValueError
-        Once the inputs' shapes are known: shapes that differ elsewhere, or an axis that they lack.
+        Once the input shapes are known: if they differ along another axis, or have no such axis.
     """
 
     arity = None
@@ -136,35 +144,35 @@ class Concatenate(Layer):
 
 
 def add(inputs: Any, **common: Any) -> Any:
-    """``Add(**common)(inputs)``."""
+    """The same as ``Add(**common)(inputs)``."""
     return Add(**common)(inputs)
 
 
 def subtract(inputs: Any, **common: Any) -> Any:
-    """``Subtract(**common)(inputs)``."""
+    """The same as ``Subtract(**common)(inputs)``."""
     return Subtract(**common)(inputs)
 
 
 def multiply(inputs: Any, **common: Any) -> Any:
-    """``Multiply(**common)(inputs)``."""
+    """The same as ``Multiply(**common)(inputs)``."""
     return Multiply(**common)(inputs)
 
 
 def maximum(inputs: Any, **common: Any) -> Any:
-    """``Maximum(**common)(inputs)``."""
+    """The same as ``Maximum(**common)(inputs)``."""
     return Maximum(**common)(inputs)
 
 
 def concatenate(inputs: Any, axis: int = -1, **common: Any) -> Any:
-    """``Concatenate(axis, **common)(inputs)``."""
+    """The same as ``Concatenate(axis, **common)(inputs)``."""
     return Concatenate(axis, **common)(inputs)
 
 
 def _folded(dy: Array, x: Array) -> Array:
-    """``dy`` summed over the axes along which ``x`` was repeated."""
+    """``dy`` summed over the axes along which ``x`` was broadcast."""
     if dy.shape == x.shape:
         return dy
-    # the batch is never repeated, and lazy libraries may not know its length
+    # the batch is never broadcast, and lazy libraries may not know its length
     axes = tuple(i for i in range(1, x.ndim) if x.shape[i] == 1 != dy.shape[i])
     xp = array_namespace("merge", dy=dy)
     return xp.sum(dy, axis=axes, keepdims=True) if axes else dy

@@ -1,4 +1,4 @@
-"""A place in a graph."""
+"""Nodes of a graph."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from arrayconv.models.checks import Shape
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """What a layer called on other nodes gives: a place in a graph, with a shape and no values.
+    """The symbolic output of a layer called on other nodes, or of an `Input`: a shape without values.
 
     Attributes
     ----------
     layer : Layer
+        The layer that was called.
     inputs : tuple of Node
+        What it was called on; empty for an `Input`.
     sample : tuple of int
         The shape without the batch axis.
     """
 
-    # the layer behind each sign between two nodes, filled where these layers are
+    # the layers for +, - and *, which layers.merging fills in
     operators: ClassVar[dict[str, Any]] = {}
 
     layer: Any
@@ -30,7 +32,7 @@ class Node:
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """The shape as Keras gives it, ``None`` for the batch axis."""
+        """The shape as in Keras, with ``None`` for the batch axis."""
         return (None, *self.sample)
 
     def __add__(self, other: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Normalizations, and fixed scales and offsets of the data, as layers."""
+"""Normalization layers, and fixed scaling of the data."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from arrayconv.namespace import Array, array_namespace, cast, to_numpy
 
 
 class BatchNormalization(Layer):
-    """Each channel to mean 0 and variance 1 over the batch, then scaled and shifted.
+    """Normalize each channel to mean 0 and variance 1, then scale by ``gamma`` and shift by ``beta``.
 
-    In training the statistics are the batch's, and the moving averages follow them,
-    ``moving = momentum * moving + (1 - momentum) * batch``, with the biased variance; otherwise, and when
-    the layer is not trainable, the moving averages serve.
+    In training the mean and the biased variance are those of the batch, and update the moving averages:
+    ``moving = momentum * moving + (1 - momentum) * batch``. Otherwise, and if the layer is not trainable, the
+    moving averages are used.
 
     Parameters
     ----------
     axis : int
         The axis of the channels: the last, or 1 for channels_first.
     momentum : float
-        Weight of the past in the moving averages, in [0, 1].
+        Weight of the old moving average, in [0, 1]; PyTorch's momentum is 1 minus this.
     epsilon : float
         Added to the variance; 1e-3, as in Keras.
     center, scale : bool
-        Whether there is an offset ``beta`` and a factor ``gamma``.
+        Whether to shift by ``beta``, and whether to scale by ``gamma``.
     beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer : str or Initializer
-        How the weights start.
+        Initial weights, each of shape (C,).
     beta_regularizer, gamma_regularizer : str or Regularizer, optional
-        What the weights add to the loss.
+        Penalties on the weights, added to the loss.
 
     Raises
     ------
-    ValueError
-        A momentum or an epsilon out of range; once the input's shape is known, an axis that it lacks.
+    TypeError, ValueError
+        A momentum or epsilon that is not a number or out of range; once the input shape is known, another axis.
 
     Notes
     -----
@@ -129,19 +129,19 @@ class BatchNormalization(Layer):
 
 
 class LayerNormalization(Layer):
-    """Each sample to mean 0 and variance 1 along ``axis``, then scaled and shifted: `arrayconv.layer_norm`.
+    """Normalize over ``axis`` to mean 0 and variance 1, then scale and shift: `arrayconv.layer_norm`.
 
     Parameters
     ----------
     axis : int or sequence of int
-        Where the statistics are taken, and the axes of ``gamma`` and ``beta``; the batch is axis 0.
+        The axes to normalize over, which ``gamma`` and ``beta`` have too; the batch is axis 0.
     epsilon, center, scale
-        As `BatchNormalization` takes them, and so the initializers and regularizers of ``beta`` and ``gamma``.
+        As for `BatchNormalization`, and so are the initializers and regularizers of ``beta`` and ``gamma``.
 
     Raises
     ------
     ValueError
-        An epsilon that is not positive; once the input's shape is known, an axis that it lacks.
+        An epsilon that is not positive; once the input shape is known, an axis that it does not have.
 
     Notes
     -----
@@ -188,17 +188,17 @@ class LayerNormalization(Layer):
 
 
 class Rescaling(Layer):
-    """``x * scale + offset``: pixels to [0, 1] by ``Rescaling(1 / 255)``.
+    """``x * scale + offset``: ``Rescaling(1 / 255)`` maps pixels to [0, 1].
 
     Parameters
     ----------
     scale, offset : float or sequence of float
-        One number, or one for each place of the last axis.
+        One number, or one per channel of channels_last data.
 
     Raises
     ------
-    TypeError
-        What is no number.
+    TypeError, ValueError
+        What is not a number; once the input shape is known, a sequence not as long as the last axis.
 
     Examples
     --------
@@ -229,21 +229,21 @@ class Rescaling(Layer):
 
 
 class Normalization(Layer):
-    """``(x - mean) / sqrt(variance)`` with the mean and variance of the data, which no training changes.
+    """``(x - mean) / sqrt(variance)`` with a fixed mean and variance, given or computed by `adapt`.
 
     Parameters
     ----------
     axis : int or sequence of int, optional
-        The axes that have a mean each, the last by default; ``None`` for one mean of everything.
+        The axes along which each index has its own mean, by default the last; ``None`` for one mean of all.
     mean, variance : float or nested sequence of float, optional
-        Of the lengths of ``axis``; without them `adapt` finds them.
+        In the shape of ``axis``, or broadcast to it; if not given, call `adapt`.
     invert : bool
         Whether to undo the normalization: ``x * sqrt(variance) + mean``.
 
     Raises
     ------
     ValueError
-        Only one of ``mean`` and ``variance``; once the input's shape is known, an axis that it lacks.
+        If only one of ``mean`` and ``variance`` is given; once the input shape is known, if they do not fit it.
 
     Examples
     --------
@@ -284,7 +284,7 @@ class Normalization(Layer):
         return {name: WeightSpec(*given, trainable=False) for name, given in starts.items()}
 
     def adapt(self, data: Array) -> None:
-        """Take over the mean and the variance of an array of samples."""
+        """Set the mean and the variance to those of an array of samples, shape (N, ...)."""
         values = np.asarray(to_numpy(data), dtype=np.float64)
         self.declare(values.shape[1:])
         self.draw(0)
@@ -306,7 +306,7 @@ class Normalization(Layer):
                 for numbers in (self.mean, self.variance)
             )
         deviation = xp.sqrt(variance)
-        # Keras's guard against a variance of 0
+        # as in Keras, against division by 0
         return mean, xp.maximum(deviation, xp.full_like(deviation, 1e-7))
 
     def forward(self, w: Weights, x: Array) -> Array:
@@ -320,7 +320,7 @@ class Normalization(Layer):
 
 
 def _axes_of(label: str, axis: Any, shape: Shape) -> tuple[int, ...]:
-    """One axis or several as ascending ints from 1 on, each named once."""
+    """One axis or several as a sorted tuple of ints of at least 1; repeated ones are refused."""
     given = axis if isinstance(axis, tuple) else (axis,)
     axes = sorted(checks.axis(label, a, shape) for a in given)
     if not axes or len(set(axes)) < len(axes):
@@ -341,5 +341,5 @@ def _blend(moving: Array, batch: Array, momentum: float) -> Array:
 def _beside(numbers: Any, x: Array) -> Any:
     if not isinstance(numbers, tuple):
         return numbers
-    # (C) -> (1, ..., 1, C), for libraries that promote no ranks
+    # (C) -> (1, ..., 1, C), since JAX may be set to refuse rank promotion
     return moved(np.asarray(numbers).reshape((1,) * (x.ndim - 1) + (-1,)), x)

@@ -1,4 +1,4 @@
-"""Pools as layers: 1-D to 3-D by the input's rank."""
+"""Pooling layers, for 1-D, 2-D and 3-D data."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Pool(Layer):
         size, channels = split(self, shape)
         window = per_axis(self.label, "pool_size", self.pool_size, len(size))
         strides = window if self.strides is None else self.strides
-        # a window must touch the input
+        # every window must contain a cell of the input
         found = sliding(self.label, size, window, strides, self.padding, 1, inside=True)
         return join(self, found.output, channels)
 
@@ -57,21 +57,22 @@ class _GlobalPool(Layer):
 
 
 class MaxPool(_Pool):
-    """The largest cell of every window: `arrayconv.max_pool`.
+    """The maximum of each window, in each channel: `arrayconv.max_pool`.
 
     Parameters
     ----------
     pool_size : int or sequence of int
-        Cells of the window, one or one per spatial axis.
+        The size of the window: one for all spatial axes, or one each.
     strides : int or sequence of int, optional
-        Step between windows; the window itself if not given.
+        The step between windows; by default ``pool_size``, so that they do not overlap.
     padding : {"valid", "same"}, or what `arrayconv.max_pool` takes
     data_format : {"channels_last", "channels_first"}
+        The layout of input and output, ``(N, *S, C)`` or ``(N, C, *S)``; channels_last by default.
 
     Raises
     ------
-    ValueError
-        Once the input's shape is known: a window that does not fit it.
+    TypeError, ValueError
+        Once the input shape is known: if the window, the strides or the padding are invalid or do not fit it.
 
     Examples
     --------
@@ -89,17 +90,17 @@ class MaxPool(_Pool):
 
 
 class AveragePool(_Pool):
-    """The mean of every window, cells of the padding not counting: `arrayconv.avg_pool`.
+    """The mean of each window, in each channel, without the padding: `arrayconv.avg_pool`.
 
     Parameters
     ----------
     pool_size, strides, padding, data_format
-        As `MaxPool` takes them.
+        As for `MaxPool`.
 
     Raises
     ------
-    ValueError
-        As `MaxPool`.
+    TypeError, ValueError
+        As for `MaxPool`.
 
     Examples
     --------
@@ -117,13 +118,14 @@ class AveragePool(_Pool):
 
 
 class GlobalMaxPool(_GlobalPool):
-    """The largest cell of every channel: `arrayconv.global_max_pool`.
+    """The maximum of each channel over all spatial axes: `arrayconv.global_max_pool`.
 
     Parameters
     ----------
     data_format : {"channels_last", "channels_first"}
+        The layout of the input, ``(N, *S, C)`` or ``(N, C, *S)``; the output is ``(N, C)``.
     keepdims : bool
-        Keep the spatial axes, with length 1.
+        Whether to keep the spatial axes, with length 1.
     """
 
     def forward(self, w: Weights, x: Array) -> Array:
@@ -134,12 +136,12 @@ class GlobalMaxPool(_GlobalPool):
 
 
 class GlobalAveragePool(_GlobalPool):
-    """The mean of every channel: `arrayconv.global_avg_pool`.
+    """The mean of each channel over all spatial axes: `arrayconv.global_avg_pool`.
 
     Parameters
     ----------
     data_format, keepdims
-        As `GlobalMaxPool` takes them.
+        As for `GlobalMaxPool`.
     """
 
     def forward(self, w: Weights, x: Array) -> Array:

@@ -1,7 +1,7 @@
-"""What the methods of a layer name, and what they returned, put into words where it is not what it must be.
+"""Checks of a layer's methods: the arguments in their signatures, and what they return.
 
-A graph compares shapes itself and comes here with what did not match: a mistake, which raises, or lengths
-that a lazy library does not know yet, which pass.
+A graph compares shapes itself and calls these checks only on a mismatch. A wrong shape raises an error; a
+length that a lazy library does not know yet passes.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from arrayconv.namespace import Array
 
 
 class Reads(NamedTuple):
-    """What the methods of a class of layers name: ``"x"`` for the inputs, and what follows ``*``."""
+    """The arguments that the two functions of a layer class take: keyword-only ones, and ``"x"`` for inputs."""
 
     forward: frozenset[str]
     backward: frozenset[str]
 
 
 def named(kind: type, method: str, lead: int, known: tuple[str, ...]) -> frozenset[str]:
-    """What ``method`` names: those of ``known`` after ``*``, and ``"x"`` for arguments after its first ``lead``.
+    """The keyword-only arguments of ``method``, and ``"x"`` if it takes more than ``lead`` positional ones.
+
+    ``lead`` counts ``self``.
 
     Raises
     ------
     TypeError
-        A name that is not known, or a known one that stands before ``*``.
+        If a keyword-only argument is not among ``known``, or one of ``known`` is positional.
     """
     given = inspect.signature(getattr(kind, method)).parameters
     if list(given)[1:] == ["args", "kwargs"]:
@@ -41,12 +43,11 @@ def named(kind: type, method: str, lead: int, known: tuple[str, ...]) -> frozens
             )
         if name not in after and name in known:
             raise TypeError(f"{kind.__name__}: {method} must name {name!r} after *")
-    # self counts too
     return frozenset(after | {"x"} if len(given) - len(after) > lead else after)
 
 
 def arguments(kind: type, common: tuple[str, ...]) -> tuple[str, ...]:
-    """What the constructor takes by name, and through ``**`` what that of the class above takes."""
+    """The names of the constructor's arguments; if it has ``**``, with those of the base class's constructor."""
     given = inspect.signature(kind).parameters.values()
     names = [p.name for p in given if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     if any(p.kind is p.VAR_KEYWORD for p in given):
@@ -57,14 +58,14 @@ def arguments(kind: type, common: tuple[str, ...]) -> tuple[str, ...]:
 def checked_forward(
     layer: Any, returned: Any, batch: int, shape: Shape
 ) -> tuple[Array, dict[str, Array]]:
-    """``(y, updates)`` from ``y`` or ``(y, updates)``.
+    """``(y, updates)`` from what ``forward`` returned: ``y`` or ``(y, updates)``.
 
     Raises
     ------
     TypeError
-        Something else, or a value that is no array.
+        If it is neither, or a value is not an array.
     ValueError
-        Another shape, or an update of what is not one of the layer's untrained weights.
+        If a shape is wrong, or an update is not for one of the layer's untrained weights.
     """
     y = returned
     updates: dict[str, Array] = {}
@@ -89,14 +90,14 @@ def checked_forward(
 
 
 def split_backward(layer: Any, returned: Any, inputs: int) -> tuple[Sequence[Any], dict[str, Any]]:
-    """The gradients of the inputs, one each, and those of the weights by name.
+    """The gradients of the inputs, one each, and those of the weights by name, from what ``backward`` returned.
 
     Raises
     ------
     TypeError
-        Something else than ``dx`` without weights and ``(dx, {weight: gradient})`` with them.
+        If it is not ``dx``, or for a layer with weights ``(dx, {weight: gradient})``.
     ValueError
-        Another number of gradients than inputs.
+        If there are not as many gradients as inputs.
     """
     dws: dict[str, Any] = {}
     if layer.specs:
@@ -124,13 +125,13 @@ def split_backward(layer: Any, returned: Any, inputs: int) -> tuple[Sequence[Any
 
 
 def check_input_gradient(layer: Any, dx: Any, wanted: tuple[int, ...], number: int | None) -> None:
-    """Raise unless ``dx`` is an array of the shape ``wanted``; ``number`` is the input's, where there are several."""
+    """Raise unless ``dx`` is an array of shape ``wanted``; ``number`` is that of the input if there are several."""
     what = "the gradient of the input" + ("" if number is None else f" {number}")
     _check_shape(layer, "backward", what, dx, wanted)
 
 
 def check_weight_gradients(layer: Any, dws: dict[str, Any], trained: frozenset[str]) -> None:
-    """Raise unless ``dws`` has a gradient of the right shape of each of ``trained``, and none of what is no weight."""
+    """Raise unless ``dws`` has a gradient of the right shape for each of ``trained``, and no unknown names."""
     for name, dw in dws.items():
         if name not in layer.specs and dw is not None:
             raise ValueError(
@@ -154,7 +155,7 @@ def _check_shape(layer: Any, method: str, what: str, value: Any, wanted: tuple[i
             f"{layer.label}: {method} must return {what} as an array, got {_described(value)}"
         )
     shape = tuple(value.shape)
-    # a length that is not known before it is computed is NaN, which equals nothing
+    # Dask's unknown lengths are NaN, which does not equal itself
     if len(shape) != len(wanted) or any(
         n != m and n == n and m == m for n, m in zip(shape, wanted, strict=True)
     ):

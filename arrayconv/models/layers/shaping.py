@@ -15,7 +15,7 @@ from arrayconv.window import pad_pairs, per_axis
 
 
 class Flatten(Layer):
-    """All axes but the batch joined to one, in C order: `arrayconv.flatten`."""
+    """Flatten each sample in C order, ``(N, ...)`` to ``(N, features)``: `arrayconv.flatten`."""
 
     def output_shape(self, shape: Shape) -> Shape:
         return (math.prod(shape),)
@@ -28,18 +28,19 @@ class Flatten(Layer):
 
 
 class ZeroPadding(Layer):
-    """Zeros around the spatial axes: `arrayconv.pad`.
+    """Pad the spatial axes with zeros: `arrayconv.pad`.
 
     Parameters
     ----------
     padding : int, sequence of int, or sequence of (int, int)
-        One number, one per axis, or a pair ``(before, after)`` per axis; for one axis also the pair alone.
+        One number for all sides, one per spatial axis, or a pair ``(before, after)`` per spatial axis; a single pair
+        of ints for 1-D data.
     data_format : {"channels_last", "channels_first"}
 
     Raises
     ------
-    ValueError
-        Once the input's shape is known: padding that is negative or does not fit its axes.
+    TypeError, ValueError
+        Once the input shape is known: if the padding is not ints, is negative, or does not fit its axes.
 
     Examples
     --------
@@ -70,18 +71,25 @@ class ZeroPadding(Layer):
 
 
 class Cropping(Layer):
-    """Cells cut off the spatial axes.
+    """Crop the spatial axes.
 
     Parameters
     ----------
     cropping : int, sequence of int, or sequence of (int, int)
-        As `ZeroPadding` takes ``padding``.
+        How much to cut off, in the forms of ``padding`` of `ZeroPadding`.
     data_format : {"channels_last", "channels_first"}
 
     Raises
     ------
-    ValueError
-        Once the input's shape is known: what does not fit its axes or leaves nothing of them.
+    TypeError, ValueError
+        Once the input shape is known: as for `ZeroPadding`, or if nothing would be left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.models import layers
+    >>> layers.Cropping(((1, 0), (2, 3)))(np.ones((2, 8, 8, 3))).shape
+    (2, 7, 3, 3)
     """
 
     def __init__(self, cropping: Any, data_format: str | None = None, **common: Any) -> None:
@@ -110,17 +118,17 @@ class Cropping(Layer):
 
 
 class Reshape(Layer):
-    """The cells of each sample in another shape, in C order.
+    """Reshape each sample, in C order.
 
     Parameters
     ----------
     target_shape : sequence of int
-        Without the batch axis; one length may be -1, and is then what is left.
+        The shape without the batch axis; one length may be -1, and is then computed from the others.
 
     Raises
     ------
     ValueError
-        A shape that cannot be one; once the input's is known, one of another number of cells.
+        If it is not a shape; once the input shape is known, if the numbers of elements differ.
 
     Examples
     --------
@@ -155,17 +163,24 @@ class Reshape(Layer):
 
 
 class Permute(Layer):
-    """The axes of each sample in another order.
+    """Permute the axes of each sample.
 
     Parameters
     ----------
     dims : sequence of int
-        For each axis of the output the one of the input, from 1 on: ``(2, 1)`` swaps two.
+        The input axis for each output axis, counted from 1 since 0 is the batch: ``(2, 1)`` swaps two axes.
 
     Raises
     ------
     ValueError
-        Numbers that are no order; once the input's shape is known, one of another number of axes.
+        If it is not a permutation of 1, 2, ...; once the input shape is known, if it has another number of axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayconv.models import layers
+    >>> layers.Permute((3, 1, 2))(np.ones((5, 28, 32, 3))).shape
+    (5, 3, 28, 32)
     """
 
     def __init__(self, dims: Any, **common: Any) -> None:
@@ -188,20 +203,21 @@ class Permute(Layer):
 
 
 class UpSampling(Layer):
-    """Each cell enlarged: `arrayconv.resize`.
+    """Enlarge the spatial axes by whole factors: `arrayconv.resize`.
 
     Parameters
     ----------
     size : int or sequence of int
-        The factor, one or one per spatial axis.
+        The factor: one for all spatial axes, or one each.
     data_format : {"channels_last", "channels_first"}
     interpolation : {"nearest", "bilinear"}
-        Repeat cells, or interpolate along each spatial axis, however many there are.
+        "nearest" repeats each element; "bilinear" interpolates linearly along every spatial axis, of 1-D and 3-D
+        data too.
 
     Raises
     ------
-    ValueError
-        An unknown interpolation; once the input's shape is known, a size that does not fit its axes.
+    TypeError, ValueError
+        If the interpolation is unknown; once the input shape is known, if ``size`` is not ints or does not fit it.
 
     Examples
     --------
@@ -220,7 +236,7 @@ class UpSampling(Layer):
     ) -> None:
         super().__init__(**common)
         self.size, self.interpolation = checks.as_tuple(size), interpolation
-        # whole factors: the floor of the source coordinate repeats each cell equally often
+        # with whole factors, the floor of the source coordinate repeats each element equally often
         methods = {"nearest": ("nearest", "asymmetric"), "bilinear": ("linear", "half_pixel")}
         method, coordinates = checks.choice(self.label, "interpolation", interpolation, methods)
         self.data_format = checks.data_format(self.label, data_format)

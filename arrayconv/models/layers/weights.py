@@ -1,4 +1,4 @@
-"""The weights of a layer: declared, drawn, moved, read and replaced."""
+"""The weights of a layer: declaring, drawing, moving, reading and replacing them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Weights = Mapping[str, Array]
 
 
 class WeightSpec(NamedTuple):
-    """A weight before it has values, as `Layer.build` declares it.
+    """The declaration of a weight, which `Layer.build` returns by name.
 
     Attributes
     ----------
     shape : tuple of int
     initializer : str or Initializer
-        A name is looked up when the layer is built.
+        The initial values.
     trainable : bool
-        Whether ``backward`` returns a gradient for it and ``fit`` changes it by that; a weight that is not
-        trainable may be given a new value by ``forward``.
+        Whether ``backward`` returns a gradient for it, with which ``fit`` trains it. An untrained weight, such as
+        a moving average, may be updated by ``forward``.
     regularizer : str or Regularizer, optional
-        What the weight adds to the loss.
+        A penalty on the weight, added to the loss.
     """
 
     shape: Shape
@@ -41,7 +41,7 @@ class WeightSpec(NamedTuple):
 
 
 def looked_up(label: str, declared: Any) -> dict[str, WeightSpec]:
-    """What `build` returned, the names of initializers and regularizers replaced by what they stand for."""
+    """The specs that `build` returned, checked, with names of initializers and regularizers replaced by objects."""
     wanted = f"{label}: build must return a dict of name to WeightSpec, got"
     if not isinstance(declared, dict):
         raise TypeError(f"{wanted} {declared!r}")
@@ -59,23 +59,23 @@ def looked_up(label: str, declared: Any) -> dict[str, WeightSpec]:
 
 @checks.part_of("Layer")
 class Weighted:
-    """What a layer knows of its weights.
+    """The part of `Layer` that handles weights.
 
     Attributes
     ----------
     specs : dict of str to WeightSpec
-        What the layer declared, its names of initializers and regularizers looked up.
+        The declared weights.
     weights : dict of str to array
         In the order of ``specs``.
     built : bool
-        Whether the shapes are known.
+        Whether the shapes of the weights are known.
     """
 
     name = ""
 
     def __init__(self) -> None:
         self.specs: dict[str, WeightSpec] = {}
-        # the same object as long as nobody has given the weights other values or another place
+        # the same dict as `_as_drawn` until the weights are moved or replaced
         self.weights: dict[str, Array] = {}
         self._as_drawn = self.weights
         self.built = False
@@ -83,23 +83,23 @@ class Weighted:
 
     @property
     def label(self) -> str:
-        """How errors call this layer."""
+        """The layer's name in error messages."""
         kind = type(self).__name__
         return f"{kind} {self.name!r}" if self.name else kind
 
     def _keep(self, weight: str, initializer: Any, regularizer: Any = None) -> None:
-        """Keep the constructor's ``<weight>_initializer`` and ``<weight>_regularizer``, looked up."""
+        """Set the attributes ``<weight>_initializer`` and ``<weight>_regularizer``, with names looked up."""
         first, last = f"{weight}_initializer", f"{weight}_regularizer"
         setattr(self, first, Initializer.of(self.label, first, initializer))
         setattr(self, last, _regularizer(self.label, last, regularizer))
 
     def _spec(self, weight: str, shape: Shape, trainable: bool = True) -> WeightSpec:
-        """A weight with the initializer and the regularizer that `_keep` kept."""
+        """The spec of a weight with the initializer and the regularizer that `_keep` has set."""
         initializer = getattr(self, f"{weight}_initializer")
         return WeightSpec(shape, initializer, trainable, getattr(self, f"{weight}_regularizer"))
 
     def draw(self, position: int) -> None:
-        """Give the weights their first values, unless they have some; ``position`` is the layer's in its model."""
+        """Draw initial weights if there are none; ``position`` is the layer's index in its model."""
         if not self.weights:
             self.weights = self._as_drawn = {
                 name: Initializer.of(self.label, name, spec.initializer)(spec.shape, position, i)
@@ -108,17 +108,17 @@ class Weighted:
 
     @property
     def placed(self) -> bool:
-        """Whether the weights have a place: first values, NumPy's float64, follow the first data."""
+        """Whether the weights belong to a library and device; initial ones, NumPy's float64, move to the first data."""
         return self.weights is not self._as_drawn
 
     def to(self, like: Array) -> None:
-        """Move the weights to the library, device and floating dtype of the array ``like``."""
+        """Move the weights to the library, device and dtype of a floating array."""
         self.weights = {name: moved(w, like) for name, w in self.weights.items()}
 
     def weights_beside(self, like: Array) -> dict[str, Array]:
-        """The weights in the library, on the device and in the floating dtype of ``like``; the layer keeps its own.
+        """The weights in the library, on the device and in the floating dtype of ``like``.
 
-        First values alone move there for good.
+        The layer keeps its own where they are; only initial ones, which have no place yet, move for good.
         """
         if not self.placed:
             self.to(like)
@@ -141,14 +141,14 @@ class Weighted:
 
     @property
     def non_trainable_variables(self) -> list[Array]:
-        """The other weights."""
+        """The weights that ``fit`` does not train, such as moving averages, in Keras's order."""
         return [
             w
             for name, w in self.weights.items()
             if not (self.trainable and self.specs[name].trainable)
         ]
 
-    # Keras has two names for each
+    # Keras has both names
     trainable_weights = trainable_variables
     non_trainable_weights = non_trainable_variables
 
@@ -157,17 +157,17 @@ class Weighted:
         return [to_numpy(w) for w in self._drawn("get_weights").values()]
 
     def set_weights(self, weights: Any) -> None:
-        """Replace the weights by NumPy arrays in the order of `get_weights`.
+        """Replace the weights by arrays in the order of `get_weights`.
 
         Raises
         ------
         ValueError
-            Another number of arrays, or another shape; the layer is then unchanged.
+            If the number of arrays or a shape differs, or there are no weights yet; the layer is then unchanged.
         """
         self.weights = self.fitted(list(weights))
 
     def fitted(self, values: list[Any]) -> dict[str, Array]:
-        """``values`` as this layer's weights: checked, and where the present ones are."""
+        """``values`` as a dict of weights: checked, and moved to where the present ones are."""
         have = self._drawn("set_weights")
         if len(values) != len(have):
             wanted = listed(self.specs) or "it has no weights"

@@ -40,7 +40,7 @@ LOSSES: dict[str, type[Loss]] = {"mae": MeanAbsoluteError, "mse": MeanSquaredErr
 
 
 def loss(value: Any) -> Loss:
-    """The loss that ``value``, a name or a `Loss`, stands for."""
+    """A loss from a name, a `Loss` class, a `Loss` or a pair ``(f, f_vjp)``."""
     if isinstance(value, Loss):
         return value
     if isinstance(value, type) and issubclass(value, Loss):
@@ -50,7 +50,7 @@ def loss(value: Any) -> Loss:
     if callable(value):
         raise TypeError(
             f"compile: loss must be a name, a Loss with values and gradient, or a pair (f, f_vjp), got {value!r}: "
-            "nothing differentiates a plain function here"
+            "a function is not differentiated automatically"
         )
     name = value.lower() if isinstance(value, str) else value
     return checks.choice("compile", "loss", name, LOSSES)()

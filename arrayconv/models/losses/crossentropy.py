@@ -1,4 +1,4 @@
-"""Cross entropies, of probabilities as Keras keeps them from 0 and 1, and of logits."""
+"""Cross entropies of probabilities, clipped as in Keras, and of logits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from arrayconv.models.arrays import clipped
 from arrayconv.models.losses.loss import Loss, class_numbers
 from arrayconv.namespace import Array, Namespace, array_namespace, cast, is_floating
 
-# Keras keeps probabilities this far from 0 and 1.
+# As in Keras, probabilities are clipped to [_EPSILON, 1 - _EPSILON].
 _EPSILON = 1e-7
 
 
@@ -19,7 +19,7 @@ class _CrossEntropy(Loss):
     range = "probabilities between 0 and 1"
     # the operation and its gradient
     pair: ClassVar[tuple[Callable[..., Array], Callable[..., tuple[Array, ...]]]]
-    # whether probabilities are those of classes, which Keras divides by their sum before it takes the logarithm
+    # whether the last axis holds the probabilities of classes, which Keras first divides by their sum
     of_classes: ClassVar[bool] = True
     label_smoothing = 0.0
 
@@ -34,7 +34,7 @@ class _CrossEntropy(Loss):
             raise ValueError(f"{label}: label_smoothing must be at most 1, got {label_smoothing!r}")
 
     def given(self, y: Array) -> Array:
-        """The targets as the operation takes them: smoothed."""
+        """The targets as the operation takes them: with label smoothing."""
         classes = y.shape[-1] if self.of_classes else 2
         return y * (1 - self.label_smoothing) + self.label_smoothing / classes
 
@@ -57,7 +57,7 @@ class _CrossEntropy(Loss):
             total = xp.sum(y_pred, axis=-1, keepdims=True)
             q = y_pred / total
         p = clipped(xp, q, _EPSILON, 1 - _EPSILON)
-        # probabilities that were moved have no gradient
+        # clipped probabilities have no gradient
         dq = vjp(dy, p, y, reduction="none")[0] * xp.astype(p == q, p.dtype)
         return (dq - xp.sum(dq * q, axis=-1, keepdims=True)) / total if self.of_classes else dq
 
@@ -66,15 +66,15 @@ class _CrossEntropy(Loss):
 
 
 class BinaryCrossentropy(_CrossEntropy):
-    """``-y log p - (1 - y) log(1 - p)``, averaged over all axes but the first.
+    """``-y log p - (1 - y) log(1 - p)``, averaged over all axes but the batch.
 
     Parameters
     ----------
     from_logits : bool
-        Whether ``y_pred`` holds logits, not probabilities. Probabilities are kept within 1e-7 and
-        1 - 1e-7, as in Keras: past them the gradient is 0.
+        Whether ``y_pred`` holds logits instead of probabilities. Probabilities are clipped to [1e-7, 1 - 1e-7]
+        as in Keras, and have gradient 0 outside.
     label_smoothing : float
-        In [0, 1]: how far the targets are moved towards 0.5.
+        In [0, 1]: replaces targets ``y`` by ``(1 - label_smoothing) * y + label_smoothing / 2``.
 
     Examples
     --------
@@ -97,15 +97,15 @@ class BinaryCrossentropy(_CrossEntropy):
 
 
 class CategoricalCrossentropy(_CrossEntropy):
-    """``-sum(y log p)`` over the last axis, of one-hot targets; the mean over the axes between.
+    """``-sum(y log p)`` over the last axis, for one-hot targets; averaged over axes between it and the batch.
 
     Parameters
     ----------
     from_logits : bool
-        Whether ``y_pred`` holds logits, not probabilities. Probabilities are divided by their sum and
-        kept within 1e-7 and 1 - 1e-7, as in Keras: past them the gradient is 0.
+        Whether ``y_pred`` holds logits instead of probabilities. Probabilities are divided by their sum and
+        clipped to [1e-7, 1 - 1e-7] as in Keras, and have gradient 0 outside.
     label_smoothing : float
-        In [0, 1]: how far the targets are moved towards all classes alike.
+        In [0, 1]: replaces targets ``y`` by ``(1 - label_smoothing) * y + label_smoothing / classes``.
 
     Examples
     --------
@@ -128,7 +128,7 @@ class CategoricalCrossentropy(_CrossEntropy):
 
 
 class SparseCategoricalCrossentropy(_CrossEntropy):
-    """``-log p[y]``: `CategoricalCrossentropy` for targets that are numbers of classes, 0, 1, ...
+    """``-log p[y]``: `CategoricalCrossentropy` for targets that are class numbers 0, 1, ...
 
     Parameters
     ----------
@@ -161,10 +161,10 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
 
     def targets(self, xp: Namespace, y: Array, y_pred: Array) -> Array:
         y = class_numbers(self.name, xp, y, y_pred, "loss='categorical_crossentropy'")
-        # `valid` looks at what int32 may not hold before it is cast: files often hold class numbers as floats
+        # cast to int32 only in `given`, after `valid` has checked the range; class numbers may be floats
         if is_floating(xp, y.dtype) or xp.isdtype(y.dtype, "signed integer"):
             return y
-        # an unsigned number too large for the widest dtype becomes one below 0, which `valid` refuses as well
+        # an unsigned number too large for the signed dtype becomes negative, which `valid` refuses too
         signed = xp.__array_namespace_info__().dtypes(kind="signed integer")
         return xp.astype(y, signed.get("int64", xp.int32))
 

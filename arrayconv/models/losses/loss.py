@@ -1,4 +1,4 @@
-"""What losses share: one value per sample, its gradient, and what the targets must look like."""
+"""The base class of losses: one value per sample, its gradient, and checks of the targets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ def aligned(
     y_pred: Array,
     hint: Callable[[tuple[int, ...], tuple[int, ...]], str] = lambda shape, wanted: "",
 ) -> Array:
-    """``y`` in the shape and dtype of ``y_pred``, or a ``ValueError`` that begins with ``label``."""
+    """``y`` in the shape and dtype of ``y_pred``; a last axis of length 1 is added or dropped.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ otherwise; the message begins with ``label`` and ends with ``hint(shape, wanted)``.
+    """
     shape, wanted = tuple(y.shape), tuple(y_pred.shape)
     if shape != wanted and (shape == (*wanted, 1) or (*shape, 1) == wanted):
         y = xp.reshape(y, wanted)
@@ -28,12 +34,12 @@ def aligned(
 
 
 def class_numbers(label: str, xp: Namespace, y: Array, y_pred: Array, twin: str) -> Array:
-    """``y`` in the shape of ``y_pred`` without its axis of classes; ``twin`` is what takes one-hot labels.
+    """Class numbers ``y`` in the shape of ``y_pred`` without its last axis.
 
     Raises
     ------
     ValueError
-        Another shape; the message begins with ``label``.
+        If the shape does not fit; the message begins with ``label`` and names ``twin``, which takes one-hot labels.
     """
     shape, wanted = tuple(y.shape), tuple(y_pred.shape[:-1])
     if shape not in (wanted, (*wanted, 1)):
@@ -44,7 +50,7 @@ def class_numbers(label: str, xp: Namespace, y: Array, y_pred: Array, twin: str)
     return xp.reshape(y, wanted)
 
 
-# What Keras's losses take and these do not.
+# Arguments of Keras's losses that these do not take.
 _REFUSED = {
     "axis": "the classes lie along the last axis",
     "dtype": "the dtype of the data decides",
@@ -55,9 +61,9 @@ _REFUSED = {
 
 
 class Loss:
-    """What `compile` takes as ``loss``; one of your own gives ``values`` and ``gradient``.
+    """Base class of losses for `compile`; one of your own defines ``values`` and ``gradient``.
 
-    Both get ``y_true`` as `targets` made it: of ``y_pred``'s shape and dtype.
+    Both get ``y_true`` in the shape and dtype of ``y_pred``, unless `targets` is overridden.
 
     Examples
     --------
@@ -74,14 +80,14 @@ class Loss:
     """
 
     name: ClassVar[str] = "loss"
-    # What a value outside `valid` is told.
+    # The range of valid targets, for error messages.
     range: ClassVar[str] = ""
 
     def __init__(self, **unknown: Any) -> None:
         checks.known(type(self).__name__, unknown, _REFUSED, type(self))
 
     def expected(self, shape: tuple[int, ...]) -> str:
-        """`range`, for an output of this shape."""
+        """The range of valid targets in words, for an output of this shape; by default `range`."""
         return self.range
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
@@ -89,29 +95,29 @@ class Loss:
         raise NotImplementedError(f"{type(self).__name__} must define values")
 
     def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
-        """The gradient of ``y_pred`` for ``dy``, shape (N,), that of `values`."""
+        """The gradient with respect to ``y_pred``, in its shape, from ``dy``, shape (N,), the gradient of `values`."""
         raise NotImplementedError(f"{type(self).__name__} must define gradient")
 
     def targets(self, xp: Namespace, y: Array, y_pred: Array) -> Array:
-        """``y`` in the shape and dtype of ``y_pred``; an axis of length 1 at the end may lack or be too much.
+        """``y`` in the shape and dtype of ``y_pred``; a last axis of length 1 is added or dropped.
 
         Raises
         ------
         ValueError
-            Another shape.
+            If the shapes differ otherwise.
         """
         return aligned(self.name, xp, y, y_pred, self.hint)
 
     def hint(self, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-        """What to do about targets of the wrong shape."""
+        """What to do about targets of a wrong shape, for the error message."""
         return ""
 
     def valid(self, xp: Namespace, y_true: Array, y_pred: Array) -> Array | None:
-        """Whether every target is in range, as a boolean array of one element; ``None`` if all are."""
+        """Whether all targets are in range, a boolean array of shape (); ``None`` if any number is."""
         return None
 
     def __call__(self, y_true: Array, y_pred: Array) -> Array:
-        """The mean of `values`."""
+        """The mean of `values` over the samples, an array of shape ()."""
         xp = array_namespace(self.name, y_true=y_true, y_pred=y_pred)
         return xp.mean(self.values(self.targets(xp, y_true, y_pred), y_pred))
 
@@ -128,9 +134,9 @@ class Pair(Loss):
     f : callable
         ``f(y_true, y_pred)`` gives the loss of each sample, shape (N,).
     f_vjp : callable
-        ``f_vjp(dy, y_true, y_pred)`` gives the gradient of ``y_pred`` for ``dy``, shape (N,).
+        ``f_vjp(dy, y_true, y_pred)`` gives the gradient with respect to ``y_pred``, from ``dy``, shape (N,).
     name : str, optional
-        The function's own if not given.
+        By default that of ``f``.
 
     Examples
     --------

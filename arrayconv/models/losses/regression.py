@@ -1,4 +1,4 @@
-"""Losses that compare numbers."""
+"""Losses for regression, and other losses that are not cross entropies."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from arrayconv.models.arrays import clipped
 from arrayconv.models.losses.loss import Loss
 from arrayconv.namespace import Array, Namespace, array_namespace
 
-# Keras keeps norms and probabilities this far from 0.
+# As in Keras, norms and probabilities are at least this.
 _EPSILON = 1e-7
 
 
 class MeanSquaredError(Loss):
-    """The mean of ``(y_pred - y_true) ** 2`` over all axes but the first.
+    """The mean of ``(y_pred - y_true) ** 2`` over all axes but the batch.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class MeanSquaredError(Loss):
 
 
 class MeanAbsoluteError(Loss):
-    """The mean of ``abs(y_pred - y_true)`` over all axes but the first.
+    """The mean of ``abs(y_pred - y_true)`` over all axes but the batch.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class MeanAbsoluteError(Loss):
 
 
 class _Averaged(Loss):
-    """The mean over all axes but the first of what `each` gives; `slope` is its derivative by ``y_pred``."""
+    """The mean of `each` over all axes but the batch; `slope` is the derivative of `each` by ``y_pred``."""
 
     def each(self, xp: Namespace, y: Array, p: Array) -> Array:
         raise NotImplementedError
@@ -77,9 +77,10 @@ class _Averaged(Loss):
 
 
 class Huber(_Averaged):
-    """``e ** 2 / 2`` where ``e = abs(y_pred - y_true)`` is at most ``delta``, else ``delta * (e - delta / 2)``.
+    """The Huber loss: quadratic for small errors, linear for large ones.
 
-    The mean over all axes but the first.
+    With ``e = abs(y_pred - y_true)``: ``e ** 2 / 2`` up to ``delta``, ``delta * (e - delta / 2)`` above; averaged over
+    all axes but the batch.
 
     Parameters
     ----------
@@ -114,7 +115,9 @@ class Huber(_Averaged):
 
 
 class Hinge(_Averaged):
-    """``max(1 - y_true * y_pred, 0)`` for targets -1 and 1, or 0 and 1; the mean over all axes but the first.
+    """``max(1 - y_true * y_pred, 0)`` for targets -1 and 1, averaged over all axes but the batch.
+
+    If all targets are 0 or 1, each 0 is taken as -1.
 
     Examples
     --------
@@ -135,7 +138,9 @@ class Hinge(_Averaged):
 
 
 class KLDivergence(_Averaged):
-    """``sum(y_true * log(y_true / y_pred))`` over the last axis, both kept above 1e-7; the mean over the axes between.
+    """``sum(y_true * log(y_true / y_pred))`` over the last axis, averaged over axes between it and the batch.
+
+    Both are clipped to [1e-7, 1], as in Keras.
 
     Examples
     --------
@@ -158,9 +163,9 @@ class KLDivergence(_Averaged):
 
 
 class CosineSimilarity(_Averaged):
-    """The cosine of the angle between ``y_true`` and ``y_pred`` along the last axis, negated.
+    """Minus the cosine of the angle between the vectors ``y_true`` and ``y_pred`` along the last axis.
 
-    The mean over the axes between; 0 where one of them is 0.
+    Averaged over axes between it and the batch; 0 where one of the vectors is 0.
 
     Examples
     --------
@@ -177,17 +182,17 @@ class CosineSimilarity(_Averaged):
 
     def slope(self, xp: Namespace, y: Array, p: Array) -> Array:
         y, (p, norm) = _unit(xp, y)[0], _unit(xp, p)
-        # a vector that is too short to have a direction is scaled by a constant
+        # shorter vectors are divided by the constant _EPSILON, so that the norm has no gradient
         along = xp.where(norm > _EPSILON, xp.sum(y * p, axis=-1, keepdims=True), 0 * norm)
         return (p * along - y) / xp.clip(norm, _EPSILON, None) * p.shape[-1]
 
 
 def _signs(xp: Namespace, y: Array) -> Array:
-    """Targets -1 and 1, also for those of 0 and 1."""
+    """Targets of -1 and 1; if all are 0 or 1, each 0 becomes -1."""
     return xp.where(xp.all((y == 0) | (y == 1)), 2 * y - 1, y)
 
 
 def _unit(xp: Namespace, v: Array) -> tuple[Array, Array]:
-    """The vectors along the last axis, of length 1, and their lengths before."""
+    """The vectors along the last axis divided by their norms, and the norms."""
     norm = xp.sqrt(xp.sum(v * v, axis=-1, keepdims=True))
     return v / xp.clip(norm, _EPSILON, None), norm

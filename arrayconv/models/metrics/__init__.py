@@ -38,7 +38,7 @@ _BY_NAME: dict[str, Callable[..., Any]] = {"acc": Accuracy} | {
 
 
 def metric(value: Any) -> Metric:
-    """The metric that ``value``, a name, a `Metric`, a `Loss` or a function, stands for."""
+    """A metric from a name, a `Metric`, a `Loss`, one of their classes, or a function."""
     if isinstance(value, type) and issubclass(value, Metric | Loss):
         value = value()
     if isinstance(value, Metric):

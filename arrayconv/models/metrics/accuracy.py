@@ -1,4 +1,4 @@
-"""Accuracies: the share of samples whose output is right."""
+"""Accuracies: the fraction of correct outputs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from arrayconv.namespace import Array, Namespace
 
 
 class Accuracy(Metric):
-    """`BinaryAccuracy` for outputs of one channel, else `SparseCategoricalAccuracy` for targets
-    without the axis of classes, else `CategoricalAccuracy`: what the name ``"accuracy"`` means.
+    """The accuracy that fits the shapes; the metric named ``"accuracy"``.
+
+    `BinaryAccuracy` if the output's last axis has length 1; otherwise `SparseCategoricalAccuracy` for class
+    numbers and `CategoricalAccuracy` for one-hot targets.
 
     Examples
     --------
@@ -31,7 +33,7 @@ class Accuracy(Metric):
 
 
 class BinaryAccuracy(Metric):
-    """The share of outputs on the right side of ``threshold``.
+    """The fraction of outputs that are above ``threshold`` where the target is 1, and not above it where it is 0.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ class BinaryAccuracy(Metric):
 
 
 class CategoricalAccuracy(Metric):
-    """The share of samples whose largest output is where the largest of the one-hot target is.
+    """The fraction of samples whose largest output is at the class of the one-hot target.
 
     Examples
     --------
@@ -76,7 +78,7 @@ class CategoricalAccuracy(Metric):
 
 
 class SparseCategoricalAccuracy(Metric):
-    """The share of samples whose largest output is at the target, the number of a class.
+    """The fraction of samples whose largest output is at the target, a class number.
 
     Examples
     --------
@@ -95,7 +97,9 @@ class SparseCategoricalAccuracy(Metric):
 
 
 class SparseTopKCategoricalAccuracy(Metric):
-    """The share of samples with fewer than ``k`` outputs above that of the target, the number of a class.
+    """The fraction of samples whose target, a class number, is among the ``k`` largest outputs.
+
+    Outputs equal to that of the target do not count as larger.
 
     Parameters
     ----------
@@ -149,7 +153,7 @@ class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
 
 
 def _check_one_hot(name: str, y_true: Array, y_pred: Array) -> None:
-    """Raise ``ValueError`` unless the targets have the outputs' shape."""
+    """Raise ``ValueError`` unless the targets have the shape of the outputs."""
     shape, wanted = tuple(y_true.shape), tuple(y_pred.shape)
     if shape != wanted:
         sparse = shape in (wanted[:-1], (*wanted[:-1], 1))

@@ -1,4 +1,4 @@
-"""What metrics share: sums that add up over the batches of an epoch, and their ratio."""
+"""The base class of metrics: sums that are added over the batches of an epoch, and their ratio."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Terms = tuple[Array, Array | None]
 
 
 class Metric:
-    """What `compile` takes in ``metrics``; one of your own gives ``terms``, or ``ratio``.
+    """Base class of metrics for `compile`; one of your own defines ``terms``, or ``ratio``.
 
-    A plain function of ``(y_true, y_pred)`` that returns one value per sample does as well: its mean
-    is shown under its name.
+    The metric of an epoch is a sum of numerators over all samples divided by a sum of denominators. Where a mean
+    over samples is enough, `compile` also takes a function of ``(y_true, y_pred)`` that returns one value per sample.
 
     Parameters
     ----------
     name : str, optional
-        Under which results are shown; the metric's own if not given.
+        The name in the history; by default that of the class.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Metric:
     """
 
     name: str = "metric"
-    # Which way is better, for callbacks with mode="auto"; None where nobody can know.
+    # "min" or "max", whichever is better, for callbacks with mode="auto"; None if unknown.
     best: str | None = None
 
     def __init__(self, name: str | None = None) -> None:
@@ -47,11 +47,11 @@ class Metric:
             self.name = name
 
     def terms(self, xp: Namespace, y_true: Array, y_pred: Array) -> Terms:
-        """Sample by sample what `ratio` sums: numerators, and denominators or ``None`` for ones, shape (N, ...)."""
+        """Numerators and denominators per sample, each of shape (N, ...); ``None`` for denominators of 1."""
         raise NotImplementedError(f"{type(self).__name__} must define terms or ratio")
 
     def ratio(self, xp: Namespace, y_true: Array, y_pred: Array) -> Ratio:
-        """The batch's numerator and denominator."""
+        """The numerator and the denominator of a batch: by default the sums of `terms`."""
         tops, bottoms = self.terms(xp, y_true, y_pred)
         dtype = accumulator(xp, y_pred.dtype)
         top = xp.sum(_numbers(xp, tops, dtype))
@@ -61,20 +61,20 @@ class Metric:
 
     @property
     def weighs(self) -> bool:
-        """Whether the metric can weigh its samples."""
+        """Whether the metric supports sample weights."""
         own = type(self)
         return own.terms is not Metric.terms or own.sums is not Metric.sums
 
     def size(self, shape: tuple[int, ...]) -> int:
-        """How many numbers `sums` gives for an output of this shape, without the batch axis."""
+        """How many numbers `sums` returns for an output of this shape, without the batch axis."""
         return 2
 
     def sums(
         self, xp: Namespace, y_true: Array, y_pred: Array, weight: Array | None
     ) -> list[Array | int]:
-        """The batch's numbers, arrays of one axis or none, which add up over an epoch.
+        """The sums of a batch, arrays with at most one axis, which are added over an epoch.
 
-        With ``weight``, shape (N,), each sample counts as often as that says.
+        With ``weight``, shape (N,), each sample is multiplied by its weight.
         """
         if weight is None:
             return list(self.ratio(xp, y_true, y_pred))
@@ -90,12 +90,12 @@ class Metric:
         return [xp.sum(_numbers(xp, part, dtype) * shares) for part in (tops, counts)]
 
     def result(self, sums: NDArray[Any]) -> float:
-        """The metric of an epoch, from what its `sums` add up to."""
+        """The metric of an epoch, from the total of its `sums`; 0 if the denominator is 0."""
         top, bottom = sums
         return float(top / bottom) if bottom else 0.0
 
     def __call__(self, y_true: Array, y_pred: Array) -> Array:
-        """The metric of one batch; 0 where the denominator is."""
+        """The metric of one batch; 0 if the denominator is 0."""
         xp = array_namespace(self.name, y_true=y_true, y_pred=y_pred)
         top, bottom = self.ratio(xp, y_true, y_pred)
         return top / (bottom if isinstance(bottom, int) else xp.clip(bottom, 1e-30, None))
@@ -115,7 +115,7 @@ class OfLoss(Metric):
 
 
 class OfFunction(Metric):
-    """The mean of what a user's function returns."""
+    """The mean of the values that a user's function returns."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(getattr(function, "__name__", type(function).__name__))

@@ -1,4 +1,4 @@
-"""Scores of yes and no: precision, recall, the F score and the area under a curve."""
+"""Scores of classifiers: precision, recall, F1 and the area under a curve."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from arrayconv.namespace import (
 
 
 class Precision(Metric):
-    """Of the outputs above ``thresholds``, the share whose target is 1.
+    """The fraction of outputs above ``thresholds`` whose target is 1: ``tp / (tp + fp)``.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Precision(Metric):
 
 
 class Recall(Precision):
-    """Of the targets that are 1, the share whose output is above ``thresholds``.
+    """The fraction of targets of 1 whose output is above ``thresholds``: ``tp / (tp + fn)``.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Recall(Precision):
 
 
 class _Counted(Metric):
-    """A metric made of several sums, which is computed when they are all there."""
+    """A metric computed from more sums than one numerator and one denominator."""
 
     best = "max"
 
@@ -88,20 +88,20 @@ class _Counted(Metric):
 
 
 class AUC(_Counted):
-    """The area under the curve that ``num_thresholds`` thresholds from 0 to 1 draw.
+    """The area under the ROC or the precision-recall curve, approximated with evenly spaced thresholds in [0, 1].
 
     Parameters
     ----------
     num_thresholds : int
         At least 2.
     curve : {"ROC", "PR"}
-        The share of ones found over that of zeros taken for ones, or precision over recall.
+        The true positive rate over the false positive rate, or precision over recall.
     name : str, optional
 
     Notes
     -----
-    Between two thresholds the first curve is taken as straight; the second as Davis and Goadrich,
-    "The Relationship Between Precision-Recall and ROC Curves", ICML 2006, interpolate it.
+    Between two thresholds the ROC curve is interpolated linearly, and the precision-recall curve as in Davis and
+    Goadrich, "The Relationship Between Precision-Recall and ROC Curves", ICML 2006.
 
     Examples
     --------
@@ -129,7 +129,7 @@ class AUC(_Counted):
         dtype = accumulator(xp, y_pred.dtype)
         y = xp.astype(aligned(self.name, xp, y_true, y_pred) > 0.5, dtype)
         shares = _shares(xp, weight, y)
-        # the first and the last lie outside, so that 0 and 1 are found too
+        # the outer ones lie outside [0, 1], so that outputs of exactly 0 and 1 are on the right side
         at = np.linspace(0, 1, self.num_thresholds)
         at[0], at[-1] = -1e-7, 1 + 1e-7
         thresholds = xp.asarray(at[None, :], dtype=dtype, **placement(y_pred))
@@ -160,20 +160,21 @@ class AUC(_Counted):
 
 
 class F1Score(_Counted):
-    """``2 * tp / (2 * tp + fp + fn)`` of each class along the last axis, for one-hot targets.
+    """The F1 score, ``2 * tp / (2 * tp + fp + fn)``, averaged over the classes of one-hot targets.
 
     Parameters
     ----------
     average : {"macro", "micro", "weighted"}
-        Over the classes: of their scores, of their counts, or of the scores by how often each class occurs.
+        "macro" is the mean of the classes' scores, "weighted" their mean weighted by the classes' frequencies;
+        "micro" adds up the counts of all classes first.
     threshold : float, optional
-        What an output must exceed to be a yes; the largest along the axis is one if not given.
+        Outputs above it are positive; by default the largest along the axis is.
     name : str, optional
 
     Raises
     ------
     ValueError
-        Another ``average``: a score per class is no number that `fit` could report.
+        If ``average`` is another value; ``None``, a score per class, is not supported.
 
     Examples
     --------
@@ -226,7 +227,7 @@ class F1Score(_Counted):
 
 
 def _shares(xp: Namespace, weight: Array | None, like: Array) -> Array:
-    """The samples' weights, or ones, in the shape of ``like``."""
+    """The sample weights, by default ones, in the shape of ``like``."""
     ones = xp.ones_like(like)
     if weight is None:
         return ones

@@ -1,4 +1,4 @@
-"""Optimizers by Keras's names, and `schedules` of their learning rate."""
+"""Optimizers by Keras's names, and `schedules` of learning rates."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _BY_NAME = {
 
 
 def as_optimizer(value: Any) -> Optimizer:
-    """The optimizer that ``value``, a name or an `Optimizer`, stands for."""
+    """An optimizer from a name, an `Optimizer` class or an `Optimizer`."""
     if isinstance(value, Optimizer):
         return value
     if isinstance(value, type) and issubclass(value, Optimizer):

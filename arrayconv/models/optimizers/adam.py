@@ -1,4 +1,4 @@
-"""Adam and its kin: pure functions from gradients, state and weights to new state and weights."""
+"""Adam and its variants: pure functions from gradients, state and weights to new state and weights."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from arrayconv.namespace import Array, Namespace
 
 
 class Adam(Optimizer):
-    """Running means ``m`` of the gradient and ``v`` of its square, both freed of their bias to zero.
+    """Adam: steps along moving averages of the gradient, scaled by moving averages of its square.
 
-    ``w -= alpha * m / (sqrt(v) + epsilon)`` with
-    ``alpha = learning_rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t)`` at step ``t`` = 1, 2, ...
+    At step ``t`` = 1, 2, ... with gradient ``g``: ``m = beta_1 * m + (1 - beta_1) * g``,
+    ``v = beta_2 * v + (1 - beta_2) * g ** 2`` and ``w -= alpha * m / (sqrt(v) + epsilon)``, where
+    ``alpha = learning_rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t)`` corrects the bias of both averages.
 
     Parameters
     ----------
@@ -30,12 +31,12 @@ class Adam(Optimizer):
         In [0, 1).
     epsilon : float
     **common
-        As for `Optimizer`, and so are the errors.
+        As for `Optimizer`, which also says what is raised.
 
     Notes
     -----
-    Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, section 2: the last formula
-    before section 2.1, whose epsilon is not the one of Algorithm 1.
+    Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, the last formula before section
+    2.1; as in Keras, ``epsilon`` is the "epsilon hat" there, not the epsilon of Algorithm 1.
 
     Examples
     --------
@@ -73,13 +74,13 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """`Adam` with decoupled weight decay, 0.004 if not given.
+    """`Adam` with decoupled weight decay.
 
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
     weight_decay : float
-        Before each update, every weight shrinks by ``learning_rate * weight_decay`` of itself.
+        Every step also subtracts ``learning_rate * weight_decay * w`` from every weight ``w``.
     beta_1, beta_2, epsilon, **common
         As for `Adam`.
 
@@ -110,7 +111,7 @@ class AdamW(Adam):
 
 
 class Nadam(Adam):
-    """`Adam` with Nesterov's momentum, whose share ``u = beta_1 * (1 - 0.96 ** t / 2)`` grows with the step ``t``.
+    """`Adam` with Nesterov momentum, whose coefficient ``beta_1 * (1 - 0.96 ** t / 2)`` grows with the step ``t``.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ class Nadam(Adam):
         In [0, 1).
     epsilon : float
     **common
-        As for `Optimizer`, and so are the errors.
+        As for `Optimizer`, which also says what is raised.
 
     Notes
     -----
@@ -159,5 +160,5 @@ class Nadam(Adam):
 
 @cache
 def _shrunk(t: int) -> float:
-    """The product of ``1 - 0.96 ** n / 2`` for ``n`` from 1 to ``t``; later factors are 1 to the last digit."""
+    """The product of ``1 - 0.96 ** n / 2`` for ``n`` from 1 to ``t``; beyond 1000 the factors round to 1."""
     return math.prod(1 - 0.96**n / 2 for n in range(1, min(t, 1000) + 1))

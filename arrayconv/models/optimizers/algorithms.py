@@ -1,4 +1,4 @@
-"""The algorithms: pure functions from gradients, state and weights to new state and weights."""
+"""SGD, RMSprop, Adagrad and Lion: pure functions from gradients, state and weights to new state and weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from arrayconv.namespace import Array, Namespace
 
 
 class SGD(Optimizer):
-    """Gradient descent: ``w -= learning_rate * g``, with momentum ``v = momentum * v - learning_rate * g``.
+    """Gradient descent: ``w -= learning_rate * g``.
+
+    With momentum, ``v = momentum * v - learning_rate * g`` and ``w += v``.
 
     Parameters
     ----------
@@ -27,9 +29,9 @@ class SGD(Optimizer):
     momentum : float
         In [0, 1).
     nesterov : bool
-        Whether to look ahead: ``w += momentum * v - learning_rate * g`` instead of ``w += v``.
+        Whether to use Nesterov momentum: ``w += momentum * v - learning_rate * g`` instead of ``w += v``.
     **common
-        As for `Optimizer`, and so are the errors.
+        As for `Optimizer`, which also says what is raised.
 
     Notes
     -----
@@ -71,6 +73,8 @@ class SGD(Optimizer):
 class RMSprop(Optimizer):
     """``v = rho * v + (1 - rho) * g ** 2``, then ``w -= learning_rate * g / sqrt(v + epsilon)``.
 
+    With momentum, ``m = momentum * m + learning_rate * g / sqrt(v + epsilon)`` and ``w -= m``.
+
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
@@ -78,7 +82,7 @@ class RMSprop(Optimizer):
         In [0, 1).
     epsilon : float
     **common
-        As for `Optimizer`, and so are the errors.
+        As for `Optimizer`, which also says what is raised.
 
     Notes
     -----
@@ -122,10 +126,10 @@ class Adagrad(Optimizer):
     ----------
     learning_rate : float or LearningRateSchedule
     initial_accumulator_value : float
-        What ``a`` begins with, at least 0.
+        The initial ``a``, at least 0.
     epsilon : float
     **common
-        As for `Optimizer`, and so are the errors.
+        As for `Optimizer`, which also says what is raised.
 
     Notes
     -----
@@ -155,7 +159,7 @@ class Adagrad(Optimizer):
         self.epsilon = epsilon
 
     def init(self, weights: Weights) -> Slots:
-        """The state before the first step: ``initial_accumulator_value``, shaped as the weights."""
+        """The state before the first step: ``initial_accumulator_value`` in the shapes of the weights."""
         zeros, start = super().init(weights)["accumulator"], self.initial_accumulator_value
         return {"accumulator": {name: zero + start for name, zero in zeros.items()}}
 
@@ -174,7 +178,7 @@ class Lion(Optimizer):
     beta_1, beta_2 : float
         In [0, 1).
     **common
-        As for `Optimizer`, and so are the errors.
+        As for `Optimizer`, which also says what is raised.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""What optimizers share: the learning rate, clipping, weight decay, and a step as a pure function."""
+"""The base class of optimizers: learning rate, clipping, weight decay, and a step as a pure function."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from arrayconv.models.arrays import clipped
 from arrayconv.models.optimizers.schedules import LearningRateSchedule
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast
 
-# By any key: the training's are (layer, weight).
+# By any key; in training the keys are (layer, weight).
 Weights = Mapping[Any, Array]
 # By slot ("momentum", "velocity"), then by weight.
 Slots = dict[str, dict[Any, Array]]
 Coefficients = Mapping[str, float]
 
-# What an algorithm keeps of a weight, by its slots; and what it subtracts from it, with what it keeps then.
+# The slots of one weight, in order; and what `change` returns: what to subtract from the weight, and its new slots.
 Kept = tuple[Array, ...]
 Change = tuple[Array, Kept]
 
-# What Keras's optimizers take, or took, and these do not.
+# Arguments of Keras's optimizers, some of older versions, that these do not take.
 _REFUSED = {
     "amsgrad": "the largest second moment is not kept; Nadam or AdamW may serve",
     "centered": "the mean of the gradient is not kept",
@@ -36,35 +36,36 @@ _REFUSED = {
 
 
 def elementwise(change: Callable[..., Any]) -> Callable[..., Any]:
-    """Say of an optimizer's ``change`` that it makes each element of its results of the same element of its arrays."""
+    """Mark an optimizer's ``change`` as elementwise, so that `Optimizer.update` may fuse it to one kernel."""
     change.elementwise = True  # type: ignore[attr-defined]
     return change
 
 
 class Optimizer:
-    """What all optimizers share: the learning rate, clipping and weight decay.
+    """Base class of optimizers, with learning rate, clipping and weight decay.
 
-    One of your own gives ``slots``, the names of the arrays it keeps for each weight, and ``change``.
+    An optimizer of your own defines ``slots``, the names of the arrays it keeps for each weight, and ``change``.
 
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
-        May be assigned between two calls of ``fit``.
+        At least 0; may be changed between calls of ``fit``.
     weight_decay : float, optional
-        Before each update, every weight shrinks by ``learning_rate * weight_decay`` of itself.
+        Every step also subtracts ``learning_rate * weight_decay * w`` from every weight ``w``.
     clipnorm : float, optional
-        The largest Euclidean norm that the gradient of a single weight keeps.
+        The gradient of each weight is scaled down to this Euclidean norm if its norm is larger.
     clipvalue : float, optional
-        The largest absolute value that an element of a gradient keeps.
+        Every element of the gradients is limited to ``[-clipvalue, clipvalue]``.
     global_clipnorm : float, optional
-        The largest Euclidean norm that all gradients together keep.
+        All gradients are scaled down by one factor if their joint Euclidean norm is larger than this.
 
     Raises
     ------
     TypeError
-        What is no number; an unknown argument.
+        If an argument is not a number, or is unknown.
     ValueError
-        A learning rate below 0, a share outside [0, 1), or more than one kind of clipping.
+        If the learning rate or the weight decay is negative, a coefficient such as ``momentum`` or ``beta_1``
+        is outside [0, 1), a clipping limit is not positive, or more than one is given.
     """
 
     slots: tuple[str, ...] = ()
@@ -94,12 +95,12 @@ class Optimizer:
 
     @property
     def label(self) -> str:
-        """How errors call this optimizer."""
+        """The optimizer's name in error messages."""
         return type(self).__name__
 
     @property
     def learning_rate(self) -> float | LearningRateSchedule:
-        """A number, or a schedule."""
+        """The learning rate, a number or a schedule."""
         return self._learning_rate
 
     @learning_rate.setter
@@ -110,7 +111,7 @@ class Optimizer:
 
     @property
     def rate(self) -> float:
-        """The learning rate, which must not be a schedule: for callbacks that change it."""
+        """The learning rate as a number, for callbacks that change it; a ``TypeError`` if it is a schedule."""
         if callable(self._learning_rate):
             raise TypeError(
                 f"{self.label}: learning_rate is a schedule, {self._learning_rate!r}; a callback that changes it "
@@ -119,14 +120,14 @@ class Optimizer:
         return self._learning_rate
 
     def init(self, weights: Weights) -> Slots:
-        """The state before the first step: zeros, shaped as the weights."""
+        """The state before the first step: zeros in the shapes of the weights."""
         return {
             slot: {n: array_namespace("init", w=w).zeros_like(w) for n, w in weights.items()}
             for slot in self.slots
         }
 
     def coefficients(self, step: int) -> dict[str, float]:
-        """The numbers that change from step to step; the first step is number 0."""
+        """The numbers that depend on the step, such as the learning rate; the first step is 0."""
         rate = self._learning_rate
         return {"learning_rate": float(rate(step)) if callable(rate) else rate}
 
@@ -142,7 +143,12 @@ class Optimizer:
         state : dict
             From `init`, or from the step before.
         coefficients : mapping of str to float
-            From `coefficients`: computed outside, so that a compiled step serves every learning rate.
+            From `coefficients`; an argument, so that a compiled step works for every learning rate.
+
+        Returns
+        -------
+        weights : dict of (layer, weight) to array
+        state : dict
         """
         names, slots = tuple(coefficients), len(self.slots)
         decays = self.weight_decay is not None
@@ -164,7 +170,7 @@ class Optimizer:
 
             kept = [state[slot][name] for slot in self.slots]
             arguments = (w, cast(xp, g, w.dtype), *kept, *numbers)
-            # a change of the user's own may take sums, which are no part of a kernel
+            # a user's change may contain sums, which cannot be fused
             ours = getattr(self.change, "elementwise", False)
             new_weights[name], *new = fused(xp, step, *arguments) if ours else step(*arguments)
             for slot, value in zip(self.slots, new, strict=True):
@@ -172,17 +178,22 @@ class Optimizer:
         return new_weights, new_state
 
     def change(self, xp: Namespace, g: Array, kept: Kept, numbers: Coefficients) -> Change:
-        """What to subtract from a weight of gradient ``g``, and the new values of its slots.
+        """What to subtract from a weight, and the new values of its slots.
 
         Parameters
         ----------
         xp : namespace
         g : array
-            In the shape and dtype of the weight.
+            The gradient, in the shape and dtype of the weight.
         kept : tuple of array
-            Its slots' values.
+            The weight's slots, in the order of ``slots``.
         numbers : mapping of str to float
             From `coefficients`.
+
+        Returns
+        -------
+        delta : array
+        kept : tuple of array
         """
         raise NotImplementedError(f"{type(self).__name__} must define change")
 
@@ -213,7 +224,7 @@ def _squares(g: Array) -> Array:
 
 
 def _scaled(g: Array, squares: Array, largest: float) -> Array:
-    """``g`` times ``largest / norm`` where the norm, the root of ``squares``, is larger."""
+    """``g`` scaled by ``largest / sqrt(squares)`` where that is below 1."""
     xp = array_namespace("Optimizer", g=g)
     norm = xp.sqrt(squares)
     scale = largest / clipped(xp, norm, largest, math.inf)

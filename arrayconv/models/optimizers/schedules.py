@@ -1,4 +1,4 @@
-"""Learning rates that change with the step: pure functions of its number, computed in Python's floats."""
+"""Learning rate schedules: functions from the number of a step to a Python float."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arrayconv.models import checks
 
 
 class LearningRateSchedule:
-    """What an optimizer takes in place of a number; a schedule of your own gives ``__call__``.
+    """Base class of learning rate schedules; one of your own defines ``__call__``.
 
     Examples
     --------
@@ -25,7 +25,7 @@ class LearningRateSchedule:
     """
 
     def __call__(self, step: int) -> float:
-        """The learning rate of step number ``step``, the first being 0."""
+        """The learning rate of a step; the first step is 0."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
 
     def __repr__(self) -> str:
@@ -142,25 +142,25 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
 @dataclass(eq=False, repr=False)
 class CosineDecay(_Decay):
-    """Half a cosine from the learning rate down to ``alpha`` of it, after a linear warm-up if there is one.
+    """Decay along half a cosine to the fraction ``alpha`` of the highest rate, after an optional linear warm-up.
 
     Parameters
     ----------
     initial_learning_rate : float
+        The rate at step 0.
     decay_steps : int
         Steps of the decay, not counting the warm-up.
     alpha : float
-        The last rate, as a share of the highest.
+        The final rate divided by the highest.
     warmup_target : float, optional
-        The rate that ``warmup_steps`` steps lead to, from ``initial_learning_rate``, in a line; the decay
-        starts from it.
+        The rate that grows linearly from ``initial_learning_rate`` in ``warmup_steps`` steps, where the decay
+        starts; without it the decay starts at step 0.
     warmup_steps : int
 
     Raises
     ------
     ValueError
-        If ``decay_steps`` is not positive, ``warmup_steps`` is negative, or there are steps of warm-up
-        without a target.
+        If ``decay_steps`` is not positive, ``warmup_steps`` is negative, or given without ``warmup_target``.
 
     Notes
     -----

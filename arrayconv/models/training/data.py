@@ -1,4 +1,4 @@
-"""From what a user passes, arrays or an iterable of batches, to batches of inputs, targets and weights."""
+"""Batches of inputs, targets and sample weights, from the arrays or the iterable that a user passes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from arrayconv.namespace import Array, Namespace, array_namespace, library, to_n
 
 
 class Batch(NamedTuple):
-    """The inputs as `Graph.as_inputs` takes them, the targets in the outputs' order, the samples' weights."""
+    """Inputs as `Graph.as_inputs` takes them, targets in the order of the outputs, and sample weights."""
 
     x: Any
     y: tuple[Array, ...]
@@ -25,12 +25,12 @@ class Batch(NamedTuple):
 
 
 class Source:
-    """The batches of an epoch, each time it is iterated.
+    """The batches of each epoch, from `epoch`.
 
     Parameters
     ----------
     label : str
-        How errors call the method that was given the data.
+        The name in error messages of the method that was given the data.
     outputs : sequence of str
         The names of the model's outputs.
     x, y, sample_weight
@@ -38,7 +38,7 @@ class Source:
     batch_size, shuffle, seed
         For arrays.
     steps : int, optional
-        How many batches of an iterable make an epoch.
+        The number of batches of an iterable in an epoch.
     class_weight : mapping of int to float, optional
     """
 
@@ -58,10 +58,10 @@ class Source:
     ) -> None:
         self.label, self._outputs, self._steps = label, tuple(outputs), steps
         self._class_weight = None if class_weight is None else _factors(label, class_weight)
-        # what `first` has begun, and the pass that an epoch of so many steps is in
+        # the epoch that `first` has begun, and, with `steps`, the current pass over the iterable
         self._begun: Iterator[Batch] | None = None
         self._pass: Iterator[Any] = iter(())
-        # the arrays themselves, where all are known before the first batch
+        # all data as one batch, if they are arrays in memory
         self.arrays: Batch | None = None
         self._names, parts = inputs_of(x)
         self._own, self._weighted = parts is not None, sample_weight is not None
@@ -116,14 +116,17 @@ class Source:
             return 0
 
     def first(self, step: int) -> Batch | None:
-        """The first batch of the epoch that begins with this step, the next one; ``None`` if there is none."""
+        """The first batch of the next epoch, which begins with this step; ``None`` if there is none.
+
+        The next call of `epoch` yields it again.
+        """
         batches = self.epoch(step)
         batch = next(batches, None)
         self._begun = None if batch is None else itertools.chain([batch], batches)
         return batch
 
     def epoch(self, step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch that begins with the step of this number, which decides their order."""
+        """The batches of an epoch that begins with this step, whose number determines their order."""
         if self._begun is not None:
             begun, self._begun = self._begun, None
             return begun
@@ -132,7 +135,7 @@ class Source:
 
     def _going_on(self, steps: int, step: int) -> Iterator[Any]:
         for _ in range(steps):
-            # an epoch goes on where the last one stopped, and starts anew at the end
+            # continue the pass where the last epoch stopped, and start another one at its end
             item = next(self._pass, None)
             if item is None:
                 self._pass = self._order(step)
@@ -176,7 +179,7 @@ class Source:
                 )
             return tuple(y[name] for name in names)
         if len(names) == 1:
-            # a list of numbers is one target, a list that holds one array too
+            # a list of numbers is one target; a list of one array stands for that array
             alone = isinstance(y, list | tuple) and len(y) == 1 and is_rows(y[0])
             return (y[0],) if alone else (y,)
         if not isinstance(y, list | tuple) or len(y) != len(names):
@@ -188,12 +191,12 @@ class Source:
 
 
 def is_rows(value: Any) -> bool:
-    """Whether a value holds all samples, as an array, a table or a file: not batches of them."""
+    """Whether a value is an array, a table or a file of samples, and not an iterable of batches."""
     return hasattr(value, "shape") and (hasattr(value, "dtype") or hasattr(value, "__array__"))
 
 
 def inputs_of(x: Any) -> tuple[tuple[str, ...] | None, list[Any] | None]:
-    """The names of the inputs, where they have some, and the inputs, unless ``x`` is an iterable of batches."""
+    """The names of the inputs, if ``x`` is a dict, and the inputs; ``None`` if ``x`` is an iterable of batches."""
     if isinstance(x, Mapping) and x:
         return tuple(x), list(x.values())
     if is_rows(x):
@@ -203,7 +206,7 @@ def inputs_of(x: Any) -> tuple[tuple[str, ...] | None, list[Any] | None]:
 
 
 def rows_of(label: str, x: Any) -> int:
-    """How many rows a single batch has, at least 1."""
+    """The number of samples in a single batch, at least 1."""
     _, parts = inputs_of(x)
     if parts is None:
         raise TypeError(f"{label}: x must be an array, or a list or dict of arrays, got {x!r}")
@@ -211,7 +214,7 @@ def rows_of(label: str, x: Any) -> int:
 
 
 def each(f: Callable[[Any], Any], x: Any) -> Any:
-    """``f`` of every array in a dict or a list, or of one alone, put together as they were."""
+    """``f`` applied to an array, or to every array in a dict or a list, which becomes a tuple."""
     if isinstance(x, Mapping):
         return {name: f(part) for name, part in x.items()}
     return tuple(map(f, x)) if isinstance(x, list | tuple) else f(x)
@@ -244,9 +247,9 @@ def batch_beside(batch: Batch, like: Array) -> Batch:
 
 
 def inputs_alone(label: str, x: Any, inputs: int, batch_size: int | None) -> Iterator[Batch]:
-    """The inputs of each batch, for a model of so many ``inputs``, whatever targets come with them."""
+    """The batches without targets, for a model with ``inputs`` inputs."""
     names, parts = inputs_of(x)
-    # a list of as many arrays as there are inputs is one of inputs, any other one of batches
+    # a list with one array per input holds the inputs; a list of another length holds batches
     if parts is not None and (not isinstance(x, list | tuple) or len(parts) == inputs):
         size = 32 if batch_size is None else batch_size
         for part in Batches(tuple(map(as_array, parts)), batch_size=size, shuffle=False):
@@ -280,7 +283,7 @@ def class_weights(label: str, y: Array, weights: Mapping[int, float]) -> Array:
 
 
 def _factors(label: str, given: Any) -> dict[int, float]:
-    """``class_weight`` as `fit` documents it, or an error."""
+    """``class_weight``, checked."""
     if not isinstance(given, Mapping):
         raise TypeError(
             f"{label}: class_weight must be a dict of class number to factor, such as {{0: 1.0, 1: 2.5}}, got {given!r}"
@@ -302,7 +305,7 @@ def _factors(label: str, given: Any) -> dict[int, float]:
 
 
 def as_array(value: Any) -> Any:
-    """Lists of numbers and tables as NumPy arrays; arrays and files as they are."""
+    """Lists of numbers and tables as NumPy arrays; arrays and files unchanged."""
     if hasattr(value, "to_numpy"):
         return value.to_numpy()
     return value if hasattr(value, "shape") and hasattr(value, "dtype") else np.asarray(value)
@@ -313,7 +316,7 @@ def _in_memory(value: Any) -> bool:
 
 
 def _beside(value: Any, like: Any) -> Any:
-    """NumPy's arrays and lists in the library of ``like``; others as they are."""
+    """NumPy arrays and lists in the library of ``like``; other arrays unchanged."""
     value = as_array(value)
     if not isinstance(value, np.ndarray) or isinstance(like, np.ndarray) or not _in_memory(like):
         return value
@@ -322,9 +325,9 @@ def _beside(value: Any, like: Any) -> Any:
 
 
 def _held(xp: Namespace, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Integers as the library has them, and those it cannot hold at its limit: they would wrap round."""
+    """``value`` in a dtype that the library has; integers too large for it become its largest, not wrapped."""
     if value.dtype.kind == "u" and value.dtype.itemsize > 1:
-        # libraries do little with the wider unsigned types
+        # libraries support few operations on wider unsigned types
         value = np.minimum(value, np.uint64(2**63 - 1)).astype(np.int64)
     if value.dtype != np.int64:
         return value
@@ -335,7 +338,7 @@ def _held(xp: Namespace, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def described(value: Any) -> str:
-    """A value as an error shows it."""
+    """A value as text for an error message."""
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
     shaped = hasattr(value, "shape")

@@ -1,4 +1,4 @@
-"""Where a loss that is not finite, or a label out of range, comes from."""
+"""Finding the cause of a loss that is not finite, or of a label out of range."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def first_not_finite(
     weight: Array | None,
     noise: Mapping[int, Array],
 ) -> str:
-    """Where a loss that is not finite comes from, in a sentence or two: the data, a weight, a layer or the loss."""
+    """The cause of a loss that is not finite, in a sentence or two: the data, a weight, a layer or the loss."""
     xp = array_namespace("fit", x=x[0])
 
     def finite(a: Array) -> bool:
@@ -31,12 +31,12 @@ def first_not_finite(
     given += [] if weight is None else [("sample_weight", weight)]
     for name, part in given:
         if not finite(part):
-            return f"The data are not: {name} holds NaN or inf"
+            return f"The cause is in the data: {name} holds NaN or inf"
     for layer, own in weights.items():
         for name, w in own.items():
             if not finite(w):
-                return f"The first layer that is not is {layer!r}: its weight '{layer}/{name}' is not finite. {ADVICE}"
-    # the same graph with every node for an output; both number the nodes alike, and so the noise
+                return f"The weight '{layer}/{name}' of layer {layer!r} is not finite. {ADVICE}"
+    # the same graph with every node as an output; the nodes keep their numbers, so the noise fits
     nodes = [node for node in graph.nodes if node not in graph.inputs]
     whole = Program(graph.label, graph.inputs, nodes, graph.nodes, graph.names)
     outputs, _, _ = whole.forward(weights, x, training=True, noise=noise, record=False)
@@ -44,15 +44,15 @@ def first_not_finite(
     for node, value in values.items():
         if not finite(value):
             name, kind = graph.names[node.layer], type(node.layer).__name__
-            return f"The first layer whose output is not is {name!r} ({kind}). {ADVICE}"
+            return f"The first layer whose output is not finite is {name!r} ({kind}). {ADVICE}"
     largest, name = max(
         (float(xp.max(xp.abs(values[node]))), graph.names[node.layer]) for node in graph.outputs
     )
-    return f"Every layer is, but the loss overflows: the output of {name!r} is as large as {largest:.3g}. {ADVICE}"
+    return f"All outputs are finite, but the loss is not: the output of {name!r} reaches {largest:.3g}. {ADVICE}"
 
 
 def bad_labels(objective: Objective, graph: Graph, targets: Sequence[Array]) -> str:
-    """What is wrong with the targets of a batch."""
+    """What is wrong with the targets of a batch, in words."""
     try:
         dtype = next(w.dtype for own in graph.weights.values() for w in own.values())
         objective.check("", graph.output_shapes, dtype, targets)

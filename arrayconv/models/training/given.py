@@ -1,4 +1,4 @@
-"""What a user gave to a method of a model, as a source of batches for its trainer."""
+"""Interpreting the arguments of ``fit`` and ``evaluate`` that concern validation, and shaping their results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arrayconv.models.training.trainer import Trainer
 
 
 def validates(frequency: Any) -> Callable[[int], bool]:
-    """Whether to validate an epoch, counted from 0, by ``validation_freq``: every so many, or those listed."""
+    """A function that says whether to validate an epoch, counted from 0, according to ``validation_freq``."""
     if isinstance(frequency, Collection) and not isinstance(frequency, str):
         epochs = {checks.count("fit", "validation_freq", epoch) for epoch in frequency}
         return lambda epoch: epoch + 1 in epochs
@@ -21,7 +21,7 @@ def validates(frequency: Any) -> Callable[[int], bool]:
 
 
 def split_off(share: Any, validation: Any, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
-    """``x, y, sample_weight`` and the data to validate with: the last samples, ``share`` of them, if none are given."""
+    """``x, y, sample_weight, validation_data``; without the last, the fraction ``share`` is split off the end."""
     checks.number("fit", "validation_split", share, least=0, below=1)
     if not share or validation is not None:
         return x, y, weight, validation
@@ -34,7 +34,7 @@ def split_off(share: Any, validation: Any, x: Any, y: Any, weight: Any) -> tuple
 
 
 def _split(values: Any, share: float) -> tuple[Any, Any]:
-    """The first and the last samples of each array, the last being ``share`` of them."""
+    """The first and the last samples of each array; the last are the fraction ``share``."""
     if values is None:
         return None, None
     several = isinstance(values, list | tuple) and values and all(map(is_rows, values))
@@ -55,13 +55,11 @@ def _split(values: Any, share: float) -> tuple[Any, Any]:
         )
     if sharding_of(values) is not None:
         return taken(values, slice(at)), taken(values, slice(at, rows))
-    if sharding_of(values) is not None:
-        return taken(values, slice(at)), taken(values, slice(at, rows))
     return values[:at], values[at:]
 
 
 def validation_for(trainer: Trainer, data: Any, batch_size: int | None) -> Source | None:
-    """``validation_data``: ``(x, y)``, ``(x, y, sample_weight)``, an iterable of batches or ``None``."""
+    """A source for ``validation_data``: ``(x, y)``, ``(x, y, sample_weight)``, an iterable of batches or ``None``."""
     if data is None:
         return None
     label = "fit: validation_data"
@@ -75,7 +73,7 @@ def validation_for(trainer: Trainer, data: Any, batch_size: int | None) -> Sourc
 
 
 def results(logs: Mapping[str, float], return_dict: bool) -> Any:
-    """The numbers as Keras returns them: one alone, a list, or a dict by name."""
+    """The numbers as Keras returns them: a single float, a list, or a dict by name."""
     if return_dict:
         return dict(logs)
     values = list(logs.values())

@@ -1,4 +1,4 @@
-"""What ``fit`` returns: the numbers of every epoch, and a picture of them."""
+"""The history that ``fit`` returns: losses and metrics of every epoch, and a plot of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _BLUE, _VERMILION = "#0072B2", "#D55E00"
 
 
 class History:
-    """The losses and metrics of the epochs done.
+    """The losses and metrics of the completed epochs.
 
     Attributes
     ----------
     history : dict of str to list of float
-        By name: ``"loss"``, the metrics, and each with ``val_`` before it for the validation data.
+        One value per epoch for ``"loss"`` and each metric, and with the prefix ``val_`` for the validation data.
     epoch : list of int
-        The epochs' numbers, from 0.
+        The numbers of the epochs, counted from 0.
 
     Examples
     --------
@@ -30,46 +30,46 @@ class History:
     """
 
     def __init__(self) -> None:
-        # one append per epoch, so that an interruption finds no half of one
+        # one append per epoch, so that an interruption cannot leave half an epoch
         self._epochs: list[tuple[int, dict[str, float]]] = []
 
     @property
     def epoch(self) -> list[int]:
-        """The epochs' numbers."""
+        """The numbers of the epochs, counted from 0."""
         return [epoch for epoch, _ in self._epochs]
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """The numbers by name."""
+        """The values of every epoch by name."""
         names = dict.fromkeys(name for _, logs in self._epochs for name in logs)
         return {name: [logs[name] for _, logs in self._epochs if name in logs] for name in names}
 
     def add(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Append the numbers of an epoch."""
+        """Append the losses and metrics of an epoch."""
         self._epochs.append((epoch, dict(logs)))
 
     def plot(self, path: str | Path | None = None) -> tuple[Any, ...]:
-        """Draw the loss and each metric over the epochs, training and validation (needs matplotlib).
+        """Plot the loss and each metric over the epochs, for training and validation data.
 
         Parameters
         ----------
         path : str or Path, optional
-            Where to save the picture; its ending chooses the format. A saved picture is closed.
+            Where to save the figure; the suffix chooses the format. A saved figure is closed.
 
         Returns
         -------
         tuple of matplotlib.axes.Axes
-            One per picture, left to right.
+            One for the loss and one for each metric.
 
         Raises
         ------
         ImportError
-            If matplotlib is missing.
+            If matplotlib is not installed.
         ValueError
-            If there is no epoch to draw.
+            If there is no epoch to plot.
         """
         if not self.epoch:
-            raise ValueError("History.plot: there is no epoch to draw yet; call fit first")
+            raise ValueError("History.plot: there is no epoch to plot yet; call fit first")
         try:
             import matplotlib.pyplot as plt
             from matplotlib.ticker import MaxNLocator

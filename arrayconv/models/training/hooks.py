@@ -1,4 +1,4 @@
-"""Hooks of your own beside the training, and how the loops call them."""
+"""The base class of callbacks, and how the training loops call them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Logs = Mapping[str, float]
 
 
 class Callback:
-    """Hooks that ``fit``, ``evaluate`` and ``predict`` call; one of your own overrides those it needs.
+    """Base class of callbacks, whose methods ``fit``, ``evaluate`` and ``predict`` call; override those you need.
 
-    ``logs`` holds the running means of the loss and the metrics, and at the end of an epoch those of the
-    validation data too; after a batch of `predict` it holds ``"outputs"``. A hook for batches makes an
-    accelerator wait for each.
+    ``logs`` is a dict of the loss and the metrics, averaged over the epoch so far; at the end of an epoch also
+    those of the validation data. After a batch of ``predict`` it has only ``"outputs"``, a tuple of arrays. A
+    hook for training batches makes an accelerator synchronize after each batch.
 
     Attributes
     ----------
     model : Model
-        The model that is trained; ``model.stop_training = True`` stops it after the epoch.
+        The model that is trained; ``model.stop_training = True`` stops ``fit`` after the current epoch.
     params : dict
-        ``"epochs"``, ``"steps"`` (None where not known), ``"verbose"`` and ``"metrics"``, the names in ``logs``
-        at the end of an epoch.
+        In ``fit``: ``"epochs"``, ``"steps"`` (None if unknown), ``"verbose"``, and ``"metrics"``, whose keys are the
+        names in ``logs`` at the end of an epoch.
 
     Examples
     --------
@@ -40,18 +40,18 @@ class Callback:
     params: Mapping[str, Any] = {}
 
     def set_model(self, model: Any) -> None:
-        """Take the model that is trained."""
+        """Set ``model``; called before all other hooks."""
         self.model = model
 
     def set_params(self, params: Mapping[str, Any]) -> None:
-        """Take the numbers of epochs and steps and the names in ``logs``."""
+        """Set ``params``; called by ``fit`` before `on_train_begin`."""
         self.params = params
 
     def on_train_begin(self, logs: Logs) -> None:
         """Before the first epoch."""
 
     def on_train_end(self, logs: Logs) -> None:
-        """After the last epoch, an error or an interruption included."""
+        """After the last epoch, also after an error or an interruption."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Before an epoch, counted from 0."""
@@ -66,31 +66,31 @@ class Callback:
         """After a batch."""
 
     def on_test_begin(self, logs: Logs) -> None:
-        """Before `evaluate`, or the validation of an epoch."""
+        """Before ``evaluate`` or the validation of an epoch."""
 
     def on_test_end(self, logs: Logs) -> None:
-        """After it."""
+        """After ``evaluate`` or the validation of an epoch."""
 
     def on_test_batch_begin(self, batch: int, logs: Logs) -> None:
-        """Before a batch of it."""
+        """Before a batch of ``evaluate`` or of a validation, counted from 0."""
 
     def on_test_batch_end(self, batch: int, logs: Logs) -> None:
-        """After a batch of it."""
+        """After a batch of ``evaluate`` or of a validation."""
 
     def on_predict_begin(self, logs: Logs) -> None:
-        """Before `predict`."""
+        """Before ``predict``."""
 
     def on_predict_end(self, logs: Logs) -> None:
-        """After it."""
+        """After ``predict``."""
 
     def on_predict_batch_begin(self, batch: int, logs: Logs) -> None:
-        """Before a batch of it."""
+        """Before a batch of ``predict``, counted from 0."""
 
     def on_predict_batch_end(self, batch: int, logs: Logs) -> None:
-        """After a batch of it."""
+        """After a batch of ``predict``."""
 
     def on_not_finite(self, error: FloatingPointError) -> bool:
-        """Whether `fit` shall stop, and not raise the error, when the loss or a weight is not finite."""
+        """Called when the loss or a weight is not finite: return True to end ``fit`` without raising ``error``."""
         return False
 
 
@@ -99,18 +99,18 @@ Hook = Callable[..., Any]
 
 
 class LambdaCallback(Callback):
-    """A callback of plain functions.
+    """A callback made of functions.
 
     Parameters
     ----------
     **hooks : callable, optional
-        By the names of `Callback`'s hooks: those of an epoch or a batch are called with its number and
-        ``logs``, the others with ``logs`` alone.
+        Functions by the names of `Callback`'s methods, such as ``on_epoch_end``: those for an epoch or a batch
+        are called with its number and ``logs``, the others with ``logs`` only.
 
     Raises
     ------
     TypeError
-        An unknown hook, or one that cannot be called.
+        If a name is unknown, or a hook is not callable.
 
     Examples
     --------
@@ -133,7 +133,7 @@ class LambdaCallback(Callback):
 
 
 class Monitor(Callback):
-    """A callback that compares one of the numbers in ``logs`` with the best so far."""
+    """Base class of callbacks that compare a loss or metric in ``logs`` with the best so far."""
 
     monitor: str
     mode: str
@@ -164,9 +164,9 @@ class Monitor(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """Stop, and return the history so far, where `fit` would raise ``FloatingPointError``.
+    """Make ``fit`` end and return its history where it would raise ``FloatingPointError`` for a NaN or infinite loss.
 
-    The model keeps the weights it had before the epoch, and says on standard output what went wrong.
+    The model keeps the weights it had before the epoch; the error's message is printed.
 
     Examples
     --------
@@ -180,27 +180,27 @@ class TerminateOnNaN(Callback):
 
 
 class Hooks:
-    """The callbacks of one `fit`, `evaluate` or `predict`, and its progress display: all that a loop calls.
+    """The callbacks and the progress display of one call of ``fit``, ``evaluate`` or ``predict``.
 
     Parameters
     ----------
     label : str
-        How errors call the method.
+        The name of that method, for error messages.
     callbacks : iterable of Callback, or Callback
     verbose : {"auto", 0, 1, 2}
-        As `Progress` takes it.
+        As for `Progress`.
     model : Model
-        Is given to the callbacks, so that the loop need not know it.
+        Passed on to the callbacks, so that the loops do not need it.
 
     Attributes
     ----------
     by_batch : bool
-        Whether a callback works by batch, and so must find the model's weights as they are after each one.
+        Whether a callback has hooks for training batches, so that the model must hold the current weights there.
 
     Raises
     ------
     TypeError
-        What is no callback.
+        If an item is not a `Callback`.
     """
 
     def __init__(self, label: str, callbacks: Any, verbose: Any, model: Any) -> None:
@@ -220,21 +220,21 @@ class Hooks:
         self.by_batch = self.has("on_train_batch_begin") or self.has("on_train_batch_end")
 
     def set_params(self, params: Mapping[str, Any]) -> None:
-        """Tell the callbacks what they are in for."""
+        """Set the ``params`` of the callbacks."""
         for hook in self.callbacks:
             hook.set_params(params)
 
     def has(self, hook: str) -> bool:
-        """Whether a callback has the hook of this name, ``"on_epoch_end"``."""
+        """Whether a callback overrides the hook of this name, such as ``"on_epoch_end"``."""
         return bool(self._by_hook[hook])
 
     def call(self, hook: str, *args: Any) -> None:
-        """Call the hook of this name of every callback that has it."""
+        """Call the hook of this name on every callback that overrides it."""
         for callback in self._by_hook[hook]:
             getattr(callback, hook)(*args)
 
     def ends_quietly(self, error: FloatingPointError) -> bool:
-        """Whether a callback takes a loss that is not finite for the end of the training."""
+        """Whether a callback wants ``fit`` to end without an error when the loss is not finite."""
         return any(callback.on_not_finite(error) for callback in self.callbacks)
 
 

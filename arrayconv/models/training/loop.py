@@ -1,4 +1,4 @@
-"""The loops over batches: `fit`, `evaluate` and `predict` of a graph and a trainer."""
+"""The loops over batches and epochs behind ``fit``, ``evaluate`` and ``predict``."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from arrayconv.models.training.threads import Threads
 from arrayconv.models.training.trainer import Trainer
 from arrayconv.namespace import Array, Namespace, array_namespace, cast, to_numpy, traits
 
-# How many batches may follow one before it is asked how it went, so that a compiled step is never waited for.
+# How many batches later the result of a compiled step is read, so that reading it does not wait.
 _AHEAD = 2
-# Batches on an accelerator that are asked together: each question waits for all that was launched before it.
+# How many results are read together on an accelerator: each read waits for all that was launched before it.
 _TOGETHER = 8
 
 
-# The batches under way: what is wrong with each, 0 for nothing, and what raises the error about it.
+# For each batch whose result has not been read: its problem, 0 for none, and a function that raises the error.
 Waiting = deque[tuple[Array, Callable[..., None]]]
 
 
@@ -57,9 +57,8 @@ def fit(
 ) -> None:
     """Train for the epochs ``first`` to ``last`` (not included), or until ``stop()``; fill ``history``.
 
-    ``validates`` is asked with the number of an epoch, counted from 0, whether it is to be validated.
-
-    An epoch that does not come into the history leaves no trace in the graph nor in the trainer.
+    ``validates(epoch)`` says whether to validate an epoch, counted from 0. If an epoch fails before it is in the
+    history, the graph and the trainer return to their state before it.
     """
     logs: dict[str, float] = {}
     names = dict(trainer.objective.names)
@@ -85,7 +84,7 @@ def fit(
                 try:
                     hooks.call("on_epoch_end", epoch, logs)
                 finally:
-                    # what a callback adds to the numbers is kept too
+                    # after the callbacks, which may add to logs
                     history.add(epoch, logs)
             except BaseException as error:
                 if epoch not in history.epoch:
@@ -108,10 +107,10 @@ def train_epoch(
     label: str = "fit",
     epoch: int | None = None,
 ) -> tuple[dict[str, float], Array]:
-    """Train on every batch once; the numbers, and an array like the inputs.
+    """Train on every batch once; return the losses and metrics, and the first input as an example of the data.
 
-    The graph and the trainer get their new values at the end, so that whatever goes wrong before leaves them
-    as they were, but for callbacks that work by batch, which see, and may change, the weights after each.
+    The graph and the trainer are updated at the end, so that an error leaves them unchanged. Only for callbacks
+    with hooks for batches, which may read and change the weights, the graph is updated after each batch.
     """
     # our own error says more than NumPy's warnings
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"), Threads() as threads:
@@ -141,7 +140,7 @@ class _Epoch:
                 xp = array_namespace(self.label, x=like)
                 threads.suit(graph, like)
                 state = begin(xp, graph, trainer, like, self.label)
-                # an epoch uses up copies: Ctrl-C finds the graph's own weights whole
+                # donated buffers are overwritten: with copies, Ctrl-C leaves the graph's own weights intact
                 donate = compiles(xp) and self.donates
                 state = copied(state) if donate else state
                 behind = traits(xp, like).accelerator and not compiles(xp) and not hooks.by_batch
@@ -193,7 +192,7 @@ class _Epoch:
         problem: int,
         state: State,
     ) -> None:
-        """Raise the error about a batch; ``before`` are its weights, where a step goes on after a problem."""
+        """Raise the error about a batch; ``before`` are the weights before its step, if later steps may have run."""
         where = self.where and f"{self.where}, batch {number + 1}"
         if problem == BAD_LABELS:
             found = bad_labels(self.trainer.objective, self.graph, batch.y)
@@ -216,7 +215,7 @@ class _Epoch:
 
 
 def _look(waiting: Waiting, most: int, *state: State) -> None:
-    """Ask the batches under way how they went, but for the last ``most``."""
+    """Read the results of all batches but the last ``most``, and raise the error of the first that failed."""
     while len(waiting) > most:
         problem, explain = waiting.popleft()
         if found := int(problem):
@@ -224,13 +223,13 @@ def _look(waiting: Waiting, most: int, *state: State) -> None:
 
 
 def _fetched(xp: Namespace, waiting: Waiting) -> Waiting:
-    """``waiting`` with its problems as numbers, fetched together."""
+    """``waiting`` with its problems as NumPy numbers, fetched in one transfer."""
     problems = to_numpy(xp.stack([problem for problem, _ in waiting]))
     return deque(zip(problems, (explain for _, explain in waiting), strict=True))
 
 
 def begin(xp: Namespace, graph: Graph, trainer: Trainer, like: Array, label: str = "fit") -> State:
-    """What the first step of an epoch starts from."""
+    """The state before the first step of an epoch."""
     weights = graph.weights
     trained = {(layer, name): weights[layer][name] for layer, name in graph.trainable}
     if not trained:
@@ -248,7 +247,7 @@ def evaluate(
     *,
     like: Array | None = None,
 ) -> dict[str, float]:
-    """The loss and the metrics over every batch; with ``like`` the batches are moved there."""
+    """The loss and the metrics over all batches; with ``like``, the batches are first moved to where it is."""
     objective = trainer.objective
     totals: Any = None
     waiting: Waiting = deque()
@@ -274,7 +273,7 @@ def evaluate(
             _look(waiting, _AHEAD if compiles(xp) else 0)
             if hooks.has("on_test_batch_end"):
                 hooks.call("on_test_batch_end", number, numbers(totals))
-            # the display of a fit counts the batches that it trains on
+            # in fit the display counts training batches only
             if like is None:
                 hooks.progress.step(numbers, totals)
     if totals is None:
@@ -286,7 +285,7 @@ def evaluate(
 
 
 def predict(graph: Graph, batches: Iterable[Batch], hooks: Hooks) -> list[Array]:
-    """Each output over every batch of inputs, in the library of the batches."""
+    """The outputs of all batches joined, one array per output of the model, in the library of the batches."""
     parts: list[tuple[Array, ...]] = []
     program = graph.program
     hooks.call("on_predict_begin", {})
@@ -308,7 +307,7 @@ def predict(graph: Graph, batches: Iterable[Batch], hooks: Hooks) -> list[Array]
 def _beside(
     graph: Graph, batches: Iterable[Batch], threads: Threads, label: str
 ) -> Iterator[tuple[Batch, Namespace, tuple[Array, ...], GraphWeights]]:
-    """Each batch with its inputs, their namespace, and the graph's weights where they are."""
+    """Each batch with its namespace, its inputs, and the graph's weights moved to where the inputs are."""
     like: Array | None = None
     for batch in batches:
         x = graph.as_inputs(batch.x)

@@ -1,4 +1,4 @@
-"""Callbacks that watch a number of the history: when to stop, to slow down, to save."""
+"""Callbacks that monitor a loss or metric: early stopping, lower learning rates, checkpoints."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from arrayconv.models.training.progress import say
 
 @dataclass(eq=False)
 class EarlyStopping(Monitor):
-    """Stop when ``monitor`` has not improved for ``patience`` epochs.
+    """Stop training when ``monitor`` has not improved for ``patience`` epochs.
 
     Parameters
     ----------
     monitor : str
-        A name in the history.
+        The loss or metric to watch, by its name in the history.
     min_delta : float
-        Improve by no more than this, and it does not count.
+        A change by no more than this does not count as an improvement.
     patience : int
         0 and 1 both stop at the first epoch without improvement.
     verbose : {0, 1}
         1 prints when it stops, and when it restores weights.
     mode : {"auto", "min", "max"}
-        Which way is better.
+        Whether less or more is better; "auto" knows it for losses and for the metrics here.
     baseline : float, optional
-        What has to be improved on.
+        ``patience`` is counted from the last epoch that improved on this value as well.
     restore_best_weights : bool
-        Whether the model ends with the weights of its best epoch, an interrupted ``fit`` included.
+        Whether the model gets the weights of the best epoch at the end, also of an interrupted ``fit``.
     start_from_epoch : int
-        Epochs before this one are not looked at.
+        Epochs before this one, counted from 0, are ignored.
 
     Raises
     ------
     ValueError
-        From ``fit``, before the first epoch: a ``monitor`` that is not in the history.
+        If ``mode`` is unknown; from ``fit``, before the first epoch, if ``monitor`` is not in the history, or
+        ``mode`` is "auto" and it is not known which way a metric of your own is better.
 
     Examples
     --------
@@ -73,7 +74,7 @@ class EarlyStopping(Monitor):
                 self._weights = self.model.get_weights()
             if self.baseline is None or self.better(value, self.baseline):
                 self._wait = 0
-            # the best so far is no reason to stop, whatever the baseline
+            # an epoch that is the best so far never stops, even if it is worse than the baseline
             return
         if epoch > 0 and self._wait >= max(self.patience, 1):
             self.stopped_epoch, self.model.stop_training = epoch, True
@@ -93,7 +94,7 @@ class EarlyStopping(Monitor):
 class ReduceLROnPlateau(Monitor):
     """Multiply the learning rate by ``factor`` when ``monitor`` has not improved for ``patience`` epochs.
 
-    The rate of each epoch comes into the history as ``"learning_rate"``.
+    The history records the rate of each epoch as ``"learning_rate"``.
 
     Parameters
     ----------
@@ -104,16 +105,16 @@ class ReduceLROnPlateau(Monitor):
     verbose : {0, 1}
         1 prints each new rate.
     cooldown : int
-        Epochs after a new rate in which no epoch counts.
+        The number of epochs after a reduction that do not count towards ``patience``.
     min_lr : float
-        No smaller rate than this.
+        The rate is never reduced below this.
 
     Raises
     ------
     TypeError
-        From ``fit``: an optimizer whose learning rate is a schedule.
+        From ``fit``: if the optimizer's learning rate is a schedule.
     ValueError
-        A ``factor`` of 1 or more; from ``fit``, a ``monitor`` that is not in the history.
+        If ``factor`` is 1 or more; otherwise as for `EarlyStopping`.
 
     Examples
     --------
@@ -159,27 +160,30 @@ class ReduceLROnPlateau(Monitor):
 
 @dataclass(eq=False)
 class ModelCheckpoint(Monitor):
-    """Save the model after each epoch, or after each that is the best so far.
+    """Save the model after each epoch, or after each epoch that is the best so far.
 
     Parameters
     ----------
     filepath : str or Path
-        May hold ``{epoch}`` and names of the history: ``"run-{epoch:02d}-{val_loss:.3f}.safetensors"``.
+        May contain ``{epoch}``, counted from 1, and names in the history:
+        ``"run-{epoch:02d}-{val_loss:.3f}.safetensors"``.
     monitor, mode
-        As for `EarlyStopping`; only looked at with ``save_best_only``.
+        As for `EarlyStopping`; only used with ``save_best_only``.
     verbose : {0, 1}
-        1 prints each saving.
+        1 prints each path saved to.
     save_best_only : bool
-        Whether to save only when ``monitor`` is better than ever.
+        Whether to save only when ``monitor`` is better than in all epochs before.
     save_weights_only : bool
-        As in Keras, without effect: a file of `save` holds the structure beside the weights, and
-        `load_weights` reads these alone.
+        Accepted for compatibility with Keras and ignored; a path that ends in ``.weights.h5`` gets weights only.
+    save_freq : {"epoch"}
+        Keras's other values are not supported.
 
     Raises
     ------
     ValueError
-        From ``fit``, before the first epoch: a ``filepath`` that `save` does not write to, a ``monitor``
-        or a name in ``filepath`` that is not in the history.
+        If ``save_freq`` is not "epoch"; from ``fit``, before the first epoch, if `save` cannot write to
+        ``filepath``, or it contains a name that is not in the history; with ``save_best_only``, as for
+        `EarlyStopping`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What `compile` chose, joined to the outputs of a graph: losses, metrics and the names of their numbers."""
+"""The losses and metrics that ``compile`` was given, one set for each output of a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from arrayconv.namespace import (
 
 
 class Output(NamedTuple):
-    """What is computed of one output."""
+    """The loss, its weight and the metrics of one output."""
 
     name: str
     loss: Loss
@@ -32,29 +32,29 @@ class Output(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """What the losses and metrics say of a batch."""
+    """The losses and metrics of a batch."""
 
     loss: Array
-    # What adds up over an epoch, in the order of `Objective.names`.
+    # The sums of all losses and metrics, in the order of `Objective.names`; they add up over an epoch.
     sums: Array
     valid: Array
     gradients: tuple[Array | None, ...]
 
 
 class Like(NamedTuple):
-    """All that a check of targets reads of an output."""
+    """An output without values: its shape and dtype are all that a check of targets needs."""
 
     shape: tuple[int, ...]
     dtype: Any
 
 
 class Objective:
-    """The losses and metrics of each output, and the names of their numbers.
+    """The losses and metrics of each output, and their names in the history.
 
     Parameters
     ----------
     outputs : sequence of str
-        Their names.
+        The names of the outputs.
     losses, metrics, weights, weighted_metrics
         As `Model.compile` takes them.
     """
@@ -86,7 +86,7 @@ class Objective:
             strict=True,
         )
         self.outputs = tuple(Output(*parts) for parts in each)
-        # the way that is better, by name
+        # by name in the history: "min" or "max", whichever is better, or None if unknown
         self.names: dict[str, str | None] = {"loss": "min"}
         if len(outputs) > 1:
             self.names |= {f"{output.name}_loss": "min" for output in self.outputs}
@@ -111,11 +111,11 @@ class Objective:
         size = sum(size for size, _ in self._parts(shapes))
         zeros = xp.zeros((size,), dtype=accumulator(xp, like.dtype), **placement(like))
         sharding = sharding_of(like)
-        # where a compiled step will leave them, so that there is one program of it
+        # sharded as a compiled step will return them, so that it is compiled only once
         return zeros if sharding is None else everywhere(to_numpy(zeros), sharding)
 
     def _parts(self, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, Metric]]:
-        """The size of each number's sums and what makes a number of them, in the order of `names`."""
+        """For each name in `names`, how many sums it has, and the metric that computes its value from them."""
         losses = 1 if len(self.outputs) == 1 else 1 + len(self.outputs)
         return [(2, Metric())] * losses + [
             (m.size(shape), m)
@@ -131,12 +131,12 @@ class Objective:
         gradients: bool,
         penalty: Any = 0.0,
     ) -> Evaluated:
-        """The loss of a batch, its numbers and the gradients of the outputs; ``penalty`` is added to the loss.
+        """The loss and metrics of a batch, and the gradients of the outputs; ``penalty`` is added to the loss.
 
         Raises
         ------
         ValueError
-            Targets of the wrong shape.
+            If the targets, the sample weights or a loss's values have the wrong shape.
         """
         xp = array_namespace("fit", y_pred=outputs[0])
         like = outputs[0]
@@ -190,12 +190,14 @@ class Objective:
     def check(
         self, label: str, shapes: Sequence[tuple[int, ...]], dtype: Any, targets: Any
     ) -> None:
-        """Look at all targets before anything is trained.
+        """Check all targets before training starts.
 
         Raises
         ------
+        TypeError
+            If their dtype is complex or not numeric.
         ValueError
-            Targets of the wrong shape, or out of range.
+            If their shape is wrong, or a value is out of range.
         """
         for part, shape, y in zip(self.outputs, shapes, targets, strict=True):
             xp = array_namespace(label, y=y)
@@ -213,7 +215,7 @@ class Objective:
                 )
 
     def averages(self, totals: Array, shapes: Sequence[tuple[int, ...]]) -> dict[str, float]:
-        """The numbers, from what their sums add up to, for outputs of these shapes; fetches them."""
+        """The losses and metrics by name as floats, from their sums over an epoch; waits for the device."""
         sums, found, start = to_numpy(totals), {}, 0
         for name, (size, kind) in zip(self.names, self._parts(shapes), strict=True):
             found[name] = kind.result(sums[start : start + size])
@@ -227,14 +229,14 @@ def _check_kind(label: str, xp: Namespace, y: Array) -> None:
 
 
 def _numbers(xp: Namespace, value: Any, dtype: Any, like: Array) -> Array:
-    """Numbers, or one, as an array of one axis."""
+    """A number or an array as an array of one axis."""
     if isinstance(value, int | float):
         return xp.full((1,), float(value), dtype=dtype, **placement(like))
     return xp.reshape(cast(xp, value, dtype), (-1,))
 
 
 def _spread(argument: str, value: Any, outputs: Sequence[str]) -> list[Any]:
-    """One value for each output, from one for all, a list or a dict by their names."""
+    """One value per output, from a single value for all, a list, or a dict by the outputs' names."""
     if isinstance(value, Mapping):
         if set(value) != set(outputs):
             raise ValueError(
@@ -252,7 +254,7 @@ def _spread(argument: str, value: Any, outputs: Sequence[str]) -> list[Any]:
 
 
 def _metrics(argument: str, given: Any, outputs: Sequence[str]) -> list[tuple[Metric, ...]]:
-    """The metrics of each output, from a list for all, one for each, or a dict by their names."""
+    """The metrics of each output, from one list for all, a list per output, or a dict by the outputs' names."""
     if isinstance(given, Mapping):
         if set(given) - set(outputs):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""How ``fit`` shows where it is: a bar in a terminal, one line kept fresh in a notebook, lines in a file."""
+"""The progress display: a bar in a terminal, an updated line in a notebook, one line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from typing import Any
 
 from arrayconv.data.sharding import first_process
 
-# Seconds between two looks at running numbers, which make an accelerator wait.
+# Seconds between two updates of the shown numbers, each of which makes an accelerator synchronize.
 _INTERVAL = 0.25
 
 
 class Progress:
-    """The display of one `fit`, `evaluate` or `predict`.
+    """The progress display of one call of ``fit``, ``evaluate`` or ``predict``.
 
-    Each epoch ends in one line on standard output. Before that, with ``verbose`` 1, there is a bar on
-    standard error if that is a terminal and tqdm is installed, or in a notebook a line that is replaced.
+    Each epoch ends with a line on standard output. While it runs, with ``verbose`` 1 or "auto", there is a bar on
+    standard error if that is a terminal and tqdm is installed, or in a notebook a line that is updated.
 
     Parameters
     ----------
+    label : str
+        The name of the method, for error messages.
     verbose : {"auto", 0, 1, 2}
-        0 shows nothing, 2 the lines alone.
+        0 shows nothing, 2 only the lines.
 
     Raises
     ------
@@ -40,7 +42,7 @@ class Progress:
         self._handle: Any = None
 
     def begin(self, title: str, total: int | None) -> None:
-        """Begin an epoch of ``total`` batches, or of a number not known."""
+        """Begin an epoch of ``total`` batches, ``None`` if unknown."""
         self._title, self._total, self._steps = title, total, 0
         self._start = self._shown = time.perf_counter()
         if self._verbose not in ("auto", 1) or not first_process():
@@ -63,7 +65,7 @@ class Progress:
 
     @contextmanager
     def of(self, title: str, total: int | None) -> Iterator[None]:
-        """`begin`, and `close` whatever happens."""
+        """A context that calls `begin` on entry and `close` on exit."""
         self.begin(title, total)
         try:
             yield
@@ -71,7 +73,7 @@ class Progress:
             self.close()
 
     def step(self, logs: Callable[..., Mapping[str, float]], *args: Any) -> None:
-        """Count a batch; ``logs(*args)``, which fetches the running numbers, is called now and then."""
+        """Count a batch; ``logs(*args)``, which fetches the current numbers, is called only when they are shown."""
         self._steps += 1
         if self._bar is None and self._handle is None:
             return
@@ -88,7 +90,7 @@ class Progress:
             self._bar.update()
 
     def end(self, logs: Mapping[str, float]) -> None:
-        """End an epoch with its line."""
+        """End an epoch and print its line."""
         seconds = time.perf_counter() - self._start
         line = f"{self._title}: {self._steps} batches, {_duration(seconds)}, {_listed(logs)}"
         line = line.removesuffix(", ")
@@ -101,7 +103,7 @@ class Progress:
             say(line)
 
     def close(self) -> None:
-        """Remove the bar, whatever happened."""
+        """Remove the bar, if there is one."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -111,9 +113,9 @@ class Progress:
 
 
 def say(text: object) -> None:
-    """Print a line, of several processes that train together in the first alone."""
+    """Print a line; of several JAX processes, only the first does."""
     if first_process():
-        # a log that is followed shows each line as it comes
+        # flushed, so that ``tail -f`` on a log shows each line at once
         print(text, flush=True)
 
 

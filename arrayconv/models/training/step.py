@@ -1,4 +1,4 @@
-"""One step of training, testing or predicting as a pure function of arrays, compiled where the library compiles."""
+"""One step of training, evaluation or prediction as a pure function of arrays, compiled by JAX for JAX arrays."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from arrayconv.models.program import GraphWeights, Program
 from arrayconv.models.training.trainer import Trainer
 from arrayconv.namespace import Array, Namespace, library
 
-# What a step reports in place of 0.
+# The problems that a step reports; 0 is none.
 BAD_LABELS, NOT_FINITE = 1, 2
 
 
 class State(NamedTuple):
-    """What a step of training changes."""
+    """The state that a training step updates."""
 
     weights: GraphWeights
     slots: Slots
     totals: Array
-    # False after the first step that went wrong: no later one changes anything
+    # False from the first problem on; later steps then change nothing
     sound: Array
 
 
 def train_step(
     xp: Namespace, graph: Graph, trainer: Trainer, donate: bool, behind: bool = False
 ) -> Callable[..., tuple[State, Array]]:
-    """``(state, x, y, weight, noise, coefficients) -> (state, problem)``; with ``donate`` it uses up the state.
+    """A function ``(state, x, y, weight, noise, coefficients) -> (state, problem)``.
 
-    With ``behind`` it does not wait to hear of a problem, and goes on as if there were none.
+    With ``donate``, a compiled one reuses the memory of the state it is given. With ``behind`` it updates the
+    state without waiting for ``problem``, even if there is one.
     """
     program, objective, optimizer = graph.program, trainer.objective, trainer.optimizer
     traced = compiles(xp)
@@ -67,7 +68,7 @@ def train_step(
 
 
 def test_step(xp: Namespace, graph: Graph, trainer: Trainer) -> Callable[..., tuple[Array, Array]]:
-    """``(totals, weights, x, y, weight) -> (totals, problem)``."""
+    """A function ``(totals, weights, x, y, weight) -> (totals, problem)``."""
     program, objective = graph.program, trainer.objective
 
     def step(
@@ -86,7 +87,7 @@ def test_step(xp: Namespace, graph: Graph, trainer: Trainer) -> Callable[..., tu
 
 
 def predict_step(xp: Namespace, program: Program) -> Callable[..., tuple[Array, ...]]:
-    """``(weights, x) -> outputs``."""
+    """A function ``(weights, x) -> outputs``."""
     return _made(xp, program.compiled, (), lambda weights, x: program.forward(weights, x)[0])
 
 
@@ -112,7 +113,7 @@ def _made(
 
 
 def copied(state: State) -> State:
-    """JAX's arrays again, for a step that uses up what it is given."""
+    """A copy of a state of JAX arrays, for a step that overwrites what it is given."""
     import jax
 
     again: State = jax.tree.map(lambda a: jax.numpy.array(a, copy=True), state)
@@ -120,7 +121,7 @@ def copied(state: State) -> State:
 
 
 def _guarded(xp: Namespace, new: State, old: State, problem: Array) -> State:
-    """The new state, or the old one from the first problem on."""
+    """The new state; from the first problem on, the old weights and slots."""
     import jax
 
     sound = xp.logical_and(old.sound, problem == 0)

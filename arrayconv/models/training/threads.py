@@ -1,4 +1,4 @@
-"""Pools of threads, which small products on a busy machine only wait for."""
+"""Limiting the thread pools of NumPy and torch while all matrix products are too small to gain from threads."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import ExitStack
 from arrayconv.models.graph import Graph
 from arrayconv.namespace import Array, array_namespace, library
 
-# Multiplications of one product in a batch. On two busy cores two threads took 30 times as long as one at
-# 1e6 to 1e7, 5 times at 2e7, and as long as one from 4e8 on; below 1e6 the libraries use one by themselves.
+# The multiplications in a product below which one thread is used. On two busy cores two threads took 30 times as
+# long as one at 1e6 to 1e7, 5 times at 2e7, and as long from 4e8 on; below 1e6 the libraries use one anyway.
 _SMALL = 5e7
 
 
 class Threads(ExitStack):
-    """While it is open, no more threads than the products of a batch are worth; needs threadpoolctl, else nothing."""
+    """A context in which `suit` may limit NumPy and torch to one thread; without threadpoolctl it does nothing."""
 
     def suit(self, graph: Graph, x: Array) -> None:
-        """Choose for batches like ``x``: one thread where every product is small, and as it was elsewhere."""
+        """Use one thread if every product in a batch like ``x`` is small; else change nothing."""
         if library(array_namespace("fit", x=x)) not in ("numpy", "torch") or "cpu" not in str(
             getattr(x, "device", "cpu")
         ):
@@ -32,7 +32,7 @@ class Threads(ExitStack):
 
 
 def largest_product(graph: Graph, batch: int) -> int:
-    """How many multiplications the largest matrix product of a batch of so many samples makes."""
+    """The number of multiplications in the largest matrix product for ``batch`` samples."""
     return max(
         (
             batch * math.prod(node.sample) * math.prod(spec.shape[:-1])

@@ -1,4 +1,4 @@
-"""What `compile` chose, and what training has left beside the weights."""
+"""The state of training besides the weights: optimizer, losses, metrics, and the steps done."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from arrayconv.namespace import Array
 
 _KINDS = (Loss, Metric, Optimizer, LearningRateSchedule)
 _OF_FUNCTIONS = (losses.Pair, OfFunction, OfLoss)
-# The classes by name: only these are made from a file.
+# The classes that a saved model may name.
 CLASSES: dict[str, type] = {
     kind.__name__: kind
     for module in (losses, metrics, optimizers, schedules)
@@ -37,10 +37,9 @@ CLASSES: dict[str, type] = {
 
 
 class Trainer:
-    """How a graph is trained, and how far it has come: the optimizer, the objective, the slots and the step.
+    """How a graph is trained, and how far: the optimizer, its state, the losses and metrics, and the step.
 
-    It holds no graph: `training.loop` takes both. It can be pickled and copied; compiled steps are then made
-    again when they are asked for.
+    It does not hold the graph. It can be pickled and copied; the copy compiles its steps anew.
 
     Parameters
     ----------
@@ -57,13 +56,13 @@ class Trainer:
     slots : dict of str to dict of (layer, weight) to array
         The optimizer's state; empty before the first step.
     step : int
-        How many steps have been done. With the seed it decides the order of an epoch and what is dropped.
+        How many steps have been done. Step and seed determine shuffling and dropout.
     seed : int or None
-        That of a training which goes on; that of `set_seed` if ``None``.
+        The seed of a training that continues from a file; ``None`` for that of `set_seed`.
     epoch : int
-        How many epochs have been done, those before ``initial_epoch`` included.
+        How many epochs have been done, including those before ``initial_epoch``.
     compiled : dict
-        Compiled steps by what they were made for.
+        Cached step functions, compiled ones included.
     """
 
     def __init__(
@@ -94,9 +93,9 @@ class Trainer:
         return {**vars(self), "compiled": {}}
 
     def config(self) -> dict[str, Any]:
-        """`Model.compile`'s arguments and how far training has come, ready for JSON.
+        """The arguments of `Model.compile`, the steps and epochs done and the seed, as plain data for JSON.
 
-        ``"missing"`` lists the arguments that are left out since they hold a function or a class of one's own.
+        ``"missing"`` lists the arguments that are left out because they contain a function or a user's class.
         """
         found: dict[str, Any] = {}
         missing = []
@@ -114,23 +113,23 @@ class Trainer:
         }
 
     def source(self, label: str, x: Any, y: Any = None, weight: Any = None, **how: Any) -> Source:
-        """Data as `Model.fit` takes them, their targets in the order of the outputs."""
+        """A source of batches from data as `Model.fit` takes them."""
         names = [output.name for output in self.objective.outputs]
         return Source(label, names, x, y, weight, seed=self.drawn_from, **how)
 
     @property
     def drawn_from(self) -> int:
-        """The seed of the order of the samples and of what is dropped."""
+        """The seed of shuffling and dropout."""
         return current_seed() if self.seed is None else self.seed
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], outputs: Sequence[str]) -> Self:
-        """The trainer that `config` described, without the slots.
+        """A trainer from the return value of `config`, without the optimizer's state.
 
         Raises
         ------
         TypeError, ValueError
-            A config that `config` did not give, or one that lacks the optimizer or the loss.
+            If the config is invalid, or lacks the optimizer or the loss.
         """
         label = "Trainer.from_config"
         given = _made(label, config.get("compile"))
@@ -141,7 +140,7 @@ class Trainer:
         return trainer
 
     def go_on(self, config: Mapping[str, Any], slots: Slots) -> None:
-        """Begin where another training, whose `config` this is, had come to; slots of other names are left out."""
+        """Continue from the state of another training: its `config` and its slots, if they are this optimizer's."""
         self.step, self.epoch, self.seed = (
             checks.count("Trainer", name, config.get(name), least=0)
             for name in ("step", "epoch", "seed")
@@ -149,7 +148,7 @@ class Trainer:
         self.slots = slots if set(slots) == set(self.optimizer.slots) else {}
 
     def slots_for(self, weights: Mapping[Key, Array]) -> Slots:
-        """The optimizer's state beside ``weights``, zeros for those that it does not know yet."""
+        """The optimizer's state, moved to where ``weights`` are; the initial state for weights that it lacks."""
         fresh = self.optimizer.init(weights)
         return {
             slot: {
@@ -163,12 +162,12 @@ class Trainer:
 
 
 def _plain(value: Any) -> Any:
-    """A value as numbers, strings, lists and dicts; ours become ``{"class": name, argument: value}``.
+    """A value as numbers, strings, lists and dicts; objects become ``{"class": name, argument: value}``.
 
     Raises
     ------
     TypeError
-        A function or a class of the user's own, which no file can hold.
+        If it contains a function or an object of a user's class, which a file cannot hold.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -188,12 +187,12 @@ def _plain(value: Any) -> Any:
 
 
 def _made(label: str, value: Any) -> Any:
-    """What `_plain` took apart.
+    """The value that `_plain` made plain.
 
     Raises
     ------
     TypeError, ValueError
-        An unknown class, arguments that it does not take.
+        If a class is unknown, or does not take the arguments.
     """
     if isinstance(value, list):
         return [_made(label, item) for item in value]
@@ -210,7 +209,7 @@ def _made(label: str, value: Any) -> Any:
 
 
 def _arguments(kind: type) -> list[str]:
-    """The names of the constructor's arguments, which are its attributes too."""
+    """The names of the constructor's arguments; each is an attribute too."""
     own = dict(inspect.signature(kind).parameters)
     if issubclass(kind, Optimizer):
         own |= inspect.signature(Optimizer).parameters

@@ -1,4 +1,4 @@
-"""The operators, in files by family; importing this fills the table."""
+"""The ONNX operators, in one file per family; importing this package registers them."""
 
 from arrayconv.onnx.operators import (
     activation,

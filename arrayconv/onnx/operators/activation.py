@@ -1,4 +1,4 @@
-"""Activations: those of arrayconv with ONNX's attributes, and the few it has besides."""
+"""Activations: those of arrayconv under ONNX's attributes, and some that only ONNX has."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def probabilities_vjp(log: bool, dy: Array, x: Array, *, y: Array, axis: int = -
 
 
 def flat_probabilities(log: bool, x: Array, *, axis: int = 1) -> Array:
-    """Before opset 13: over all the axes from ``axis`` on."""
+    """Softmax or log softmax as before opset 13: over all axes from ``axis`` on together."""
     return namespace(x).reshape(probabilities(log, _flat(x, axis)), x.shape)
 
 

@@ -1,4 +1,4 @@
-"""Arithmetic and the functions of single numbers, with broadcasting."""
+"""Arithmetic with broadcasting, and elementwise functions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ Slope = Callable[[Namespace, Array, Array], Array]
 
 
 def unary(f: Unary, slope: Slope | None = None, *, wide: bool = True) -> tuple[Any, Any]:
-    """A function of single numbers and its vjp; ``slope(xp, x, y)`` is its derivative."""
+    """An elementwise function ``f(xp, x)`` and its vjp, None without ``slope``, its derivative ``slope(xp, x, y)``.
+
+    With ``wide``, half types are computed in float32.
+    """
 
     def forward(x: Array) -> Array:
         xp = namespace(x)
@@ -48,7 +51,7 @@ def _both(a: Array, b: Array) -> tuple[Namespace, Array, Array]:
 def _sides(
     da: Callable[[], Array], db: Callable[[], Array], a: Array, b: Array, wrt: Any
 ) -> tuple[Array | None, ...]:
-    """The gradients of both sides, summed to their shapes."""
+    """The gradients of both operands, summed over the axes along which they were broadcast."""
     xp = namespace(a, b)
     return tuple(
         summed_to(xp, d(), x.shape) if name in wrt else None
@@ -88,7 +91,7 @@ def div(a: Array, b: Array) -> Array:
     xp, a, b = _both(a, b)
     if is_floating(xp, a.dtype):
         return a / b
-    # of integers ONNX keeps the whole part, where // rounds down
+    # ONNX truncates the quotient of integers, where // rounds down
     quotient = a // b
     if not xp.isdtype(a.dtype, "signed integer"):
         return quotient
@@ -114,7 +117,7 @@ def power_vjp(dy: Array, a: Array, b: Array, *, y: Array, wrt: Any = ("a", "b"))
     wide_b = cast(xp, wide_b, a.dtype)
 
     def slope() -> Array:
-        # a zero exponent has no slope, not even where 0 ** -1 is infinite
+        # the derivative for exponent 0 is 0, also at base 0, where 0 * 0 ** -1 would be NaN
         zero = wide_b == 0
         ones = xp.ones_like(wide_b)
         return xp.where(
@@ -133,7 +136,7 @@ def modulo(a: Array, b: Array, *, fmod: int = 0) -> Array:
     if not fmod:
         return a % b
     if not is_floating(xp, a.dtype):
-        # the sign of a, where % has that of b
+        # the result has the sign of a, where that of % has the sign of b
         rest = a % b
         return rest - b * xp.astype((rest != 0) & ((a < 0) != (b < 0)), a.dtype)
     rest = xp.abs(a) % xp.abs(b)
@@ -175,7 +178,7 @@ def smallest(*arrays: Array) -> Array:
 
 
 def extreme_vjp(dy: Array, *arrays: Array, y: Array) -> tuple[Array, ...]:
-    """The gradient goes to the extreme, in equal parts where several are."""
+    """The gradient of a maximum or minimum goes to the input that has it, in equal parts if several do."""
     xp = namespace(dy, *arrays)
     won = [xp.astype(a == y, dy.dtype) for a in aligned(xp, *arrays)]
     share = dy / reduce(lambda a, b: a + b, won)
@@ -213,7 +216,7 @@ def _bound_gradient(xp: Namespace, g: Array, bound: Any) -> Array | None:
 
 
 def _bound(xp: Namespace, bound: Any, x: Array) -> Array:
-    # opsets before 11 have numbers, later ones arrays
+    # bounds are numbers before opset 11, arrays later
     known = hasattr(bound, "ndim")
     return with_rank(xp, bound, x.ndim) if known else scalar(xp, bound, x)
 
@@ -261,7 +264,7 @@ UNARY: dict[str, tuple[Unary, Slope | None]] = {
     "Sqrt": (lambda xp, x: xp.sqrt(x), lambda xp, x, y: 0.5 / y),
     "Tan": (lambda xp, x: xp.tan(x), lambda xp, x, y: 1 + y * y),
 }
-# Of integers too, and exact in any dtype.
+# These also take integers, and are exact in every dtype.
 PLAIN: dict[str, tuple[Unary, Slope | None]] = {
     "Abs": (lambda xp, x: xp.abs(x), lambda xp, x, y: xp.sign(x)),
     "Neg": (lambda xp, x: -x, lambda xp, x, y: -xp.ones_like(x)),
@@ -271,7 +274,7 @@ PLAIN: dict[str, tuple[Unary, Slope | None]] = {
     "Sign": (lambda xp, x: xp.sign(x), None),
 }
 
-# before opset 7, and 8 for several inputs, broadcasting had other rules
+# broadcasting had other rules before opset 7, and before opset 8 for operators with any number of inputs
 for _name, _pair in BINARY.items():
     register(_name, *_pair, since=7, channels_last=elementwise)
 for _name, _several in VARIADIC.items():

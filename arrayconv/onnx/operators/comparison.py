@@ -1,4 +1,4 @@
-"""Comparisons, logic, casts and the constants: nothing here has a gradient, but casts between floats."""
+"""Comparisons, logic, casts, Identity and Dropout; only the last three have gradients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conv and ConvTranspose: ``x`` is (N, C, *S), kernels have their channels first too."""
+"""Conv and ConvTranspose: ``x`` is (N, C, *S), kernels are (O, I, *K) and (I, O, *K)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pairs(pads: Sequence[int]) -> tuple[tuple[int, int], ...]:
 def windowed(
     rank: int, auto_pad: str, pads: Ints, strides: Ints, dilations: Ints
 ) -> dict[str, Any]:
-    """A node's window as the operations' keywords."""
+    """A node's attributes as keywords of `arrayconv.conv` and the pools."""
     if auto_pad not in (*NAMED, "NOTSET"):
         raise ValueError(f"auto_pad is unknown: {auto_pad!r}")
     return {
@@ -158,7 +158,7 @@ def _transposed(
     ):  # fmt: skip
         total = (n - 1) * s + added + d * (k - 1) + 1 - out
         small, cut = max(total, 0) // 2, max(total, 0)
-        # an odd cell is cut at the end under SAME_UPPER, at the start otherwise
+        # of an odd number of cells the larger half is cut at the end under SAME_UPPER, else at the start
         widths.append((small, cut - small) if auto_pad == "SAME_UPPER" else (cut - small, small))
         extra.append(added + max(-total, 0))
     return config | {"padding": tuple(widths), "output_padding": tuple(extra)}

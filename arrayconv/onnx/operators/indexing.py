@@ -1,4 +1,4 @@
-"""Parts of arrays: slices, and cells taken by their indices."""
+"""Slice and Gather."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def _cells(
     chosen = normalized(range(len(starts)) if axes is None else axes, x.ndim)
     jumps = steps or (1,) * len(starts)
     return [
-        # NumPy's rules for what is out of range
+        # slicing a range clips what is out of range as NumPy does
         (axis, range(x.shape[axis])[start : _end(end, step) : step])
         for axis, start, end, step in zip(chosen, starts, ends, jumps, strict=True)
     ]
 
 
 def _end(end: int, step: int) -> int | None:
-    # the least integer says "to the very start"
+    # with a negative step, ONNX uses the smallest integer for "up to and including index 0"
     return None if step < 0 and end < -(2**30) else end
 
 
@@ -69,7 +69,7 @@ def _taken(xp: Namespace, x: Array, axis: int, cells: range) -> Array:
 
 
 def _given_back(xp: Namespace, dy: Array, axis: int, cells: range, n: int) -> Array:
-    """The cells at their places among ``n``, zeros between them."""
+    """The adjoint of `_taken`: ``dy`` at the indices ``cells`` of an axis of length ``n``, zeros elsewhere."""
     if len(cells) == n and cells.step == 1:
         return dy
     if len(cells) == 0:
@@ -99,7 +99,7 @@ def gather(x: Array, indices: Array, *, axis: int = 0) -> Array:
 
 
 def gather_vjp(dy: Array, x: Array, indices: Array, *, axis: int = 0) -> tuple[Array, None]:
-    """By a product with the matrix of what was taken: a scatter adds repeated cells in no portable way."""
+    """A product with the one-hot matrix of the indices, since the array API has no scatter that adds duplicates."""
     xp = namespace(dy, x, indices)
     (axis,) = normalized((axis,), x.ndim)
     before, after, k = x.shape[:axis], x.shape[axis + 1 :], math.prod(indices.shape)
@@ -113,7 +113,7 @@ def gather_vjp(dy: Array, x: Array, indices: Array, *, axis: int = 0) -> tuple[A
 
 
 def _counted(xp: Namespace, indices: Array, n: int) -> Array:
-    """Indices counted from the start."""
+    """The indices with negative ones counted from the start."""
     return xp.where(indices < 0, indices + n, indices)
 
 

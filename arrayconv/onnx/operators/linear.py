@@ -19,7 +19,7 @@ def gemm(
     transA: int = 0,
     transB: int = 0,
 ) -> Array:
-    """``alpha * a @ b + beta * c``, the matrices transposed where told; integers stay integers."""
+    """``alpha * a @ b + beta * c``; ``transA`` and ``transB`` transpose ``a`` and ``b``; integers stay integers."""
     xp = namespace(a, b, c)
     y = _product(xp, a.T if transA else a, b.T if transB else b)
     y = _scaled(y, alpha)
@@ -64,7 +64,7 @@ def matmul_vjp(
     dy: Array, a: Array, b: Array, *, wrt: Collection[str] = ("a", "b")
 ) -> tuple[Array | None, ...]:
     xp = namespace(dy, a, b)
-    # a vector is a matrix of one row on the left, of one column on the right
+    # a vector is a matrix with one row as the left operand, and with one column as the right
     wide_a = xp.expand_dims(a, axis=0) if a.ndim == 1 else a
     wide_b = xp.expand_dims(b, axis=-1) if b.ndim == 1 else b
     if a.ndim == 1:

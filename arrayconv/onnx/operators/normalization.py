@@ -26,7 +26,7 @@ def batch_norm(
     data_format: str = "channels_first",
 ) -> Any:
     if not spatial:
-        raise ValueError("BatchNormalization with spatial=0 is not computed here")
+        raise ValueError("BatchNormalization with spatial=0 is not supported")
     config: dict[str, Any] = {"eps": epsilon, "data_format": data_format}
     if not training_mode:
         return ac.batch_norm_inference(x, scale, bias, mean, var, **config)
@@ -107,7 +107,7 @@ def group_norm_vjp(
 
 
 def _per_channel(p: Array, channels: int) -> Array:
-    """Before opset 21, one number for each group."""
+    """Parameters of opsets before 21, one number per group, repeated for the channels of each group."""
     xp = namespace(p)
     return xp.reshape(
         xp.broadcast_to(xp.expand_dims(p, axis=1), (p.shape[0], channels // p.shape[0])),
@@ -133,7 +133,7 @@ def old_group_norm_vjp(dy: Array, x: Array, scale: Array, bias: Array, **attribu
 def _parameters(
     x: Array, scale: Array, bias: Array | None, axis: int
 ) -> tuple[tuple[int, ...], tuple[Array | None, ...]]:
-    """The axes from ``axis`` on, and the parameters broadcast to them."""
+    """The axes from ``axis`` on, and the parameters broadcast to them; None for one that has their shape already."""
     xp = namespace(x, scale, bias)
     axes = tuple(range(normalized((axis,), x.ndim)[0], x.ndim))
     shape = tuple(x.shape[i] for i in axes)
@@ -247,7 +247,7 @@ def lrn_vjp(
 
 
 def _over_channels(xp: Any, x: Array, size: int, data_format: str, back: bool = False) -> Array:
-    """The mean over ``size`` neighbouring channels, zeros beyond the first and the last; its adjoint."""
+    """The mean over ``size`` neighbouring channels, with zeros outside; with ``back`` its adjoint."""
     shape = x.shape
     if data_format == "channels_last":
         # (N, *S, C) -> (N * prod(S), C, 1)

@@ -1,4 +1,4 @@
-"""Pad, on any axis and by negative widths too."""
+"""Pad: along any axis, and cropping where widths are negative."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def pad(
     x = _cropped(x, widths)
     given = tuple((max(a, 0), max(b, 0)) for a, b in widths)
     if mode == "constant":
-        # one number, in whatever shape
+        # a number, or an array of one
         (fill,) = value if isinstance(value, tuple) else (value or 0,)
         return constant_pad(xp, x, given, fill)
-    # every axis is a spatial one
+    # axes added before and after make all axes of x spatial ones
     y: Array = ac.pad(x[None, ..., None], given, mode=mode)
     return y[0, ..., 0]
 

@@ -1,4 +1,4 @@
-"""Pools over windows and over whole images."""
+"""Pooling over windows, and over all spatial axes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ def lp_pool_vjp(dy: Array, x: Array, *, y: Array, p: int = 2, **attributes: Any)
 def _power_sums(
     xp: Namespace, x: Array, p: int, attributes: dict[str, Any]
 ) -> tuple[tuple[Array, Array], Array, dict[str, Any]]:
-    """The sum of ``|x|**p`` over every window, by a convolution with ones of each channel alone."""
+    """The sums of ``|x|**p`` over the windows, by a convolution of each channel with ones.
+
+    Returns the operands of the convolution, the sums, and the convolution's keywords.
+    """
     config = _config(x, **attributes)
     config.pop("data_format")
     window, ceil_mode = config.pop("window"), config.pop("ceil_mode")
@@ -85,7 +88,7 @@ def _power_sums(
 def _hanging(
     size: tuple[int, ...], window: Any, config: dict[str, Any]
 ) -> tuple[tuple[int, int], ...]:
-    """The padding with the cells after the end that the last windows hang over."""
+    """The padding, extended by what the last windows under ``ceil_mode`` reach beyond it."""
     exact = sliding(
         "LpPool",
         size,
@@ -128,7 +131,7 @@ def global_lp_pool_vjp(dy: Array, x: Array, *, y: Array, p: int = 2) -> Array:
 
 
 def _divided(xp: Namespace, dy: Array, by: Array) -> Array:
-    """``dy / by``, and 0 where ``by`` is: a window of zeros has no slope."""
+    """``dy / by``, and 0 where ``by`` is 0: the gradient of a window of zeros is taken as 0."""
     zero = xp.zeros_like(dy)
     return xp.where(by == 0, zero, dy / xp.where(by == 0, xp.ones_like(by), by))
 

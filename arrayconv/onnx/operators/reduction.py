@@ -1,4 +1,4 @@
-"""Reductions over axes, and the positions of extremes."""
+"""Reductions over axes, ArgMax and ArgMin."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from arrayconv.onnx.table import register
 
 Axes = tuple[int, ...] | None
 Total = Callable[[Namespace, Array, tuple[int, ...]], Array]
-# of the array, its reduction, and the upstream gradient, both with all axes kept
+# back(xp, x, y, dy, axes): the reduction y and the upstream gradient dy keep the reduced axes with length 1
 Back = Callable[[Namespace, Array, Array, Array, tuple[int, ...]], Array]
 
 
 def reduction(total: Total, back: Back) -> tuple[Any, Any]:
-    """A reduction over axes and its vjp; ``total`` keeps the axes with length 1."""
+    """A reduction over axes and its vjp; ``total(xp, x, axes)`` keeps the axes with length 1."""
 
     def forward(
         x: Array, axes: Axes = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
@@ -76,7 +76,7 @@ def _extreme(name: str) -> Total:
 
 
 def _least(xp: Namespace, x: Array, name: str) -> Any:
-    """What any number beats."""
+    """The maximum (or minimum) of nothing: the smallest (or largest) number of the dtype."""
     if xp.isdtype(x.dtype, "bool"):
         return name == "min"
     if is_floating(xp, x.dtype):
@@ -100,11 +100,11 @@ def _prod(xp: Namespace, x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def _others(xp: Namespace, x: Array, y: Array, dy: Array, axes: tuple[int, ...]) -> Array:
-    """The product of all the other cells, zeros among them or not."""
+    """The vjp of a product: each element's gradient is ``dy`` times the product of the others, also among zeros."""
     zero = x == 0
     rest = _prod(xp, xp.where(zero, xp.ones_like(x), x), axes)
     zeros = _sum(xp, xp.astype(zero, x.dtype), axes)
-    # of one zero alone the others' product is not 0
+    # with exactly one zero, only its gradient is not 0
     alone = dy * rest * xp.astype(zero & (zeros == 1), x.dtype)
     return xp.where(zeros == 0, dy * y / xp.where(zero, xp.ones_like(x), x), alone)
 
@@ -116,7 +116,7 @@ def _log_sum_exp(xp: Namespace, x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def _shared(xp: Namespace, x: Array, y: Array, dy: Array, axes: tuple[int, ...]) -> Array:
-    """The gradient goes to the extreme, in equal parts where several cells are."""
+    """The gradient of a maximum or minimum goes to the element that has it, in equal parts if several do."""
     won = xp.astype(x == y, dy.dtype)
     return dy * won / _sum(xp, won, axes)
 
@@ -151,7 +151,7 @@ REDUCTIONS: dict[str, tuple[Total, Back]] = {
 def position(
     name: str, x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0
 ) -> Array:
-    """Where the first extreme along ``axis`` is, or the last."""
+    """The index of the first maximum or minimum along ``axis``, or of the last."""
     xp = namespace(x)
     find = getattr(xp, name)
     if not select_last_index:
@@ -169,7 +169,7 @@ def argmin(x: Array, **attributes: Any) -> Array:
 
 def _last(attributes: Attributes, ndim: int) -> Attributes | None:
     axes = attributes.get("axes")
-    # what loses axes has its channels nowhere in particular
+    # without keepdims, the channel axis of the result is not known to be the last
     if not axes or not attributes.get("keepdims", 1):
         return None
     return attributes | {"axes": tuple(last_axis(axis, ndim) for axis in axes)}

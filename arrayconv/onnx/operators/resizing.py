@@ -1,4 +1,4 @@
-"""Resize and Upsample: `arrayconv.resize` where it has the coordinates, else one matrix for each axis."""
+"""Resize and Upsample: by `arrayconv.resize` if it supports the attributes, else by one matrix product per axis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = tuple[tuple[int, float], ...]
 
 
 class How(NamedTuple):
-    """The attributes that say which cells an output cell is made of."""
+    """The attributes that determine the weights of the interpolation."""
 
     mode: str
     coordinates: str
@@ -32,7 +32,7 @@ class How(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """An axis of ``n`` cells that becomes one of ``m``; ``scale`` where one was given."""
+    """An axis to resize from length ``n`` to ``m``: the given scale if any, and the region of interest."""
 
     axis: int
     n: int
@@ -125,7 +125,7 @@ def _plan(
 
 
 def _ours(x: Array, axes: list[Axis], how: How, last: bool) -> dict[str, Any] | None:
-    """The keywords of `arrayconv.resize`, or None where it has no such coordinates."""
+    """The keywords for `arrayconv.resize`, or None if it cannot do this."""
     spatial = range(1, x.ndim - 1) if last else range(2, x.ndim)
     by_axis = {axis.axis: axis for axis in axes}
     if x.ndim < 3 or not set(by_axis) <= set(spatial) or how.antialias or how.exclude_outside:
@@ -164,11 +164,11 @@ def _ours(x: Array, axes: list[Axis], how: How, last: bool) -> dict[str, Any] | 
 
 
 def _source(i: int, axis: Axis, coordinates: str) -> Fraction:
-    """Where in the input the centre of output cell ``i`` falls."""
+    """The coordinate in the input of output cell ``i``."""
     _, n, m, given, start, end = axis
     scale = Fraction(m, n) if given is None else Fraction(given)
     if coordinates == "align_corners":
-        # the standard's length is n * scale, before it is cut to whole cells
+        # the ONNX standard divides by n * scale - 1, before rounding the length down to m
         return i * (n - 1) / (n * scale - 1) if m > 1 else Fraction(0)
     if coordinates == "asymmetric":
         return i / scale
@@ -191,7 +191,7 @@ def _source(i: int, axis: Axis, coordinates: str) -> Fraction:
 
 @lru_cache(maxsize=64)
 def _rows(axis: Axis, how: How) -> tuple[Row, ...]:
-    """The cells and weights that each output cell is made of."""
+    """For each output cell, the input cells that it is computed from, with their weights."""
     scale = float(axis.m / axis.n if axis.scale is None else axis.scale)
     return tuple(
         _row(
@@ -234,7 +234,7 @@ def _nearest(source: Fraction, rounding: str) -> int:
 
 
 def _weight(distance: float, how: How) -> float:
-    """The triangle of linear interpolation, or R. Keys's cubic convolution kernel (IEEE ASSP 29, 1981)."""
+    """The weight of a cell: linear, or by R. Keys's cubic convolution kernel (IEEE ASSP 29, 1981)."""
     if how.mode == "linear":
         return max(0.0, 1.0 - distance)
     a = how.cubic
@@ -252,7 +252,7 @@ def _matrix(xp: Namespace, rows: tuple[Row, ...], n: int, like: Array) -> Array:
 
 
 def _product(xp: Namespace, x: Array, axis: int, matrix: Array) -> Array:
-    """The matrix times ``x`` along ``axis``."""
+    """The product of the matrix with ``x`` along ``axis``."""
     before, after = x.shape[:axis], x.shape[axis + 1 :]
     # (A, n, B) -> (A, m, B)
     rows = xp.reshape(x, (math.prod(before), x.shape[axis], math.prod(after)))

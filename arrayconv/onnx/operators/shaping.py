@@ -1,4 +1,4 @@
-"""Shapes: what they are, and arrays in other ones."""
+"""Shape, Reshape, Transpose, Concat, Split and others that rearrange elements."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Ints = tuple[int, ...]
 
 
 def shape(x: Array, *, start: int = 0, end: int | None = None) -> Array:
-    """A NumPy array whatever the library of ``x``: shapes are known while a function is traced."""
+    """The shape of ``x``, always as a NumPy array, so that it stays known while a function is traced."""
     return np.asarray(tuple(x.shape)[start:end], np.int64)
 
 
@@ -36,7 +36,7 @@ def size(x: Array) -> Array:
 def reshape(x: Array, shape: Ints, *, allowzero: int = 0) -> Array:
     target = list(shape)
     if not allowzero:
-        # a 0 keeps the input's axis at its place
+        # 0 means the length of the same axis of the input
         for i, n in enumerate(target):
             if n == 0:
                 if i >= x.ndim:
@@ -49,13 +49,13 @@ def reshape(x: Array, shape: Ints, *, allowzero: int = 0) -> Array:
         target[target.index(-1)] = math.prod(x.shape) // known if known else 0
     xp = namespace(x)
     if is_chunked(x) and x.ndim > 1 and target[:1] == [x.shape[0]]:
-        # Dask joins axes, or splits one, but does not do both at once
+        # Dask can join axes or split one, but not both in one reshape
         x = xp.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
     return xp.reshape(x, tuple(target))
 
 
 def as_before(dy: Array, x: Array, *rest: Any, **attributes: Any) -> Array:
-    """The vjp of whatever only reshapes."""
+    """The vjp of every operator that only reshapes."""
     return namespace(dy).reshape(dy, x.shape)
 
 
@@ -112,7 +112,7 @@ def tile_vjp(dy: Array, x: Array, repeats: Ints) -> tuple[Array, None]:
 
 
 def concat(*arrays: Array, axis: int) -> Array:
-    # a convolution sums over all the channels, which are what networks put together
+    # networks mostly join channels, over which the next convolution sums
     y = namespace(*arrays).concat(list(arrays), axis=axis)
     (axis,) = normalized((axis,), y.ndim)
     return unchunked(y, axis) if axis else y
@@ -198,7 +198,7 @@ def constant_of_shape(shape: Ints, *, value: Any = None) -> Array:
 
 
 def cells(start: Array, limit: Array, delta: Array, *, stash_type: int = 1) -> Array:
-    """A NumPy array: how many there are is a shape, and follows from the values."""
+    """ONNX's Range, always as a NumPy array, since its length depends on the values."""
     bounds: list[Any] = [to_numpy(v) for v in (start, limit, delta)]
     return np.arange(*bounds, dtype=bounds[0].dtype)
 

@@ -1,4 +1,4 @@
-"""The largest and the smallest."""
+"""TopK."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arrayconv.onnx.table import register
 def top_k(
     x: Array, k: tuple[int, ...], *, axis: int = -1, largest: int = 1, sorted: int = 1
 ) -> tuple[Array, Array]:
-    """By sorting; of equal ones the first."""
+    """The ``k`` largest or smallest elements and their indices, in order; of equal elements the first come first."""
     xp = namespace(x)
     (axis,) = normalized((axis,), x.ndim)
     (count,) = k
