@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import threadpoolctl
 from reference_keras import keras_in
 from small_networks import LABELS, X, compiled
 
@@ -273,7 +274,6 @@ def test_arguments_that_are_keras_own():
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 def test_small_products_are_not_shared_among_threads(library):
-    threadpoolctl = pytest.importorskip("threadpoolctl")
     xp = pytest.importorskip(library)
     seen = []
 

@@ -8,13 +8,15 @@ from itertools import product
 from typing import Any, TypeAlias
 
 from arrayconv import namespace
-from arrayconv.engine.threads import each
+from arrayconv.engine.threads import each, inside, within
 from arrayconv.namespace import Array, Namespace, is_lazy, placement, traits
 
 _Place: TypeAlias = tuple[slice, ...]
 
 # Elements of a block on a CPU: a few temporaries of it fit the second-level cache.
 BLOCK = 2**16
+# Neighbours in memory that are not set apart.
+SHORTEST_RUN = 2**10
 
 
 def fused(xp: Namespace, compute: Callable[..., Any], *arrays: Array) -> Any:
@@ -23,7 +25,7 @@ def fused(xp: Namespace, compute: Callable[..., Any], *arrays: Array) -> Any:
     As ``namespace.fused``; arrays may be of shapes that broadcast, or numbers.
     """
     # lazy arrays first: their size may be a symbol, of which nothing is known
-    if not is_lazy(arrays[0]):
+    if not is_lazy(arrays[0]) and not inside():
         x = max(arrays, key=_size)
         if _size(x) > BLOCK and traits(xp, x).calling:
             return _cut(xp, compute, x, arrays, ())
@@ -40,7 +42,13 @@ def blockwise(
     Arrays that are small, lazy or on an accelerator are not cut.
     """
     x = arrays[0]
-    if is_lazy(x) or _size(x) <= BLOCK or (at := traits(xp, x)).accelerator or not at.mutable:
+    if (
+        is_lazy(x)
+        or inside()
+        or _size(x) <= BLOCK
+        or (at := traits(xp, x)).accelerator
+        or not at.mutable
+    ):
         return compute(*arrays)
     return _cut(xp, compute, x, arrays, whole)
 
@@ -61,7 +69,8 @@ def _cut(
     if not others or not all(_broadcasts(a, x) for a in arrays):
         return compute(*arrays)
     # what there is to be written, and where, shows in the first block
-    found = compute(*(_part(a, first) for a in arrays))
+    with within():
+        found = compute(*(_part(a, first) for a in arrays))
     several = isinstance(found, tuple)
     blocks = found if several else (found,)
     results = [
@@ -99,7 +108,8 @@ def _places(shape: tuple[int, ...], whole: Collection[int]) -> Iterator[_Place]:
         step = n
         if size > BLOCK and axis not in whole:
             size //= n
-            step = max(1, min(n, BLOCK // size))
+            step = max(1 if axis < len(shape) - 1 else SHORTEST_RUN, BLOCK // size)
+            step = min(n, step)
             size *= step
         along.append([slice(i, min(i + step, n)) for i in range(0, n, step)])
     return product(*along)

@@ -14,7 +14,7 @@ _SMALL = 5e7
 
 
 class Threads(ExitStack):
-    """A context in which `suit` may limit NumPy and torch to one thread; without threadpoolctl it does nothing."""
+    """A context in which `suit` may limit NumPy's and torch's products to one thread."""
 
     def suit(self, graph: Graph, x: Array) -> None:
         """Use one thread if every product in a batch like ``x`` is small; else change nothing."""
@@ -24,10 +24,8 @@ class Threads(ExitStack):
             return
         if largest_product(graph, int(x.shape[0])) > _SMALL:
             return
-        try:
-            import threadpoolctl
-        except ImportError:
-            return
+        import threadpoolctl
+
         self.enter_context(threadpoolctl.threadpool_limits(1))
 
 

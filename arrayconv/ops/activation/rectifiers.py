@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from arrayconv.arguments import known_shape, number, suggesting
-from arrayconv.engine.blockwise import fused
 from arrayconv.namespace import (
     Array,
     Namespace,
     accumulator,
     array_namespace,
     cast,
+    fused,
     is_floating,
     is_lazy,
     promoted,
