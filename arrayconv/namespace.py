@@ -384,6 +384,21 @@ def strided(xp: Namespace, x: Array, shape: tuple[int, ...], steps: tuple[int, .
     return as_strided(x, shape, steps)
 
 
+def sum_of_products(
+    xp: Namespace,
+    a: Array,
+    a_axes: Sequence[int],
+    b: Array,
+    b_axes: Sequence[int],
+    axes: Sequence[int],
+) -> Array:
+    """The products of ``a`` and ``b`` along the axes numbered alike, summed over all but ``axes``, in one pass.
+
+    For libraries that compute on the calling thread; others make a matrix product of it, of copies.
+    """
+    return xp.einsum(a, a_axes, b, b_axes, axes)
+
+
 @lru_cache
 def _as_strided(xp: Namespace) -> Callable[..., Array] | None:
     # the standard knows nothing of memory; libraries that do agree on the name, not on the place

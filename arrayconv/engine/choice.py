@@ -66,8 +66,11 @@ def overlaps(p: Problem) -> bool:
     if 0 in p.window.size:
         return True
     # as many phases as cells, or more, would be products of single cells
-    if steps >= cells or p.depthwise:
+    if steps >= cells:
         return True
+    if p.depthwise:
+        # one pass over dy, where the library has one
+        return not (p.traits.calling and p.dense and p.features == 1)
     few = p.channels <= FEW_RESULTS and p.groups == 1
     if not p.traits.mutable and cells > MOST_COPIES:
         return steps > MOST_PHASES_TRACED

@@ -1,4 +1,8 @@
-"""Depthwise: one channel per group, so every cell of the window is a multiply-add of arrays."""
+"""Depthwise: one channel per group, so every cell of the window is a multiply-add of arrays.
+
+On NumPy all cells of a window are added in one pass over runs of neighbouring outputs, which lie in memory as
+they are read.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import math
 from collections.abc import Iterator
 
 from arrayconv.engine.strategy import Strategy
-from arrayconv.engine.windows import overlap_add, plus, reach, tap_views
-from arrayconv.namespace import Array, Namespace, traits
+from arrayconv.engine.windows import overlap_add, plus, reach, runs, tap_views
+from arrayconv.namespace import Array, Namespace, sum_of_products, traits
 from arrayconv.window import Window
 
 
@@ -26,6 +30,13 @@ def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, 1)`` and ``(G, *kernel, 1, O)`` to ``(G, N, *out, O)``."""
     padded = reach(xp, _groups_last(xp, x), window, lead=1, mutable=mutable)
+    if w.shape[-1] == 1 and (view := runs(xp, padded, window)) is not None:
+        at = _Axes(len(window.size))
+        # (G, *kernel, 1, 1) -> (*kernel, G) -> (*kernel, run * G)
+        weights = xp.permute_dims(w[..., 0, 0], (*range(1, w.ndim - 2), 0))
+        weights = xp.tile(weights, view.shape[-1] // weights.shape[-1])
+        y = sum_of_products(xp, view, at.windows, weights, at.kernel, at.outputs)
+        return _groups_first(xp, xp.reshape(y, (x.shape[1], *window.output, -1)), 1)
     row = window.output[-1] if mutable else 1
     y = None
     for view, weights in zip(tap_views(padded, window, lead=1), _by_tap(xp, w, row), strict=True):
@@ -53,6 +64,13 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     groups, features = dy.shape[0], dy.shape[-1]
     padded = reach(xp, _groups_last(xp, x), window, lead=1, mutable=mutable)
     gradient = _groups_last(xp, dy)
+    if features == 1 and (view := runs(xp, padded, window)) is not None:
+        at = _Axes(len(window.size))
+        outputs = xp.reshape(gradient, (*view.shape[: gradient.ndim - 1], view.shape[-1]))
+        total = sum_of_products(xp, view, at.windows, outputs, at.outputs, at.kernel)
+        # (*kernel, run * G) -> (*kernel, run, G) -> (G, *kernel, 1, 1)
+        dw = xp.sum(xp.reshape(total, (*window.kernel, -1, groups)), axis=-2)
+        return xp.permute_dims(dw, (dw.ndim - 1, *range(dw.ndim - 1)))[..., None, None]
     last = gradient.ndim - 1
     # the few channels alone would keep few of an accelerator's processors busy: there the last spatial axis waits
     waits = int(mutable and traits(xp, gradient).accelerator)
@@ -68,6 +86,16 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     dw = xp.reshape(total, (*window.kernel, 1, groups, features))
     ndim = dw.ndim
     return xp.permute_dims(dw, (ndim - 2, *range(ndim - 2), ndim - 1))
+
+
+class _Axes:
+    """The axes of ``runs`` by number: the images and runs of outputs, the kernel, and the cells of a run."""
+
+    def __init__(self, ndim: int) -> None:
+        cells = 2 * ndim + 1
+        self.windows = list(range(cells + 1))
+        self.outputs = [*range(ndim + 1), cells]
+        self.kernel = [*range(ndim + 1, cells), cells]
 
 
 def _groups_last(xp: Namespace, x: Array) -> Array:

@@ -29,6 +29,9 @@ from arrayconv.window import Pairs, Window
 
 # Windows that one product of a weight gradient sums over: no library adds up a long sum as well as short ones.
 SUM_LENGTHS = 64, 1024
+# Cells and channels of neighbouring outputs that are read as one: enough to outlast the step to the next, and few
+# enough that a kernel's rows of them stay in the first-level cache.
+SHORTEST_RUN, LONGEST_RUN = 32, 8192
 # Numbers in columns up to which one look-up costs less than a copy for each cell of the window.
 FEW_CELLS = 4096
 
@@ -161,6 +164,26 @@ def _window_view(
     strides = [*steps[:lead], *between, steps[-1]]
     strides[at:at] = within
     return strided(xp, padded, tuple(shape), tuple(strides))
+
+
+def runs(xp: Namespace, padded: Array, window: Window) -> Array | None:
+    """Every window of what ``reach`` gave, where it lies, with runs of neighbouring outputs beside the channels.
+
+    The shape is ``(N, *out, *kernel, run * C)``, the last of ``out`` divided by the length of a run.
+    ``None`` where a library has no such views, or runs would be short.
+    """
+    if not traits(xp, padded).calling or (steps := memory_steps(xp, padded)) is None:
+        return None
+    *outputs, last = window.output
+    channels, run = padded.shape[-1], 1
+    if window.stride[-1] == 1 and steps[-2] == channels * steps[-1]:
+        run = max((k for k in range(1, LONGEST_RUN // channels + 1) if last % k == 0), default=1)
+    if run * channels < SHORTEST_RUN:
+        return None
+    between = map(operator.mul, steps[1:-1], (*window.stride[:-1], window.stride[-1] * run))
+    within = map(operator.mul, steps[1:-1], window.dilation)
+    shape = (padded.shape[0], *outputs, last // run, *window.kernel, run * channels)
+    return strided(xp, padded, shape, (steps[0], *between, *within, steps[-1]))
 
 
 @lru_cache(maxsize=256)
