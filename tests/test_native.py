@@ -11,11 +11,12 @@ from reference import NAIVE, conv_gradients
 
 import arrayconv as ac
 from arrayconv.cases import cases, sample
+from arrayconv.engine import native
 
 CASES = sample(case for case in cases() if case.op in ("conv", "conv_transpose"))
 
 
-@pytest.mark.parametrize("library", ["torch", "jax"])
+@pytest.mark.parametrize("library", ["torch", "jax", "numpy"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_values(case, library):
     xp = pytest.importorskip({"jax": "jax.numpy"}.get(library, library))
@@ -35,7 +36,7 @@ def test_values(case, library):
 
 
 @pytest.mark.parametrize("op", ["conv", "conv_transpose"])
-@pytest.mark.parametrize("library", ["torch", "jax"])
+@pytest.mark.parametrize("library", ["torch", "jax", "numpy"])
 def test_half_bias_is_added_before_the_sum_is_rounded(op, library):
     xp = pytest.importorskip({"jax": "jax.numpy"}.get(library, library))
     x, w, b = (
@@ -50,7 +51,7 @@ def test_half_bias_is_added_before_the_sum_is_rounded(op, library):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
-@pytest.mark.parametrize("library", ["torch", "jax"])
+@pytest.mark.parametrize("library", ["torch", "jax", "numpy"])
 def test_nan_stays_in_its_group(library):
     xp = pytest.importorskip({"jax": "jax.numpy"}.get(library, library))
     x, w, dy = np.ones((1, 3, 4)), np.ones((2, 1, 4)), np.ones((1, 2, 4))
@@ -64,3 +65,32 @@ def test_nan_stays_in_its_group(library):
         # dw is (2, 1, 4), the others (1, S, 4)
         places = np.argwhere(np.isnan(ac.to_numpy(got).reshape(-1, 4)))
         assert [tuple(place) for place in places.tolist()] == cells
+
+
+def test_numpy_arrays_are_lent_to_torch(monkeypatch):
+    torch = pytest.importorskip("torch")
+    x, w = np.random.default_rng(0).standard_normal((2, 3, 5, 5, 4))
+    w = w[:, :3, :3, :, None]
+    seen = []
+
+    def noted(images, weights, **config):
+        seen.append(images.data_ptr())
+        return conv2d(images, weights, **config)
+
+    conv2d = torch.nn.functional.conv2d
+    monkeypatch.setattr(torch.nn.functional, "conv2d", noted)
+    with ac.options(engine="native"):
+        ac.conv(x, w[0])
+        assert seen == [x.ctypes.data]
+        # what has no tensor on its memory is copied, and what torch does not know is computed here
+        x.flags.writeable = False
+        for other in (x, x[:, ::-1], x.astype(">f8"), x.astype("longdouble"), x.astype("float16")):
+            ac.conv(other, w[0].astype(other.dtype))
+        assert len(seen) == 4
+
+
+def test_without_torch_numpy_arrays_take_the_portable_code(monkeypatch):
+    monkeypatch.setattr(native, "_torch", lambda: None)
+    x, w = np.ones((1, 5, 1)), np.ones((3, 1, 1))
+    with ac.options(engine="native"):
+        np.testing.assert_array_equal(ac.conv(x, w), np.full((1, 3, 1), 3.0))

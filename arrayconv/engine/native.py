@@ -1,18 +1,30 @@
 """Opt-in: the same three functions by the library's own kernels, found by the namespace's name.
 
 Each function returns ``None`` where there is no native kernel that computes exactly what is asked;
-the portable code then does. ``jax.lax`` serves every window; torch one to three spatial axes.
+the portable code then does. ``jax.lax`` serves every window; torch one to three spatial axes, of
+NumPy's arrays too where it is installed: it computes on their memory.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from arrayconv.engine import native_cudnn
 from arrayconv.engine.windows import reach
-from arrayconv.namespace import Array, Namespace, accumulator, cast, is_lazy, library, traits
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    array_namespace,
+    cast,
+    is_lazy,
+    library,
+    traits,
+)
 from arrayconv.window import Window
 
 
@@ -154,6 +166,31 @@ def _torch_weight_vjp(
 
 
 _Kernel = Callable[[Namespace, Array, Array, Window, int], Array | None]
+
+
+def _by_torch(kernel: _Kernel) -> _Kernel:
+    """A kernel of torch's on NumPy's arrays."""
+
+    def compute(xp: Namespace, a: Array, b: Array, window: Window, groups: int) -> Array | None:
+        torch = _torch()
+        if torch is None or a.dtype.name not in ("float32", "float64") or not a.dtype.isnative:
+            return None
+        # neither negative strides nor arrays that cannot be written have a tensor on their memory
+        first, second = (
+            torch.from_numpy(xp.require(part, requirements=["C", "W"])) for part in (a, b)
+        )
+        result = kernel(array_namespace("conv", x=first), first, second, window, groups)
+        return None if result is None else result.numpy()
+
+    return compute
+
+
+@lru_cache
+def _torch() -> Any:
+    # it takes seconds to import, and only who asks for native kernels wants it
+    return importlib.import_module("torch") if importlib.util.find_spec("torch") else None
+
+
 _KERNELS: dict[str, tuple[_Kernel, _Kernel, _Kernel]] = {
     "cupy": (
         native_cudnn.correlate,
@@ -161,5 +198,10 @@ _KERNELS: dict[str, tuple[_Kernel, _Kernel, _Kernel]] = {
         native_cudnn.correlate_weight_vjp,
     ),
     "jax.numpy": (_jax_correlate, _jax_input_vjp, _jax_weight_vjp),
+    "numpy": (
+        _by_torch(_torch_correlate),
+        _by_torch(_torch_input_vjp),
+        _by_torch(_torch_weight_vjp),
+    ),
     "torch": (_torch_correlate, _torch_input_vjp, _torch_weight_vjp),
 }

@@ -54,7 +54,8 @@ class options:  # noqa: N801 (a context manager, named as a function)
     ----------
     engine : {"portable", "native"}
         ``"native"`` uses the library's own convolution (``jax.lax``, ``torch.nn.functional``) where
-        there is one that does exactly what is asked, and the portable code elsewhere. Where a
+        there is one that does exactly what is asked, and the portable code elsewhere; on NumPy
+        arrays PyTorch's, where that is installed, without a copy of them. Where a
         stride is above 1, XLA puts zeros between the windows of an input gradient and multiplies
         them: there a NaN or an infinite weight reaches cells that it never meets.
     precision : {"default", "fast"}

@@ -64,10 +64,15 @@ def explain(f: Callable[..., Any], *arrays: Any, **config: Any) -> Explanation:
     1849688064
     """
     plans = _CORRELATIONS.get(f)
-    if plans is None or current().engine == "native":
+    if plans is None:
         raise ValueError(
-            f"explain: {getattr(f, '__name__', f)!r} makes no convolution plan here; explain conv, "
-            "conv_transpose or their vjps, with engine='portable'"
+            f"explain: {getattr(f, '__name__', f)!r} makes no convolution plan; explain conv, "
+            "conv_transpose or their vjps"
+        )
+    if current().engine == "native":
+        raise ValueError(
+            "explain: with engine='native' there is no plan: a kernel of the library's decides, or "
+            "PyTorch's for NumPy arrays; explain with engine='portable'"
         )
     standing = [stand_in(tuple(a)) if isinstance(a, tuple | list) else a for a in arrays]
     signature = inspect.signature(f)
