@@ -21,9 +21,11 @@ def declines(window: Window, channels: int, features: int) -> str | None:
 
 
 def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
-    """Elements per group and image: the padded input or its gradient, the sum, a term of it and its factor."""
+    """Elements per group and image: the padded input or its gradient, the sum, a term of it and its factor; the weights, or
+    their gradient, along a run of outputs.
+    """
     factors = 2 if features == 1 and kind != "input_vjp" else 3
-    rows = 0 if kind == "weight_vjp" else window.cells * window.output[-1]
+    rows = window.cells * window.output[-1]
     return math.prod(window.padded) + (factors * math.prod(window.output) + rows) * features
 
 
