@@ -14,6 +14,7 @@ from poison import unpoisoned
 import arrayconv as ac
 from arrayconv import models
 from arrayconv.cases import cases, sample
+from arrayconv.engine.choice import FAST, STRATEGIES
 
 pytestmark = pytest.mark.backends("cupy-emulated")
 
@@ -143,7 +144,7 @@ def tf32() -> Iterator[Any]:
 
 SMALL, KERNEL = (4, 20, 20, 16), (3, 3, 16, 24)
 Y = (4, 20, 20, 24)
-# with one group; None is what the plan chooses, and the other two are for accelerators as well
+# with one group
 PRODUCTS = [
     ("conv", [SMALL, KERNEL], SAME),
     ("conv_vjp", [Y, SMALL, KERNEL], {"wrt": ("x",), **SAME}),
@@ -151,10 +152,14 @@ PRODUCTS = [
     ("conv_transpose", [Y, KERNEL], SAME),
     ("conv_transpose_vjp", [SMALL, Y, KERNEL], {"wrt": ("x",), **SAME}),
     ("conv_transpose_vjp", [SMALL, Y, KERNEL], {"wrt": ("w",), **SAME}),
+    # an image of fewer windows than its weight gradient sums at once elsewhere
+    ("conv_vjp", [(4, 9, 9, 24), (4, 9, 9, 16), KERNEL], {"wrt": ("w",), **SAME}),
 ]
+# of an exact strategy; depthwise has no products
+CHOICES = [None, *(name for name in STRATEGIES if name not in FAST and name != "depthwise")]
 
 
-@pytest.mark.parametrize("strategy", [None, "columns", "taps"])
+@pytest.mark.parametrize("strategy", CHOICES)
 @named(PRODUCTS)
 def test_products_follow_the_choice_of_tf32(xp, row, strategy):
     op, shapes, config = row
@@ -173,12 +178,26 @@ def test_dense_products_follow_the_choice_of_tf32(xp):
     assert {p.compute for record in records for p in record.products} == {TF32}
 
 
-def test_a_weight_gradient_copies_its_columns_once(xp):
-    record = counted(xp, "conv_vjp", [X, X, W], wrt=("w",), **SAME)
+@pytest.mark.parametrize("strategy", ["columns", "planes"])
+def test_a_weight_gradient_copies_its_columns_once(xp, strategy):
+    with ac.options(strategy=strategy):
+        record = counted(xp, "conv_vjp", [X, X, W], wrt=("w",), **SAME)
     # to make them: a product takes its operands transposed as they lie
     columns = 9 * 4 * np.prod(X) / len(record.products)
     copies = [launch for launch in record.launches if launch.compute is None]
     assert sum(launch.bytes >= columns for launch in copies) == 1, str(record)
+
+
+@named(PRODUCTS[:3])
+def test_rows_copy_a_third_of_the_columns_for_each_product(xp, row):
+    with ac.options(strategy="rows"):
+        record = counted(xp, row[0], [X if a in (SMALL, Y) else W for a in row[1]], **row[2])
+    assert len(record.products) == 3
+    copies = [launch for launch in record.launches if launch.compute is None]
+    # what is read once and written three times, and of an input gradient the flipped kernel
+    written = 3 * 4 * np.prod(X)
+    assert sum(launch.bytes > written for launch in copies) == 3, str(record)
+    assert len(record.launches) <= 11, str(record)
 
 
 def test_a_block_is_few_launches(xp):
