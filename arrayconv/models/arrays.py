@@ -91,7 +91,7 @@ def drawn_beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Ar
 
 def clipped(xp: Namespace, x: Array, low: float, high: float) -> Array:
     """``x`` cut off at two numbers; NaN stays NaN."""
-    if not traits(xp, x).accelerator:
+    if not is_symbol(x) and not traits(xp, x).accelerator:
         return xp.clip(x, low, high)
     # the compatibility layer's clip asks the device for the bounds, and waits for the answer
     return fused(
