@@ -15,6 +15,7 @@ import arrayconv as ac
 from arrayconv import models
 from arrayconv.cases import cases, sample
 from arrayconv.engine.choice import FAST, STRATEGIES
+from arrayconv.models.losses import LOSSES
 
 pytestmark = pytest.mark.backends("cupy-emulated")
 
@@ -256,6 +257,48 @@ def test_a_step_of_training(xp, optimizer, loss, launches):
     _, eight, sixteen = records
     assert sixteen.synchronisations - eight.synchronisations <= 1
     assert (len(sixteen.launches) - len(eight.launches)) / 8 <= launches
+
+
+# by whether targets are the numbers of classes
+SCORES = {
+    False: ["accuracy", "auc", "f1_score", "mae", "precision", "top_k_categorical_accuracy"],
+    True: ["accuracy", "sparse_top_k_categorical_accuracy"],
+}
+
+
+def evaluated(model, x, y):
+    model.evaluate(x, y, batch_size=4, verbose=0)
+
+
+def validated(model, x, y):
+    # after one batch of training
+    data = {"validation_data": (x, y)}
+    model.fit(x[:4], y[:4], batch_size=4, epochs=1, verbose=0, **data)
+
+
+def predicted(model, x, y):
+    model.predict(x, batch_size=4, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "call, loss",
+    [(validated, "mse"), (predicted, "mse")]
+    + [(evaluated, name) for name, kind in LOSSES.items() if name == kind.name],
+)
+def test_scores_are_looked_at_once_in_eight_batches(xp, call, loss):
+    rng = np.random.default_rng(0)
+    labels, sparse = rng.integers(0, 10, 64), loss.startswith("sparse")
+    x = xp.array(rng.random((64, 6), dtype=np.float32))
+    y = xp.array(labels if sparse else np.eye(10, dtype=np.float32)[labels])
+    model = models.Sequential([models.Input((6,)), models.Dense(10, activation="softmax")])
+    model.compile("sgd", loss, metrics=SCORES[sparse])
+    waits = []
+    for samples in (4, 32, 64):
+        with recording() as record:
+            call(model, x[:samples], y[:samples])
+        waits.append(record.synchronisations)
+    _, eight, sixteen = waits
+    assert sixteen - eight <= 1
 
 
 @pytest.mark.parametrize(
