@@ -97,11 +97,3 @@ def clipped(xp: Namespace, x: Array, low: float, high: float) -> Array:
     return fused(
         xp, lambda x: xp.minimum(xp.maximum(x, scalar(xp, low, x)), scalar(xp, high, x)), x
     )
-
-
-def sign(xp: Namespace, x: Array) -> Array:
-    """-1, 0 or 1 as ``x`` is negative, zero or positive; NaN stays NaN."""
-    if not is_symbol(x) and not traits(xp, x).accelerator:
-        return xp.sign(x)
-    # the compatibility layer's writes NaN by a mask, which waits for the device
-    return xp.where(x == x, xp.astype(x > 0, x.dtype) - xp.astype(x < 0, x.dtype), x)
