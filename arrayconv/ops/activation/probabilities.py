@@ -12,6 +12,7 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     copied,
+    fused,
     promoted,
 )
 from arrayconv.ops.layout import check_gradient, scalar
@@ -122,7 +123,8 @@ def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) 
         check_gradient(op, y, x.shape, name="y")
         y = cast(xp, y, wide)
     dy = cast(xp, dy, wide)
-    return cast(xp, (dy - xp.sum(dy * y, axis=axis, keepdims=True)) * y, dtype)
+    along = xp.sum(dy * y, axis=axis, keepdims=True)
+    return cast(xp, fused(xp, lambda dy, along, y: (dy - along) * y, dy, along, y), dtype)
 
 
 @suggesting
@@ -174,9 +176,11 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     axis = _check_axis("log_softmax", x, axis)
     if 0 in x.shape:
         return copied(xp, x)
-    wide = _shifted(xp, cast(xp, x, accumulator(xp, x.dtype)), axis)
+    wide = cast(xp, x, accumulator(xp, x.dtype))
+    top = xp.max(wide, axis=axis, keepdims=True)
+    wide = fused(xp, lambda x, top: _shifted(xp, x, top), wide, top)
     total = xp.sum(xp.exp(wide), axis=axis, keepdims=True)
-    return cast(xp, wide - xp.log(total), x.dtype)
+    return cast(xp, fused(xp, lambda x, total: x - xp.log(total), wide, total), x.dtype)
 
 
 @suggesting
@@ -235,22 +239,24 @@ def log_softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = No
         check_gradient(op, y, x.shape, name="y")
         probabilities = xp.exp(cast(xp, y, wide))
     dy = cast(xp, dy, wide)
-    return cast(xp, dy - probabilities * xp.sum(dy, axis=axis, keepdims=True), dtype)
+    total = xp.sum(dy, axis=axis, keepdims=True)
+    dx = fused(xp, lambda dy, p, total: dy - p * total, dy, probabilities, total)
+    return cast(xp, dx, dtype)
 
 
 def _softmax(xp: Namespace, x: Array, axis: int) -> Array:
     # Dask gives sums and maxima of nothing another shape
     if 0 in x.shape:
         return copied(xp, x)
-    y = xp.exp(_shifted(xp, x, axis))
+    top = xp.max(x, axis=axis, keepdims=True)
+    y = fused(xp, lambda x, top: xp.exp(_shifted(xp, x, top)), x, top)
     return y / xp.sum(y, axis=axis, keepdims=True)
 
 
-def _shifted(xp: Namespace, x: Array, axis: int) -> Array:
-    """``x`` minus its largest element along ``axis``; NaN where that is infinite."""
-    top = xp.max(x, axis=axis, keepdims=True)
+def _shifted(xp: Namespace, x: Array, top: Array) -> Array:
+    """``x`` minus its largest element; NaN where that is infinite."""
     # NaN now, since the difference of two infinities is NaN with a warning
-    return x - xp.where(xp.abs(top) < math.inf, top, scalar(xp, math.nan, x))
+    return x - xp.where(xp.abs(top) < math.inf, top, scalar(xp, math.nan, top))
 
 
 def _check_axis(op: str, x: Array, axis: int) -> int:
