@@ -277,6 +277,14 @@ def test_a_loss_of_a_model_is_few_launches(xp, loss):
     assert len(record.launches) <= 2, str(record)
 
 
+def test_a_metric_of_a_batch_stays_on_the_device(xp):
+    y, p = (xp.array(np.asarray(a, np.float32)) for a in ([[1], [0]], [[0.9], [0.8]]))
+    with recording() as record:
+        share = models.Precision()(y, p)
+    assert record.synchronisations == 0
+    assert float(share) == 0.5
+
+
 def network():
     """Two convolutions and a classifier, of 28 x 28 grey images."""
     return models.Sequential(
