@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -87,6 +88,8 @@ def _contender(
 
 
 def _keras(case: Conv) -> dict[str, Callable[..., Any]]:
+    # without TensorFlow, which it looks for otherwise, its import stops halfway and cannot be repeated
+    os.environ.setdefault("KERAS_BACKEND", "jax")
     try:
         import keras
     except ImportError:

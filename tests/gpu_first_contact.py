@@ -153,6 +153,8 @@ def run(group: Sequence[Part], site: Path, logs: Path) -> Iterator[tuple[Part, d
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
+                # in the background of a script interrupts are ignored, and children inherit that
+                preexec_fn=_interruptible,
             )
         started.append((part, process, out, err, time.monotonic()))
     for part, process, out, err, start in started:
@@ -161,6 +163,10 @@ def run(group: Sequence[Part], site: Path, logs: Path) -> Iterator[tuple[Part, d
         text, log = (path.read_text(errors="replace") for path in (out, err))
         found = {"status": process.returncode, "late": late, "seconds": seconds}
         yield part, {**found, **outcome(part, text), "log": log[-3000:]}
+
+
+def _interruptible() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stopped(process: subprocess.Popen[bytes], seconds: float) -> bool:

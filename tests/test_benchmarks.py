@@ -88,6 +88,8 @@ def some_digits():
     return train.Digits(images, rng.integers(10, size=130))
 
 
+# Keras's metrics, on JAX from 0.11 on
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64:UserWarning")
 def test_every_contender_trains_alike(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     data, results = some_digits(), sections.Results()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 import zipfile
@@ -110,7 +111,12 @@ def test_a_session_of_tests_that_is_stopped_says_what_passed(tmp_path, monkeypat
         "import time\ndef test_a(): pass\ndef test_b(): assert 0\ndef test_c(): time.sleep(60)\n"
     )
     arguments = (*command.PYTEST, "-p", "no:xdist", "--rootdir", str(tmp_path), str(tmp_path))
-    came = ran(tmp_path, Part("tests some", arguments, 8.0))["tests some"]
+    # as in the background of a script
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        came = ran(tmp_path, Part("tests some", arguments, 8.0))["tests some"]
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert came["late"]
     said = "1 passed, 1 failed, then no summary" if killed else "1 failed, 1 passed"
     assert said in command.said(came)

@@ -13,6 +13,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`:UserWarning"),
     pytest.mark.filterwarnings("ignore:The structure of `inputs`:UserWarning"),
+    # Keras's metrics, on JAX from 0.11 on
+    pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64:UserWarning"),
 ]
 
 HEAD = """

@@ -14,6 +14,9 @@ from poison import unpoisoned
 import arrayconv as ac
 from arrayconv import models
 from arrayconv.cases import cases, sample
+from arrayconv.engine.choice import FAST, STRATEGIES
+from arrayconv.models.losses import LOSSES
+from arrayconv.namespace import array_namespace
 
 pytestmark = pytest.mark.backends("cupy-emulated")
 
@@ -143,7 +146,7 @@ def tf32() -> Iterator[Any]:
 
 SMALL, KERNEL = (4, 20, 20, 16), (3, 3, 16, 24)
 Y = (4, 20, 20, 24)
-# with one group; None is what the plan chooses, and the other two are for accelerators as well
+# with one group
 PRODUCTS = [
     ("conv", [SMALL, KERNEL], SAME),
     ("conv_vjp", [Y, SMALL, KERNEL], {"wrt": ("x",), **SAME}),
@@ -151,10 +154,14 @@ PRODUCTS = [
     ("conv_transpose", [Y, KERNEL], SAME),
     ("conv_transpose_vjp", [SMALL, Y, KERNEL], {"wrt": ("x",), **SAME}),
     ("conv_transpose_vjp", [SMALL, Y, KERNEL], {"wrt": ("w",), **SAME}),
+    # an image of fewer windows than its weight gradient sums at once elsewhere
+    ("conv_vjp", [(4, 9, 9, 24), (4, 9, 9, 16), KERNEL], {"wrt": ("w",), **SAME}),
 ]
+# of an exact strategy; depthwise has no products
+CHOICES = [None, *(name for name in STRATEGIES if name not in FAST and name != "depthwise")]
 
 
-@pytest.mark.parametrize("strategy", [None, "columns", "taps"])
+@pytest.mark.parametrize("strategy", CHOICES)
 @named(PRODUCTS)
 def test_products_follow_the_choice_of_tf32(xp, row, strategy):
     op, shapes, config = row
@@ -173,12 +180,26 @@ def test_dense_products_follow_the_choice_of_tf32(xp):
     assert {p.compute for record in records for p in record.products} == {TF32}
 
 
-def test_a_weight_gradient_copies_its_columns_once(xp):
-    record = counted(xp, "conv_vjp", [X, X, W], wrt=("w",), **SAME)
+@pytest.mark.parametrize("strategy", ["columns", "planes"])
+def test_a_weight_gradient_copies_its_columns_once(xp, strategy):
+    with ac.options(strategy=strategy):
+        record = counted(xp, "conv_vjp", [X, X, W], wrt=("w",), **SAME)
     # to make them: a product takes its operands transposed as they lie
     columns = 9 * 4 * np.prod(X) / len(record.products)
     copies = [launch for launch in record.launches if launch.compute is None]
     assert sum(launch.bytes >= columns for launch in copies) == 1, str(record)
+
+
+@named(PRODUCTS[:3])
+def test_rows_copy_a_third_of_the_columns_for_each_product(xp, row):
+    with ac.options(strategy="rows"):
+        record = counted(xp, row[0], [X if a in (SMALL, Y) else W for a in row[1]], **row[2])
+    assert len(record.products) == 3
+    copies = [launch for launch in record.launches if launch.compute is None]
+    # what is read once and written three times, and of an input gradient the flipped kernel
+    written = 3 * 4 * np.prod(X)
+    assert sum(launch.bytes > written for launch in copies) == 3, str(record)
+    assert len(record.launches) <= 11, str(record)
 
 
 def test_a_block_is_few_launches(xp):
@@ -193,6 +214,75 @@ def test_a_block_is_few_launches(xp):
 def test_blocks_fill_an_accelerator(xp, batch, most):
     record = counted(xp, "conv", [(batch, *X[1:]), W], **SAME)
     assert len(record.products) <= most, str(record)
+
+
+# whether there are logits, the most launches of a loss and of its gradient
+LOSS_LAUNCHES = [
+    ("mean_squared_error", False, 6, 6),
+    ("mean_absolute_error", False, 6, 6),
+    ("binary_cross_entropy", False, 5, 5),
+    ("binary_cross_entropy", True, 5, 6),
+    ("categorical_cross_entropy", False, 6, 5),
+    ("categorical_cross_entropy", True, 11, 11),
+    ("sparse_categorical_cross_entropy", False, 8, 4),
+    ("sparse_categorical_cross_entropy", True, 13, 8),
+]
+
+
+@named(LOSS_LAUNCHES)
+def test_a_loss_is_few_launches(xp, row):
+    op, logits, forward, backward = row
+    config = {"from_logits": True} if logits else {}
+    p = xp.array(np.full((6, 5), 0.2, np.float32))
+    y = xp.array(np.arange(6) % 5 if op.startswith("sparse") else np.eye(6, 5, dtype=np.float32))
+    with unpoisoned(), recording() as record:
+        getattr(ac, op)(p, y, **config)
+    assert len(record.launches) <= forward, str(record)
+    dy = xp.array(np.ones((), np.float32))
+    with unpoisoned(), recording() as record:
+        getattr(ac, f"{op}_vjp")(dy, p, y, **config)
+    assert len(record.launches) <= backward, str(record)
+
+
+# of values, and of the gradient
+MODEL_LOSS_LAUNCHES = {
+    "MeanSquaredError": (4, 6),
+    "MeanAbsoluteError": (4, 6),
+    "Huber": (2, 3),
+    "Hinge": (5, 6),
+    "KLDivergence": (2, 3),
+    "CosineSimilarity": (11, 13),
+    "BinaryCrossentropy": (4, 7),
+    "CategoricalCrossentropy": (7, 12),
+    "SparseCategoricalCrossentropy": (11, 13),
+}
+
+
+@pytest.mark.parametrize("loss", {kind.__name__: kind for kind in LOSSES.values()}.values())
+def test_a_loss_of_a_model_is_few_launches(xp, loss):
+    made, like = loss(), xp.array(np.full((6, 5), 0.2, np.float32))
+    sparse = made.name.startswith("sparse")
+    y = xp.array(np.arange(6) % 5 if sparse else np.eye(6, 5, dtype=np.float32))
+    space = array_namespace("", x=like)
+    y_true, dy = made.targets(space, y, like), xp.array(np.ones(6, np.float32))
+    values, gradient = MODEL_LOSS_LAUNCHES[loss.__name__]
+    with unpoisoned(), recording() as record:
+        made.values(y_true, like)
+    assert len(record.launches) <= values, str(record)
+    with unpoisoned(), recording() as record:
+        made.gradient(dy, y_true, like)
+    assert len(record.launches) <= gradient, str(record)
+    with unpoisoned(), recording() as record:
+        made.valid(space, y_true, like)
+    assert len(record.launches) <= 2, str(record)
+
+
+def test_a_metric_of_a_batch_stays_on_the_device(xp):
+    y, p = (xp.array(np.asarray(a, np.float32)) for a in ([[1], [0]], [[0.9], [0.8]]))
+    with recording() as record:
+        share = models.Precision()(y, p)
+    assert record.synchronisations == 0
+    assert float(share) == 0.5
 
 
 def network():
@@ -213,10 +303,10 @@ def network():
 @pytest.mark.parametrize(
     "optimizer, loss, launches",
     [
-        ("adam", "sparse_categorical_crossentropy", 146),
-        ("adam", "binary_crossentropy", 153),
-        ("sgd", "categorical_crossentropy", 140),
-        (models.Adam(clipnorm=1.0), "sparse_categorical_crossentropy", 182),
+        ("adam", "sparse_categorical_crossentropy", 108),
+        ("adam", "binary_crossentropy", 95),
+        ("sgd", "categorical_crossentropy", 103),
+        (models.Adam(clipnorm=1.0), "sparse_categorical_crossentropy", 144),
     ],
     ids=["adam-sparse", "adam-binary", "sgd", "clipnorm"],
 )
@@ -237,6 +327,48 @@ def test_a_step_of_training(xp, optimizer, loss, launches):
     _, eight, sixteen = records
     assert sixteen.synchronisations - eight.synchronisations <= 1
     assert (len(sixteen.launches) - len(eight.launches)) / 8 <= launches
+
+
+# by whether targets are the numbers of classes
+SCORES = {
+    False: ["accuracy", "auc", "f1_score", "mae", "precision", "top_k_categorical_accuracy"],
+    True: ["accuracy", "sparse_top_k_categorical_accuracy"],
+}
+
+
+def evaluated(model, x, y):
+    model.evaluate(x, y, batch_size=4, verbose=0)
+
+
+def validated(model, x, y):
+    # after one batch of training
+    data = {"validation_data": (x, y)}
+    model.fit(x[:4], y[:4], batch_size=4, epochs=1, verbose=0, **data)
+
+
+def predicted(model, x, y):
+    model.predict(x, batch_size=4, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "call, loss",
+    [(validated, "mse"), (predicted, "mse")]
+    + [(evaluated, name) for name, kind in LOSSES.items() if name == kind.name],
+)
+def test_scores_are_looked_at_once_in_eight_batches(xp, call, loss):
+    rng = np.random.default_rng(0)
+    labels, sparse = rng.integers(0, 10, 64), loss.startswith("sparse")
+    x = xp.array(rng.random((64, 6), dtype=np.float32))
+    y = xp.array(labels if sparse else np.eye(10, dtype=np.float32)[labels])
+    model = models.Sequential([models.Input((6,)), models.Dense(10, activation="softmax")])
+    model.compile("sgd", loss, metrics=SCORES[sparse])
+    waits = []
+    for samples in (4, 32, 64):
+        with recording() as record:
+            call(model, x[:samples], y[:samples])
+        waits.append(record.synchronisations)
+    _, eight, sixteen = waits
+    assert sixteen - eight <= 1
 
 
 @pytest.mark.parametrize(

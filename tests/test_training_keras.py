@@ -5,6 +5,7 @@ import pytest
 from reference_keras import keras_in
 
 from arrayconv import models
+from arrayconv.namespace import array_namespace
 
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((8, 6, 6, 2))
@@ -136,19 +137,20 @@ LOSSES = [
 
 
 @pytest.mark.parametrize("case", LOSSES, ids=lambda case: f"{case[0]}-{case[1]}-{case[3].shape}")
-def test_losses_and_their_gradients(case):
+def test_losses_and_their_gradients(xp, case):
     name, arguments, y, p = case
     ours = getattr(models.losses, name)(**arguments)
     with keras_in("float64") as keras:
         import jax
 
         theirs = getattr(keras.losses, name)(**arguments)
-        value, gradient = jax.value_and_grad(lambda q: theirs(y, q))(p)
-        np.testing.assert_allclose(ours(y, p), value, rtol=1e-12)
-        y_true = ours.targets(np, y, p)
-        dy = np.full(len(p), 1 / len(p))
-        found = ours.gradient(dy, y_true, p)
-        np.testing.assert_allclose(found, gradient, rtol=1e-9, atol=1e-12)
+        value, gradient = map(np.asarray, jax.value_and_grad(lambda q: theirs(y, q))(p))
+    labels, there = xp.array(y), xp.array(p)
+    np.testing.assert_allclose(xp.to_numpy(ours(labels, there)), value, rtol=1e-12)
+    y_true = ours.targets(array_namespace("", y=there), labels, there)
+    dy = xp.array(np.full(len(p), 1 / len(p)))
+    found = xp.to_numpy(ours.gradient(dy, y_true, there))
+    np.testing.assert_allclose(found, gradient, rtol=1e-9, atol=1e-12)
 
 
 BINARY = RNG.integers(0, 2, (9, 1))

@@ -21,8 +21,9 @@ def declines(window: Window, channels: int, features: int) -> str | None:
 
 
 def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
-    """Elements per group and image: the padded input or its gradient, the sum, a term of it and its factor; the weights, or
-    their gradient, along a run of outputs.
+    """Elements per group and image: the padded input or its gradient, the sum, a term of it and its factor.
+
+    To these come the weights, or their gradient, along a run of outputs.
     """
     factors = 2 if features == 1 and kind != "input_vjp" else 3
     rows = window.cells * window.output[-1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.engine.products import from_columns, from_rows, over_rows
+from arrayconv.engine.products import from_columns, from_rows, joins_images, over_rows
 from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import channels_as_images, gather, merge_axes, scatter, sum_pieces
 from arrayconv.namespace import Array, Namespace, contracted
@@ -63,7 +63,8 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     """``(G, N, *size, C)`` and ``(G, N, *out, O)`` to ``(G, *kernel, C, O)``."""
     groups, batch, channels, features = x.shape[0], x.shape[1], x.shape[-1], dy.shape[-1]
     columns = _columns(xp, x, window, mutable)
-    if mutable and math.prod(window.output) >= MANY_WINDOWS:
+    by_image = math.prod(window.output) >= MANY_WINDOWS and not joins_images(xp, x, mutable)
+    if mutable and by_image:
         parts = batch * sum_pieces(window.output)
         # (G, K * C, N, *out) -> (G, parts, K * C, N * out / parts)
         split = xp.reshape(columns, (groups, columns.shape[1], parts, -1))
@@ -78,7 +79,7 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
         dw = over_rows(xp, rows, dy, mutable)
     else:
         flat = xp.reshape(columns, (*columns.shape[:2], -1))
-        dw = xp.matmul(flat, xp.reshape(dy, (groups, -1, features)))
+        dw = from_columns(xp, flat, xp.reshape(dy, (groups, -1, features)), mutable)
     return xp.reshape(dw, (groups, *window.kernel, channels, features))
 
 

@@ -10,7 +10,12 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.namespace import Array, Namespace, contracted
+from arrayconv.namespace import Array, Namespace, contracted, traits
+
+
+def joins_images(xp: Namespace, x: Array, mutable: bool) -> bool:
+    """Whether the rows of all images make one operand, at the price of a copy: on accelerators, not on a CPU."""
+    return mutable and traits(xp, x).accelerator
 
 
 def from_rows(xp: Namespace, rows: Array, matrix: Array, mutable: bool) -> Array:

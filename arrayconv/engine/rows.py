@@ -8,9 +8,10 @@ products over the groups.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
-from arrayconv.engine.products import from_rows
+from arrayconv.engine.products import from_rows, joins_images, over_rows
 from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import (
     gather,
@@ -49,9 +50,19 @@ def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, C)`` and ``(G, *kernel, C, O)`` to ``(G, N, *out, O)``."""
     groups, batch, features = x.shape[0], x.shape[1], w.shape[-1]
-    columns, outer = _columns(xp, x, window, mutable)
-    weights = _regrouped(xp, w, (outer.cells, columns.shape[-1]))
+    inner, outer = _split(window)
+    weights = _regrouped(xp, w, (outer.cells, inner.cells * x.shape[-1]))
     y = None
+    if joins_images(xp, x, mutable):
+        for k, (part, along) in enumerate(_parts(xp, x, window)):
+            # in one expression, so that nothing is kept while the next columns are made
+            y = plus(
+                y,
+                from_rows(xp, _columns(xp, part, along, mutable), weights[:, k, ...], mutable),
+                mutable,
+            )
+        return y
+    columns = _columns(xp, reach(xp, x, window, lead=2, mutable=mutable), inner, mutable)
     for k, view in enumerate(tap_views(columns, outer, lead=2)):
         rows = _rows(xp, view, window)
         part = weights[:, k, ...]
@@ -81,14 +92,21 @@ def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool)
 def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, C)`` and ``(G, N, *out, O)`` to ``(G, *kernel, C, O)``."""
     channels = x.shape[-1]
-    columns, outer = _columns(xp, x, window, mutable)
-    products = []
-    pieces = sum_pieces(window.output[-2:]) if mutable else 1
-    gradient = _rows(xp, dy, window, pieces)
-    for view in tap_views(columns, outer, lead=2):
-        rows = _rows(xp, view, window, pieces)
-        product = xp.matmul(xp.matrix_transpose(rows), gradient)
-        products.append(xp.sum(product, axis=tuple(range(1, product.ndim - 2))))
+    inner, outer = _split(window)
+    if joins_images(xp, x, mutable):
+        products = [
+            over_rows(xp, _columns(xp, part, along, mutable), dy, mutable)
+            for part, along in _parts(xp, x, window)
+        ]
+    else:
+        columns = _columns(xp, reach(xp, x, window, lead=2, mutable=mutable), inner, mutable)
+        products = []
+        pieces = sum_pieces(window.output[-2:]) if mutable else 1
+        gradient = _rows(xp, dy, window, pieces)
+        for view in tap_views(columns, outer, lead=2):
+            rows = _rows(xp, view, window, pieces)
+            product = xp.matmul(xp.matrix_transpose(rows), gradient)
+            products.append(xp.sum(product, axis=tuple(range(1, product.ndim - 2))))
     dw = xp.stack(products, axis=1)  # (G, outer cells, inner cells * C, O)
     return _regrouped(xp, dw, (*window.kernel, channels))
 
@@ -113,11 +131,21 @@ def group(kernel: int) -> int:
     return max(k for k in range(1, math.isqrt(kernel) + 1) if kernel % k == 0)
 
 
-def _columns(xp: Namespace, x: Array, window: Window, mutable: bool) -> tuple[Array, Window]:
+def _columns(xp: Namespace, x: Array, window: Window, mutable: bool) -> Array:
+    columns = gather(xp, x, window, lead=2, mutable=mutable)
+    return xp.reshape(columns, (*columns.shape[:-2], columns.shape[-2] * columns.shape[-1]))
+
+
+def _parts(xp: Namespace, x: Array, window: Window) -> Iterator[tuple[Array, Window]]:
+    """For each cell of the outer window, of what array and by what window its columns alone are made."""
     inner, outer = _split(window)
-    padded = reach(xp, x, window, lead=2, mutable=mutable)
-    columns = gather(xp, padded, inner, lead=2, mutable=mutable)
-    return xp.reshape(columns, (*columns.shape[:-2], columns.shape[-2] * columns.shape[-1])), outer
+    padded = reach(xp, x, window, lead=2, mutable=True)
+    none = ((0, 0),) * len(window.size)
+    for cell in outer.taps:
+        after = (slice(d * k, None) for d, k in zip(outer.dilation, cell, strict=True))
+        part = padded[(slice(None), slice(None), *after, ...)]
+        size = tuple(part.shape[2:-1])
+        yield part, Window(size, inner.kernel, window.stride, inner.dilation, none, window.output)
 
 
 def _rows(xp: Namespace, view: Array, window: Window, pieces: int = 1) -> Array:

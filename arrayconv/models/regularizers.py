@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from arrayconv.models import checks
-from arrayconv.models.arrays import sign
 from arrayconv.models.named import Named
 from arrayconv.namespace import Array, Namespace
+from arrayconv.ops.activation.elementwise import sign
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "l1", "l1_l2", "l2"]
 

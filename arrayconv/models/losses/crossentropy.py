@@ -9,7 +9,8 @@ import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.arrays import clipped
 from arrayconv.models.losses.loss import Loss, class_numbers
-from arrayconv.namespace import Array, Namespace, array_namespace, cast, is_floating
+from arrayconv.namespace import Array, Namespace, array_namespace, cast, fused, is_floating
+from arrayconv.ops.activation.elementwise import step
 
 # As in Keras, probabilities are clipped to [_EPSILON, 1 - _EPSILON].
 _EPSILON = 1e-7
@@ -35,6 +36,8 @@ class _CrossEntropy(Loss):
 
     def given(self, y: Array) -> Array:
         """The targets as the operation takes them: with label smoothing."""
+        if not self.label_smoothing:
+            return y
         classes = y.shape[-1] if self.of_classes else 2
         return y * (1 - self.label_smoothing) + self.label_smoothing / classes
 
@@ -57,12 +60,16 @@ class _CrossEntropy(Loss):
             total = xp.sum(y_pred, axis=-1, keepdims=True)
             q = y_pred / total
         p = clipped(xp, q, _EPSILON, 1 - _EPSILON)
+        dp = vjp(dy, p, y, reduction="none")[0]
         # clipped probabilities have no gradient
-        dq = vjp(dy, p, y, reduction="none")[0] * xp.astype(p == q, p.dtype)
-        return (dq - xp.sum(dq * q, axis=-1, keepdims=True)) / total if self.of_classes else dq
+        dq = fused(xp, lambda dp, p, q: dp * step(xp, p == q, p), dp, p, q)
+        if not self.of_classes:
+            return dq
+        along = xp.sum(dq * q, axis=-1, keepdims=True)
+        return fused(xp, lambda dq, along, total: (dq - along) / total, dq, along, total)
 
     def valid(self, xp: Namespace, y_true: Array, y_pred: Array) -> Array | None:
-        return xp.all((y_true >= 0) & (y_true <= 1))
+        return xp.all(fused(xp, lambda y: (y >= 0) & (y <= 1), y_true))
 
 
 class BinaryCrossentropy(_CrossEntropy):
@@ -169,7 +176,10 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
         return xp.astype(y, signed.get("int64", xp.int32))
 
     def valid(self, xp: Namespace, y_true: Array, y_pred: Array) -> Array | None:
-        inside = (y_true >= 0) & (y_true < y_pred.shape[-1])
-        if is_floating(xp, y_true.dtype):
-            inside = inside & (y_true == xp.floor(y_true))
-        return xp.all(inside)
+        classes, floating = y_pred.shape[-1], is_floating(xp, y_true.dtype)
+
+        def inside(y: Array) -> Array:
+            known = (y >= 0) & (y < classes)
+            return known & (y == xp.floor(y)) if floating else known
+
+        return xp.all(fused(xp, inside, y_true))

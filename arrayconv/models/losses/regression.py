@@ -9,7 +9,8 @@ import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.arrays import clipped
 from arrayconv.models.losses.loss import Loss
-from arrayconv.namespace import Array, Namespace, array_namespace
+from arrayconv.namespace import Array, Namespace, array_namespace, fused
+from arrayconv.ops.layout import scalar
 
 # As in Keras, norms and probabilities are at least this.
 _EPSILON = 1e-7
@@ -106,12 +107,18 @@ class Huber(_Averaged):
         self.delta = checks.number("Huber", "delta", delta, above=0)
 
     def each(self, xp: Namespace, y: Array, p: Array) -> Array:
-        e = xp.abs(p - y)
-        kept = clipped(xp, e, 0.0, self.delta)
-        return kept * (e - kept / 2)
+        delta = self.delta
+
+        def each(y: Array, p: Array) -> Array:
+            e = xp.abs(p - y)
+            kept = clipped(xp, e, 0.0, delta)
+            return kept * (e - kept / 2)
+
+        return fused(xp, each, y, p)
 
     def slope(self, xp: Namespace, y: Array, p: Array) -> Array:
-        return clipped(xp, p - y, -self.delta, self.delta)
+        delta = self.delta
+        return fused(xp, lambda y, p: clipped(xp, p - y, -delta, delta), y, p)
 
 
 class Hinge(_Averaged):
@@ -130,11 +137,12 @@ class Hinge(_Averaged):
     name = "hinge"
 
     def each(self, xp: Namespace, y: Array, p: Array) -> Array:
-        return xp.clip(1 - _signs(xp, y) * p, 0, None)
+        y = _signs(xp, y)
+        return fused(xp, lambda y, p: clipped(xp, 1 - y * p, 0.0, math.inf), y, p)
 
     def slope(self, xp: Namespace, y: Array, p: Array) -> Array:
         y = _signs(xp, y)
-        return xp.where(y * p < 1, -y, xp.zeros_like(y))
+        return fused(xp, lambda y, p: xp.where(y * p < 1, -y, scalar(xp, 0, y)), y, p)
 
 
 class KLDivergence(_Averaged):
@@ -153,13 +161,22 @@ class KLDivergence(_Averaged):
     name = "kl_divergence"
 
     def each(self, xp: Namespace, y: Array, p: Array) -> Array:
-        y, p = xp.clip(y, _EPSILON, 1), xp.clip(p, _EPSILON, 1)
-        return xp.sum(y * xp.log(y / p), axis=-1)
+        def each(y: Array, p: Array) -> Array:
+            y, p = clipped(xp, y, _EPSILON, 1.0), clipped(xp, p, _EPSILON, 1.0)
+            return y * xp.log(y / p)
+
+        return xp.sum(fused(xp, each, y, p), axis=-1)
 
     def slope(self, xp: Namespace, y: Array, p: Array) -> Array:
-        y, kept = xp.clip(y, _EPSILON, 1), xp.clip(p, _EPSILON, 1)
         # the mean counts the sum over the last axis once
-        return xp.where(kept == p, -y / kept, xp.zeros_like(p)) * p.shape[-1]
+        counted = p.shape[-1]
+
+        def slope(y: Array, p: Array) -> Array:
+            kept = clipped(xp, p, _EPSILON, 1.0)
+            slope = -clipped(xp, y, _EPSILON, 1.0) / kept
+            return xp.where(kept == p, slope, scalar(xp, 0, p)) * counted
+
+        return fused(xp, slope, y, p)
 
 
 class CosineSimilarity(_Averaged):
@@ -182,17 +199,24 @@ class CosineSimilarity(_Averaged):
 
     def slope(self, xp: Namespace, y: Array, p: Array) -> Array:
         y, (p, norm) = _unit(xp, y)[0], _unit(xp, p)
-        # shorter vectors are divided by the constant _EPSILON, so that the norm has no gradient
-        along = xp.where(norm > _EPSILON, xp.sum(y * p, axis=-1, keepdims=True), 0 * norm)
-        return (p * along - y) / xp.clip(norm, _EPSILON, None) * p.shape[-1]
+        along = xp.sum(y * p, axis=-1, keepdims=True)
+        counted = p.shape[-1]
+
+        def slope(y: Array, p: Array, norm: Array, along: Array) -> Array:
+            # shorter vectors are divided by the constant _EPSILON, so that the norm has no gradient
+            along = xp.where(norm > _EPSILON, along, 0 * norm)
+            return (p * along - y) / clipped(xp, norm, _EPSILON, math.inf) * counted
+
+        return fused(xp, slope, y, p, norm, along)
 
 
 def _signs(xp: Namespace, y: Array) -> Array:
     """Targets of -1 and 1; if all are 0 or 1, each 0 becomes -1."""
-    return xp.where(xp.all((y == 0) | (y == 1)), 2 * y - 1, y)
+    whole = xp.all(fused(xp, lambda y: (y == 0) | (y == 1), y))
+    return fused(xp, lambda whole, y: xp.where(whole, 2 * y - 1, y), whole, y)
 
 
 def _unit(xp: Namespace, v: Array) -> tuple[Array, Array]:
     """The vectors along the last axis divided by their norms, and the norms."""
     norm = xp.sqrt(xp.sum(v * v, axis=-1, keepdims=True))
-    return v / xp.clip(norm, _EPSILON, None), norm
+    return fused(xp, lambda v, norm: v / clipped(xp, norm, _EPSILON, math.inf), v, norm), norm

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from arrayconv.models.arrays import clipped
 from arrayconv.models.losses import Loss
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, is_floating
 
@@ -98,7 +99,7 @@ class Metric:
         """The metric of one batch; 0 if the denominator is 0."""
         xp = array_namespace(self.name, y_true=y_true, y_pred=y_pred)
         top, bottom = self.ratio(xp, y_true, y_pred)
-        return top / (bottom if isinstance(bottom, int) else xp.clip(bottom, 1e-30, None))
+        return top / (bottom if isinstance(bottom, int) else clipped(xp, bottom, 1e-30, math.inf))
 
 
 class OfLoss(Metric):

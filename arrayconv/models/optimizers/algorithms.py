@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from arrayconv.models import checks
-from arrayconv.models.arrays import sign
 from arrayconv.models.optimizers.optimizer import (
     Change,
     Coefficients,
@@ -16,6 +15,7 @@ from arrayconv.models.optimizers.optimizer import (
 )
 from arrayconv.models.optimizers.schedules import LearningRateSchedule
 from arrayconv.namespace import Array, Namespace
+from arrayconv.ops.activation.elementwise import sign
 
 
 class SGD(Optimizer):

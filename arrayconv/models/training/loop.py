@@ -37,10 +37,6 @@ _AHEAD = 2
 _TOGETHER = 8
 
 
-# For each batch whose result has not been read: its problem, 0 for none, and a function that raises the error.
-Waiting = deque[tuple[Array, Callable[..., None]]]
-
-
 def fit(
     graph: Graph,
     trainer: Trainer,
@@ -129,7 +125,6 @@ class _Epoch:
 
     def run(self, data: Source, threads: Threads) -> tuple[dict[str, float], Array]:
         graph, trainer, program, hooks = self.graph, self.trainer, self.graph.program, self.hooks
-        waiting: Waiting = deque()
         state: State | None = None
         step, seed = trainer.step, trainer.drawn_from
         for number, batch in enumerate(data.epoch(step)):
@@ -145,7 +140,7 @@ class _Epoch:
                 state = copied(state) if donate else state
                 behind = traits(xp, like).accelerator and not compiles(xp) and not hooks.by_batch
                 function = train_step(xp, graph, trainer, donate, behind)
-                ahead = _AHEAD if compiles(xp) else 0
+                waiting = _Waiting(xp, behind)
             if x[0].dtype != like.dtype:
                 x = tuple([cast(xp, part, like.dtype) for part in x])
             noise = program.noise(x[0].shape[0], step, seed)
@@ -158,12 +153,7 @@ class _Epoch:
             state, problem = function(state, x, batch.y, batch.weight, noise, rates)
             step += 1
             explain = functools.partial(self.explain, number, x, batch, noise, before)
-            waiting.append((problem, explain))
-            if not behind:
-                _look(waiting, ahead, state)
-            elif len(waiting) == _TOGETHER:
-                waiting = _fetched(xp, waiting)
-                _look(waiting, 0, state)
+            waiting.add(problem, explain, state)
             if hooks.by_batch:
                 graph.weights = state.weights
                 hooks.call("on_train_batch_end", number, self.numbers(state))
@@ -174,7 +164,7 @@ class _Epoch:
                 f"{self.label}: x gave no batches{self.where}: an iterator is used up by one pass; give "
                 "a list of batches, arrayconv.data.Batches, or steps_per_epoch"
             )
-        _look(_fetched(xp, waiting) if behind and waiting else waiting, 0, state)
+        waiting.look(state)
         self.check_weights(xp, state)
         graph.weights, trainer.slots, trainer.step = state.weights, state.slots, step
         return self.numbers(state), like
@@ -214,18 +204,38 @@ class _Epoch:
                 )
 
 
-def _look(waiting: Waiting, most: int, *state: State) -> None:
-    """Read the results of all batches but the last ``most``, and raise the error of the first that failed."""
-    while len(waiting) > most:
-        problem, explain = waiting.popleft()
-        if found := int(problem):
-            explain(found, *state)
+class _Waiting:
+    """The batches whose results have not been read: of each its problem, 0 for none, and what raises the error.
 
+    Parameters
+    ----------
+    xp : namespace
+    behind : bool
+        Whether several results are read together, since each read waits for all that was launched before it.
+    """
 
-def _fetched(xp: Namespace, waiting: Waiting) -> Waiting:
-    """``waiting`` with its problems as NumPy numbers, fetched in one transfer."""
-    problems = to_numpy(xp.stack([problem for problem, _ in waiting]))
-    return deque(zip(problems, (explain for _, explain in waiting), strict=True))
+    def __init__(self, xp: Namespace, behind: bool) -> None:
+        self._xp, self._behind = xp, behind
+        self._most = _TOGETHER - 1 if behind else _AHEAD if compiles(xp) else 0
+        self._batches: deque[tuple[Array, Callable[..., None]]] = deque()
+
+    def add(self, problem: Array, explain: Callable[..., None], *state: State) -> None:
+        """Add a batch, and read the results of those that have waited long enough."""
+        self._batches.append((problem, explain))
+        if len(self._batches) > self._most:
+            self.look(*state, most=0 if self._behind else self._most)
+
+    def look(self, *state: State, most: int = 0) -> None:
+        """Read the results of all batches but the last ``most``, and raise the error of the first that failed."""
+        batches = self._batches
+        if self._behind and batches:
+            problems = to_numpy(self._xp.stack([problem for problem, _ in batches]))
+            explains = [explain for _, explain in batches]
+            batches = self._batches = deque(zip(problems, explains, strict=True))
+        while len(batches) > most:
+            problem, explain = batches.popleft()
+            if found := int(problem):
+                explain(found, *state)
 
 
 def begin(xp: Namespace, graph: Graph, trainer: Trainer, like: Array, label: str = "fit") -> State:
@@ -250,7 +260,6 @@ def evaluate(
     """The loss and the metrics over all batches; with ``like``, the batches are first moved to where it is."""
     objective = trainer.objective
     totals: Any = None
-    waiting: Waiting = deque()
 
     def explain(batch: Batch, problem: int) -> None:
         raise ValueError(f"{label}: {bad_labels(objective, graph, batch.y)}")
@@ -266,19 +275,21 @@ def evaluate(
         for number, (batch, xp, x, weights) in enumerate(_beside(graph, batches, threads, label)):
             if totals is None:
                 totals = objective.no_totals(xp, graph.output_shapes, x[0])
+                by_batch = hooks.has("on_test_batch_end")
+                behind = traits(xp, x[0]).accelerator and not compiles(xp) and not by_batch
+                waiting = _Waiting(xp, behind)
             hooks.call("on_test_batch_begin", number, {})
             function = test_step(xp, graph, trainer)
             totals, problem = function(totals, weights, x, batch.y, batch.weight)
-            waiting.append((problem, functools.partial(explain, batch)))
-            _look(waiting, _AHEAD if compiles(xp) else 0)
-            if hooks.has("on_test_batch_end"):
+            waiting.add(problem, functools.partial(explain, batch))
+            if by_batch:
                 hooks.call("on_test_batch_end", number, numbers(totals))
             # in fit the display counts training batches only
             if like is None:
                 hooks.progress.step(numbers, totals)
     if totals is None:
         raise ValueError(f"{label}: there are no batches")
-    _look(waiting, 0)
+    waiting.look()
     logs = numbers(totals)
     hooks.call("on_test_end", logs)
     return logs

@@ -19,6 +19,7 @@ from arrayconv.onnx.operators.shared import (
     with_rank,
 )
 from arrayconv.onnx.table import register
+from arrayconv.ops.activation.elementwise import sign
 from arrayconv.ops.layout import scalar
 
 Unary = Callable[[Namespace, Array], Array]
@@ -266,12 +267,12 @@ UNARY: dict[str, tuple[Unary, Slope | None]] = {
 }
 # These also take integers, and are exact in every dtype.
 PLAIN: dict[str, tuple[Unary, Slope | None]] = {
-    "Abs": (lambda xp, x: xp.abs(x), lambda xp, x, y: xp.sign(x)),
+    "Abs": (lambda xp, x: xp.abs(x), lambda xp, x, y: sign(xp, x)),
     "Neg": (lambda xp, x: -x, lambda xp, x, y: -xp.ones_like(x)),
     "Ceil": (lambda xp, x: xp.ceil(x), None),
     "Floor": (lambda xp, x: xp.floor(x), None),
     "Round": (lambda xp, x: xp.round(x), None),
-    "Sign": (lambda xp, x: xp.sign(x), None),
+    "Sign": (lambda xp, x: sign(xp, x), None),
 }
 
 # broadcasting had other rules before opset 7, and before opset 8 for operators with any number of inputs

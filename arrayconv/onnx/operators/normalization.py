@@ -10,6 +10,7 @@ from arrayconv.namespace import Array, accumulator, cast
 from arrayconv.onnx.operators.shared import data_format as last
 from arrayconv.onnx.operators.shared import namespace, normalized, summed_to
 from arrayconv.onnx.table import register
+from arrayconv.ops.activation.elementwise import sign
 
 
 def batch_norm(
@@ -275,7 +276,7 @@ def lp_norm_vjp(dy: Array, x: Array, *, y: Array, axis: int = -1, p: int = 2) ->
     xp = namespace(dy, x)
     norm = _norm(xp, x, axis, p)
     along = xp.sum(dy * y, axis=axis, keepdims=True)
-    g = dy - along * (y if p == 2 else xp.sign(x))
+    g = dy - along * (y if p == 2 else sign(xp, x))
     return xp.where(norm == 0, xp.zeros_like(dy), g / xp.where(norm == 0, xp.ones_like(norm), norm))
 
 

@@ -11,6 +11,7 @@ from arrayconv.onnx.operators.convolution import Ints, windowed
 from arrayconv.onnx.operators.shared import data_format as last
 from arrayconv.onnx.operators.shared import namespace
 from arrayconv.onnx.table import register
+from arrayconv.ops.activation.elementwise import sign
 from arrayconv.window import sliding
 
 
@@ -138,7 +139,7 @@ def _divided(xp: Namespace, dy: Array, by: Array) -> Array:
 
 def _slope(xp: Namespace, x: Array, p: int) -> Array:
     """The derivative of ``|x|**p / p``."""
-    return xp.sign(x) * xp.abs(x) ** (p - 1) if p > 1 else xp.sign(x)
+    return sign(xp, x) * xp.abs(x) ** (p - 1) if p > 1 else sign(xp, x)
 
 
 register("MaxPool", max_pool, max_pool_vjp, channels_last=last)

@@ -15,6 +15,7 @@ from arrayconv.onnx.operators.shared import (
     normalized,
 )
 from arrayconv.onnx.table import register
+from arrayconv.ops.activation.elementwise import sign
 
 Axes = tuple[int, ...] | None
 Total = Callable[[Namespace, Array, tuple[int, ...]], Array]
@@ -133,7 +134,7 @@ REDUCTIONS: dict[str, tuple[Total, Back]] = {
     "ReduceProd": (_prod, _others),
     "ReduceL1": (
         lambda xp, x, axes: _sum(xp, xp.abs(x), axes),
-        lambda xp, x, y, dy, axes: dy * xp.sign(x),
+        lambda xp, x, y, dy, axes: dy * sign(xp, x),
     ),
     "ReduceL2": (lambda xp, x, axes: xp.sqrt(_sum(xp, x * x, axes)), _by_norm),
     "ReduceLogSum": (

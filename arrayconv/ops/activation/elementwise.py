@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from arrayconv.engine.blockwise import blockwise
-from arrayconv.namespace import Array, Namespace, accumulator, cast, fused, is_lazy, traits
+from arrayconv.namespace import (
+    Array,
+    Namespace,
+    accumulator,
+    cast,
+    fused,
+    is_lazy,
+    is_symbol,
+    places_itself,
+    traits,
+)
 from arrayconv.ops.layout import scalar
 
 
@@ -27,6 +37,14 @@ def elementwise(xp: Namespace, compute: Callable[..., Array], *arrays: Array) ->
 def step(xp: Namespace, mask: Array, like: Array) -> Array:
     """1 where ``mask`` is True and 0 elsewhere, in the dtype of ``like``."""
     return xp.astype(mask, like.dtype)
+
+
+def sign(xp: Namespace, x: Array) -> Array:
+    """-1, 0 or 1 as ``x`` is negative, zero or positive; NaN stays NaN."""
+    if not is_symbol(x) and places_itself(x):
+        return xp.sign(x)
+    # the compatibility layer's writes NaN by a mask, for which CuPy waits and which torch's vmap cannot
+    return fused(xp, lambda x: xp.where(x == x, step(xp, x > 0, x) - step(xp, x < 0, x), x), x)
 
 
 def kept(xp: Namespace, on: Array, dy: Array) -> Array:

@@ -13,6 +13,7 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     copied,
+    fused,
     promoted,
 )
 from arrayconv.ops.layout import check_gradient, scalar
@@ -125,7 +126,8 @@ def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) 
     def backward(dy: Array, x: Array, y: Array | None = None) -> Array:
         y = _softmax(xp, cast(xp, x, wide), axis) if y is None else cast(xp, y, wide)
         dy = cast(xp, dy, wide)
-        return cast(xp, (dy - xp.sum(dy * y, axis=axis, keepdims=True)) * y, dtype)
+        along = xp.sum(dy * y, axis=axis, keepdims=True)
+        return cast(xp, fused(xp, lambda dy, along, y: (dy - along) * y, dy, along, y), dtype)
 
     if y is None:
         return blockwise(xp, backward, dy, x, whole=(axis,))
@@ -184,9 +186,11 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
         return copied(xp, x)
 
     def forward(x: Array) -> Array:
-        wide = _shifted(xp, cast(xp, x, accumulator(xp, x.dtype)), axis)
+        wide = cast(xp, x, accumulator(xp, x.dtype))
+        top = xp.max(wide, axis=axis, keepdims=True)
+        wide = fused(xp, lambda x, top: _shifted(xp, x, top), wide, top)
         total = xp.sum(xp.exp(wide), axis=axis, keepdims=True)
-        return cast(xp, wide - xp.log(total), x.dtype)
+        return cast(xp, fused(xp, lambda x, total: x - xp.log(total), wide, total), x.dtype)
 
     return blockwise(xp, forward, x, whole=(axis,))
 
@@ -245,7 +249,9 @@ def log_softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = No
     def backward(dy: Array, x: Array, y: Array | None = None) -> Array:
         shares = _softmax(xp, cast(xp, x, wide), axis) if y is None else xp.exp(cast(xp, y, wide))
         dy = cast(xp, dy, wide)
-        return cast(xp, dy - shares * xp.sum(dy, axis=axis, keepdims=True), dtype)
+        total = xp.sum(dy, axis=axis, keepdims=True)
+        dx = fused(xp, lambda dy, p, total: dy - p * total, dy, shares, total)
+        return cast(xp, dx, dtype)
 
     if y is None:
         return blockwise(xp, backward, dy, x, whole=(axis,))
@@ -257,15 +263,15 @@ def _softmax(xp: Namespace, x: Array, axis: int) -> Array:
     # Dask gives sums and maxima of nothing another shape
     if 0 in x.shape:
         return copied(xp, x)
-    y = xp.exp(_shifted(xp, x, axis))
+    top = xp.max(x, axis=axis, keepdims=True)
+    y = fused(xp, lambda x, top: xp.exp(_shifted(xp, x, top)), x, top)
     return y / xp.sum(y, axis=axis, keepdims=True)
 
 
-def _shifted(xp: Namespace, x: Array, axis: int) -> Array:
-    """``x`` minus its largest element along ``axis``; NaN where that is infinite."""
-    top = xp.max(x, axis=axis, keepdims=True)
+def _shifted(xp: Namespace, x: Array, top: Array) -> Array:
+    """``x`` minus its largest element; NaN where that is infinite."""
     # NaN now, since the difference of two infinities is NaN with a warning
-    return x - xp.where(xp.abs(top) < math.inf, top, scalar(xp, math.nan, x))
+    return x - xp.where(xp.abs(top) < math.inf, top, scalar(xp, math.nan, top))
 
 
 def _check_axis(op: str, x: Array, axis: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arrayconv.arguments import flag, suggesting
-from arrayconv.namespace import Array
+from arrayconv.namespace import Array, Namespace, fused
 from arrayconv.ops.activation import sigmoid
 from arrayconv.ops.activation.sigmoids import negated_size
 from arrayconv.ops.layout import scalar
@@ -79,14 +79,8 @@ def binary_cross_entropy(
     flag("binary_cross_entropy", "from_logits", from_logits)
     a = arguments("binary_cross_entropy", y_pred, y_true, reduction, "labels")
     xp, p, t = a.xp, a.pred, a.true
-    if from_logits:
-        # both halves take the side of a logit of 0 that is above it, and so have one slope there; in this order
-        # the large terms cancel before the small one is added
-        below = xp.where(p >= 0, scalar(xp, 0, p), -p)
-        loss = (1.0 - t) * p + below + xp.log1p(xp.exp(negated_size(xp, p)))
-    else:
-        loss = (t - 1.0) * complement_logarithm(xp, p) - t * logarithm(xp, p)
-    return reduced(a, loss, reduction)
+    compute = _of_logits if from_logits else _of_probabilities
+    return reduced(a, fused(xp, lambda p, t: compute(xp, p, t), p, t), reduction)
 
 
 @suggesting
@@ -149,5 +143,17 @@ def binary_cross_entropy_vjp(
     xp, p, t = a.xp, a.pred, a.true
     if from_logits:
         return gradients(a, y_true, sigmoid(p) - t, -p)
-    slope = (p - t) / divisor(xp, p * (1.0 - p))
-    return gradients(a, y_true, slope, complement_logarithm(xp, p) - logarithm(xp, p))
+    slope = fused(xp, lambda p, t: (p - t) / divisor(xp, p * (1.0 - p)), p, t)
+    true_slope = fused(xp, lambda p: complement_logarithm(xp, p) - logarithm(xp, p), p)
+    return gradients(a, y_true, slope, true_slope)
+
+
+def _of_logits(xp: Namespace, p: Array, t: Array) -> Array:
+    # both halves take the side of a logit of 0 that is above it, and so have one slope there; in this order
+    # the large terms cancel before the small one is added
+    below = xp.where(p >= 0, scalar(xp, 0, p), -p)
+    return (1.0 - t) * p + below + xp.log1p(xp.exp(negated_size(xp, p)))
+
+
+def _of_probabilities(xp: Namespace, p: Array, t: Array) -> Array:
+    return (t - 1.0) * complement_logarithm(xp, p) - t * logarithm(xp, p)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from arrayconv.arguments import flag, suggesting
-from arrayconv.namespace import Array
+from arrayconv.namespace import Array, Namespace, fused
 from arrayconv.ops.activation import log_softmax
 from arrayconv.ops.layout import scalar
 from arrayconv.ops.loss.reduction import (
@@ -81,12 +81,12 @@ def categorical_cross_entropy(
     """
     flag("categorical_cross_entropy", "from_logits", from_logits)
     a = arguments("categorical_cross_entropy", y_pred, y_true, reduction, "rows")
-    logs = log_softmax(a.pred) if from_logits else logarithm(a.xp, a.pred)
+    xp = a.xp
     if from_logits:
-        # a class whose logit is minus infinity costs nothing where it is not the one
-        left_out = (a.true == 0) & (logs == -math.inf)
-        logs = a.xp.where(left_out, scalar(a.xp, 0, logs), logs)
-    return reduced(a, -a.xp.sum(a.true * logs, axis=-1), reduction)
+        terms = fused(xp, lambda logs, t: _of_logarithms(xp, logs, t), log_softmax(a.pred), a.true)
+    else:
+        terms = fused(xp, lambda p, t: t * logarithm(xp, p), a.pred, a.true)
+    return reduced(a, -xp.sum(terms, axis=-1), reduction)
 
 
 @suggesting
@@ -148,9 +148,16 @@ def categorical_cross_entropy_vjp(
     """
     flag("categorical_cross_entropy_vjp", "from_logits", from_logits)
     a = arguments("categorical_cross_entropy_vjp", y_pred, y_true, reduction, "rows", dy)
+    xp = a.xp
     if from_logits:
-        logs = log_softmax(a.pred)
-        slope = a.xp.exp(logs) * a.xp.sum(a.true, axis=-1, keepdims=True) - a.true
+        logs, total = log_softmax(a.pred), xp.sum(a.true, axis=-1, keepdims=True)
+        slope = fused(xp, lambda logs, total, t: xp.exp(logs) * total - t, logs, total, a.true)
         return gradients(a, y_true, slope, -logs)
-    slope = -a.true / divisor(a.xp, a.pred)
-    return gradients(a, y_true, slope, -logarithm(a.xp, a.pred))
+    slope = fused(xp, lambda p, t: -t / divisor(xp, p), a.pred, a.true)
+    return gradients(a, y_true, slope, fused(xp, lambda p: -logarithm(xp, p), a.pred))
+
+
+def _of_logarithms(xp: Namespace, logs: Array, t: Array) -> Array:
+    # a class whose logit is minus infinity costs nothing where it is not the one
+    left_out = (t == 0) & (logs == -math.inf)
+    return t * xp.where(left_out, scalar(xp, 0, logs), logs)

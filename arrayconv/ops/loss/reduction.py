@@ -113,7 +113,9 @@ def reduced(a: Arguments, values: Array, reduction: str) -> Array:
         for axis in range(1, values.ndim - 1):
             values = summed(xp, values, axis)
     rows = xp.reshape(values, (batch, math.prod(values.shape[1:])))
-    each = xp.sum(rows, axis=1) / cells
+    each = xp.sum(rows, axis=1)
+    if cells != 1:
+        each = each / cells
     if reduction == "none":
         return cast(xp, each, a.dtype)
     whole = xp.sum(each, axis=0, keepdims=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arrayconv.arguments import suggesting
-from arrayconv.namespace import Array, Namespace
-from arrayconv.ops.activation.elementwise import step
+from arrayconv.namespace import Array
+from arrayconv.ops.activation.elementwise import sign
 from arrayconv.ops.loss.reduction import LossGradients, arguments, gradients, reduced
 
 
@@ -203,10 +203,5 @@ def mean_absolute_error_vjp(
            [ 0.  , -0.25]])
     """
     a = arguments("mean_absolute_error_vjp", y_pred, y_true, reduction, "values", dy)
-    slope = _sign(a.xp, a.pred - a.true)
+    slope = sign(a.xp, a.pred - a.true)
     return gradients(a, y_true, slope, -slope)
-
-
-def _sign(xp: Namespace, x: Array) -> Array:
-    # torch's sign, as the standard has it, writes NaN by a mask, which its vmap cannot
-    return xp.where(xp.isnan(x), x, step(xp, x > 0, x) - step(xp, x < 0, x))

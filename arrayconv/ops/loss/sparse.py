@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from arrayconv.arguments import flag, suggesting
-from arrayconv.namespace import Array, cast, placement
+from arrayconv.namespace import Array, cast, fused, placement
 from arrayconv.ops.activation import log_softmax, softmax
+from arrayconv.ops.activation.elementwise import step
 from arrayconv.ops.layout import scalar
 from arrayconv.ops.loss.reduction import (
     Arguments,
@@ -83,11 +84,19 @@ def sparse_categorical_cross_entropy(
     """
     flag("sparse_categorical_cross_entropy", "from_logits", from_logits)
     a = arguments("sparse_categorical_cross_entropy", y_pred, y_true, reduction, "classes")
-    xp = a.xp
-    hit, valid = _hits(a)
-    logs = log_softmax(a.pred) if from_logits else logarithm(xp, a.pred)
-    values = -xp.sum(xp.where(hit, logs, scalar(xp, 0, logs)), axis=-1)
-    return reduced(a, xp.where(valid[..., 0], values, scalar(xp, math.nan, logs)), reduction)
+    xp, classes = a.xp, a.pred.shape[-1]
+    label, order = _numbered(a)
+
+    def of_label(p: Array, label: Array, order: Array) -> Array:
+        logs = p if from_logits else logarithm(xp, p)
+        return xp.where(label == order, logs, scalar(xp, 0, logs))
+
+    def or_nan(value: Array, label: Array) -> Array:
+        return xp.where(_known(label, classes), value, scalar(xp, math.nan, value))
+
+    pred = log_softmax(a.pred) if from_logits else a.pred
+    values = -xp.sum(fused(xp, of_label, pred, label, order), axis=-1)
+    return reduced(a, fused(xp, or_nan, values, label[..., 0]), reduction)
 
 
 @suggesting
@@ -150,20 +159,26 @@ def sparse_categorical_cross_entropy_vjp(
     op = "sparse_categorical_cross_entropy_vjp"
     flag(op, "from_logits", from_logits)
     a = arguments(op, y_pred, y_true, reduction, "classes", dy)
-    xp = a.xp
-    hit, valid = _hits(a)
-    if from_logits:
-        slope = softmax(a.pred) - cast(xp, hit, a.pred.dtype)
-    else:
-        slope = xp.where(hit, -1.0 / divisor(xp, a.pred), scalar(xp, 0, a.pred))
-    return gradients(a, y_true, xp.where(valid, slope, scalar(xp, math.nan, slope)), None)
+    xp, classes = a.xp, a.pred.shape[-1]
+
+    def slope(p: Array, label: Array, order: Array) -> Array:
+        hit, zero = label == order, scalar(xp, 0, p)
+        value = p - step(xp, hit, p) if from_logits else xp.where(hit, -1.0 / divisor(xp, p), zero)
+        return xp.where(_known(label, classes), value, scalar(xp, math.nan, p))
+
+    pred = softmax(a.pred) if from_logits else a.pred
+    return gradients(a, y_true, fused(xp, slope, pred, *_numbered(a)), None)
 
 
-def _hits(a: Arguments) -> tuple[Array, Array]:
-    """Where each position's class is, as booleans ``(N, ..., K)``, and whether there is one."""
+def _numbered(a: Arguments) -> tuple[Array, Array]:
+    """The labels ``(N, ..., 1)`` and the numbers of the classes along the last axis, in one dtype."""
     xp, classes = a.xp, a.pred.shape[-1]
     order = xp.arange(classes, **placement(a.pred))
     # the labels in the wider type: the classes may be more than a uint8 counts
     label = xp.expand_dims(cast(xp, a.true, order.dtype), axis=-1)
-    order = xp.reshape(order, (1,) * (label.ndim - 1) + (classes,))
-    return label == order, (label >= 0) & (label < classes)
+    return label, xp.reshape(order, (1,) * (label.ndim - 1) + (classes,))
+
+
+def _known(label: Array, classes: int) -> Array:
+    """Whether there is a class of that number."""
+    return (label >= 0) & (label < classes)
