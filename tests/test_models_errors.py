@@ -5,7 +5,7 @@ import pytest
 
 import arrayconv as ac
 from arrayconv import models
-from arrayconv.models import layers
+from arrayconv.models import callbacks, initializers, layers, metrics
 
 LAYERS = [
     (lambda: layers.Conv(0, 3), ValueError, "Conv: filters must be an int of at least 1, got 0"),
@@ -313,6 +313,43 @@ def test_errors_of_models(make, message):
     with pytest.raises((ValueError, TypeError)) as caught:
         make()
     assert message in str(caught.value)
+
+
+ARGUMENTS = [
+    (lambda: metrics.BinaryAccuracy(threshold="a"), TypeError, "threshold must be a number"),
+    (lambda: metrics.TopKCategoricalAccuracy(k=0), ValueError, "k must be an int of at least 1"),
+    (lambda: models.Adam(epsilon="x"), TypeError, "Adam: epsilon must be a number"),
+    (lambda: models.RMSprop(epsilon=-1), ValueError, "RMSprop: epsilon must be at least 0"),
+    (lambda: callbacks.EarlyStopping(patience="x"), TypeError, "patience must be an int"),
+    (lambda: callbacks.ReduceLROnPlateau(factor=-1), ValueError, "factor must be at least 0"),
+    (lambda: callbacks.ReduceLROnPlateau(cooldown=-1), ValueError, "cooldown must be an int"),
+    (lambda: initializers.RandomNormal(stddev=-1), ValueError, "stddev must be at least 0"),
+    (lambda: initializers.RandomUniform(1, 0), ValueError, "maxval must be at least 1.0"),
+    (lambda: initializers.Constant("a"), TypeError, "value must be a number or nested"),
+    (
+        lambda: initializers.Constant([1, 2])((3,)),
+        ValueError,
+        "weight's shape (3,), got shape (2,)",
+    ),
+    (lambda: models.layers.Reshape(5), TypeError, "target_shape must be a tuple of ints, got 5"),
+    (
+        lambda: models.layers.Normalization(mean=[1, 2], variance=1).declare((3,)),
+        ValueError,
+        "mean must be a number or of shape (3,), got shape (2,)",
+    ),
+]
+
+
+@pytest.mark.parametrize("make, kind, message", ARGUMENTS, ids=[m for *_, m in ARGUMENTS])
+def test_errors_of_other_arguments(make, kind, message):
+    with pytest.raises(kind) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+def test_values_that_broadcast_are_accepted():
+    assert initializers.Constant([1, 2])((3, 2)).tolist() == [[1, 2]] * 3
+    models.layers.Normalization(mean=[1, 2], variance=1).declare((2,))
 
 
 @pytest.mark.parametrize("name", ["Conv2D", "MaxPooling3D", "load_model", "Conve"])

@@ -148,6 +148,14 @@ def shape(label: str, value: Any) -> Shape:
     return tuple(int(n) for n in value)
 
 
+def broadcasts(value: Any, shape: Shape) -> bool:
+    """Whether a number or nested sequences of numbers broadcast to a shape."""
+    try:
+        return np.broadcast_shapes(np.shape(value), shape) == shape
+    except ValueError:
+        return False
+
+
 def axis(label: str, value: Any, shape: Shape) -> int:
     """An axis of an input as an int of at least 1; negative ones count from the end, and 0, the batch, is refused."""
     ndim = len(shape) + 1

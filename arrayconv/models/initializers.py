@@ -110,9 +110,19 @@ class Constant(Initializer):
 
     def __init__(self, value: Any = 0.0) -> None:
         super().__init__()
-        self.value = np.asarray(value, dtype=np.float64).tolist()
+        try:
+            self.value = np.asarray(value, dtype=np.float64).tolist()
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"Constant: value must be a number or nested sequences of numbers, got {value!r}"
+            ) from None
 
     def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
+        if not checks.broadcasts(self.value, shape):
+            raise ValueError(
+                f"Constant: value must be a number or broadcast to the weight's shape {shape}, got shape "
+                f"{np.shape(self.value)}"
+            )
         return np.full(shape, self.value)
 
 
@@ -220,7 +230,7 @@ class RandomNormal(Initializer):
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
         self.mean = checks.number(type(self).__name__, "mean", mean)
-        self.stddev = checks.number(type(self).__name__, "stddev", stddev)
+        self.stddev = checks.number(type(self).__name__, "stddev", stddev, least=0)
 
     def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
         return self.mean + self.stddev * rng.standard_normal(shape)
@@ -248,7 +258,7 @@ class RandomUniform(Initializer):
     ) -> None:
         super().__init__(seed)
         self.minval = checks.number(type(self).__name__, "minval", minval)
-        self.maxval = checks.number(type(self).__name__, "maxval", maxval)
+        self.maxval = checks.number(type(self).__name__, "maxval", maxval, least=self.minval)
 
     def draw(self, shape: checks.Shape, rng: np.random.Generator) -> Drawn:
         return rng.uniform(self.minval, self.maxval, shape)

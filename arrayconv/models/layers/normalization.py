@@ -277,8 +277,12 @@ class Normalization(Layer):
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         kept = tuple(shape[axis - 1] for axis in self._axes(shape))
         if self.mean is not None:
-            for numbers in (self.mean, self.variance):
-                np.broadcast_to(numbers, kept)
+            for name in ("mean", "variance"):
+                given = getattr(self, name)
+                if not checks.broadcasts(given, kept):
+                    raise ValueError(
+                        f"{self.label}: {name} must be a number or of shape {kept}, got shape {np.shape(given)}"
+                    )
             return {}
         starts = {"mean": (kept, "zeros"), "variance": (kept, "ones"), "count": ((), "zeros")}
         return {name: WeightSpec(*given, trainable=False) for name, given in starts.items()}

@@ -140,6 +140,10 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Any, **common: Any) -> None:
         super().__init__(**common)
+        if not isinstance(target_shape, list | tuple):
+            raise TypeError(
+                f"{self.label}: target_shape must be a tuple of ints, got {target_shape!r}"
+            )
         self.target_shape = checks.as_tuple(target_shape)
         known = [n for n in self.target_shape if n != -1]
         checks.shape(self.label, known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from arrayconv.models import checks
 from arrayconv.models.losses.loss import aligned, class_numbers
 from arrayconv.models.metrics.metric import Metric, Terms
 from arrayconv.namespace import Array, Namespace
@@ -52,7 +53,7 @@ class BinaryAccuracy(Metric):
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         super().__init__(name)
-        self.threshold = threshold
+        self.threshold = checks.number(type(self).__name__, "threshold", threshold)
 
     def terms(self, xp: Namespace, y_true: Array, y_pred: Array) -> Terms:
         above = xp.astype(y_pred > self.threshold, y_pred.dtype)
@@ -118,7 +119,7 @@ class SparseTopKCategoricalAccuracy(Metric):
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)
-        self.k = k
+        self.k = checks.count(type(self).__name__, "k", k)
 
     def terms(self, xp: Namespace, y_true: Array, y_pred: Array) -> Terms:
         labels = xp.astype(_numbers(xp, type(self).name, y_true, y_pred), xp.int32)[..., None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache
 
+from arrayconv.models import checks
 from arrayconv.models.optimizers.optimizer import (
     Change,
     Coefficients,
@@ -58,7 +59,7 @@ class Adam(Optimizer):
         super().__init__(learning_rate, **common)
         self.beta_1 = share(self.label, "beta_1", beta_1)
         self.beta_2 = share(self.label, "beta_2", beta_2)
-        self.epsilon = epsilon
+        self.epsilon = checks.number(self.label, "epsilon", epsilon, least=0)
 
     def coefficients(self, step: int) -> dict[str, float]:
         found = super().coefficients(step)

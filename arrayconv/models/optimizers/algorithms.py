@@ -106,7 +106,7 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, **common)
         self.rho = share(self.label, "rho", rho)
         self.momentum = share(self.label, "momentum", momentum)
-        self.epsilon = epsilon
+        self.epsilon = checks.number(self.label, "epsilon", epsilon, least=0)
         self.slots = ("velocity", "momentum") if momentum else ("velocity",)
 
     @elementwise
@@ -156,7 +156,7 @@ class Adagrad(Optimizer):
         self.initial_accumulator_value = checks.number(
             self.label, "initial_accumulator_value", initial_accumulator_value, least=0
         )
-        self.epsilon = epsilon
+        self.epsilon = checks.number(self.label, "epsilon", epsilon, least=0)
 
     def init(self, weights: Weights) -> Slots:
         """The state before the first step: ``initial_accumulator_value`` in the shapes of the weights."""

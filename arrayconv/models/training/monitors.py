@@ -58,6 +58,11 @@ class EarlyStopping(Monitor):
     start_from_epoch: int = 0
     stopped_epoch = 0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("patience", "start_from_epoch"):
+            checks.count("EarlyStopping", name, getattr(self, name), least=0)
+
     def on_train_begin(self, logs: Logs) -> None:
         super().on_train_begin(logs)
         self.best, self.best_epoch, self.stopped_epoch = None, 0, 0
@@ -134,7 +139,9 @@ class ReduceLROnPlateau(Monitor):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.number("ReduceLROnPlateau", "factor", self.factor, below=1)
+        checks.number("ReduceLROnPlateau", "factor", self.factor, least=0, below=1)
+        for name in ("patience", "cooldown"):
+            checks.count("ReduceLROnPlateau", name, getattr(self, name), least=0)
 
     def on_train_begin(self, logs: Logs) -> None:
         super().on_train_begin(logs)
