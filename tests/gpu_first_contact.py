@@ -144,6 +144,9 @@ def run(group: Sequence[Part], site: Path, logs: Path) -> Iterator[tuple[Part, d
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }
+        # in the background of a script interrupts are ignored, and a process inherits that
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         out, err = (logs / f"{part.name}.{kind}" for kind in ("out", "err"))
         with out.open("w") as output, err.open("w") as errors:
             process = subprocess.Popen(
@@ -153,8 +156,6 @@ def run(group: Sequence[Part], site: Path, logs: Path) -> Iterator[tuple[Part, d
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
-                # in the background of a script interrupts are ignored, and children inherit that
-                preexec_fn=_interruptible,
             )
         started.append((part, process, out, err, time.monotonic()))
     for part, process, out, err, start in started:
@@ -163,10 +164,6 @@ def run(group: Sequence[Part], site: Path, logs: Path) -> Iterator[tuple[Part, d
         text, log = (path.read_text(errors="replace") for path in (out, err))
         found = {"status": process.returncode, "late": late, "seconds": seconds}
         yield part, {**found, **outcome(part, text), "log": log[-3000:]}
-
-
-def _interruptible() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stopped(process: subprocess.Popen[bytes], seconds: float) -> bool:
