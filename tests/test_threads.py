@@ -125,7 +125,7 @@ CALLS = {
 
 @pytest.fixture
 def many_blocks(monkeypatch):
-    monkeypatch.setattr(plan, "SHARED_BLOCK_BYTES", 2**18)
+    monkeypatch.setattr(plan, "BLOCK_BYTES", 2**18)
     monkeypatch.setattr(plan, "WINDOWS_PER_FEATURE_SHARED", 0)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 2**18)
     plan.make_plan.cache_clear()

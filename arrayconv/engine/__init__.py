@@ -410,8 +410,9 @@ def _run(
     then: Callable[[Any], None] | None = None,
 ) -> None:
     """``work`` for every block, or span of them, on the threads of the plan; ``then`` for every result in turn."""
+    at = plan.problem.traits
     with products_on_one_thread() if plan.small else nullcontext():
-        each(work, tasks, plan.problem.traits, plan.threads, then)
+        each(work, tasks, at if plan.shared else at._replace(calling=False), plan.threads, then)
 
 
 def _group_weights(xp: Namespace, w: Array, groups: int) -> Array:

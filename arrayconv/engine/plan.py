@@ -16,9 +16,8 @@ from arrayconv.window import Phase, Window
 
 # Temporaries of a block on a CPU: large enough for the product's threads, small enough for the last-level cache.
 BLOCK_BYTES = 8 * 2**20
-# The same where a block is computed on one thread: a few fit the second-level cache. Less work than this many such
-# blocks is cut into as many, down to a size that is worth its calls.
-SHARED_BLOCK_BYTES, FEWEST_SHARED, SMALLEST_SHARED = 2 * 2**20, 4, 2**18
+# Where a thread takes a block, less work is cut into this many, down to a size that is worth handing over.
+FEWEST_SHARED, SMALLEST_SHARED = 4, 4 * 2**20
 # Rows of windows in a block for each row of cells that it shares with the next, and reads and copies too.
 ROWS_PER_SHARED = 2
 # Windows in a block for each output feature, so that reading the weights, packed anew for each, does not count; and
@@ -51,6 +50,8 @@ class Plan:
         of its own (``phases``).
     blocks : Blocks
         The work, a block of images and rows at a time; of several phases each has its own.
+    shared : bool
+        Whether threads take the blocks one by one, whatever their number.
     threads : int
         How many blocks are computed at a time.
     memory : int
@@ -67,6 +68,7 @@ class Plan:
     reason: str
     phased: bool
     blocks: Blocks
+    shared: bool
     threads: int
     memory: int
     flops: int
@@ -136,7 +138,10 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
     images = min(blocks.images, problem.batch)
     memory = images * _cost(problem, name, largest(window, blocks.lines))
     memory = max(0, memory - _returned(problem, blocks))
-    threads = _threads(problem, settings, len(blocks), room // max(1, memory))
+    # a block that takes most of the workspace has the threads of the library's products
+    fitting = room // max(1, memory)
+    shared = problem.traits.calling and len(blocks) > 1 and fitting > 1
+    threads = min(len(blocks), fitting, count(settings)) if shared else 1
     return Plan(
         problem=problem,
         settings=settings,
@@ -144,16 +149,12 @@ def make_plan(problem: Problem, settings: Settings) -> Plan:
         reason=reason,
         phased=False,
         blocks=blocks,
+        shared=shared,
         threads=threads,
         memory=threads * memory + kept,
         flops=_flops(problem),
         bytes=_bytes(problem),
     )
-
-
-def _threads(problem: Problem, settings: Settings, blocks: int, fitting: int) -> int:
-    """How many blocks are computed at a time, where so many fit into the workspace."""
-    return max(1, min(blocks, fitting, count(settings))) if problem.traits.calling else 1
 
 
 def _returned(problem: Problem, blocks: Blocks) -> int:
@@ -185,6 +186,7 @@ def _plan_phases(problem: Problem, settings: Settings) -> Plan:
         blocks=plans[0].blocks
         if len(plans) == 1
         else Blocks(window, problem.batch, max(1, problem.batch), window.output[0]),
+        shared=any(plan.shared for plan in plans),
         threads=max((plan.threads for plan in plans), default=1),
         memory=max(memory, default=0),
         flops=_flops(problem),
@@ -247,24 +249,26 @@ def _kept(problem: Problem, name: str) -> int:
 def _budget(problem: Problem, name: str, room: int) -> int:
     """Bytes of temporaries of one block, out of the ``room`` for it."""
     strategy, window = STRATEGIES[name], problem.window
+    calling = problem.traits.calling
     # where there is a product alone, blocks would only copy its result
-    if window.cells == 1 or problem.traits.accelerator:
+    if problem.traits.accelerator or (window.cells == 1 and not calling):
         return room
     if not problem.traits.mutable:
         # where a block is some hundred operations to compile, few blocks
         return room if strategy.fast else min(room, BLOCK_BYTES)
+    image = _cost(problem, name, window)
     if strategy.whole:
-        return room
-    total = max(1, problem.batch) * _cost(problem, name, window)
-    if problem.traits.calling:
-        size = min(SHARED_BLOCK_BYTES, max(SMALLEST_SHARED, total // FEWEST_SHARED))
+        return min(room, max(image, room // FEWEST_SHARED)) if calling else room
+    total = max(1, problem.batch) * image
+    if calling:
+        size = min(BLOCK_BYTES, max(SMALLEST_SHARED, total // FEWEST_SHARED))
         per_feature = WINDOWS_PER_FEATURE_SHARED
     else:
         size, per_feature = BLOCK_BYTES, WINDOWS_PER_FEATURE
     windows = per_feature * problem.features
     if strategy.enough is not None:
         windows = strategy.enough(window, problem.features)
-    enough = _cost(problem, name, window) * windows // math.prod(window.output)
+    enough = image * windows // math.prod(window.output)
     shared = max(0, window.extent[0] - window.stride[0])
     lines = min(ROWS_PER_SHARED * shared + 1, window.output[0])
     return min(room, max(size, enough, _cost(problem, name, largest(window, lines))))

@@ -139,8 +139,9 @@ def gather(
     if not mutable:
         joined = xp.concat(list(tap_views(padded, window, lead=lead)), axis=at)
         return xp.reshape(joined, tuple(shape))
-    if traits(xp, x).accelerator and (steps := memory_steps(xp, padded)) is not None:
-        # all the windows by one copy: each copy is a launch
+    where = traits(xp, x)
+    if (where.accelerator or where.calling) and (steps := memory_steps(xp, padded)) is not None:
+        # all the windows by one copy: each is a launch, or hands over the interpreter
         view = _window_view(xp, padded, steps, window, lead, at)
         columns = xp.empty(view.shape, dtype=x.dtype, **placement(x))
         columns[...] = view
