@@ -187,8 +187,7 @@ def test_enlarging_by_whole_numbers_copies_once():
     ac.resize(x, scale=2)
     tracemalloc.start()
     try:
-        with ac.options(threads=1):
-            y = ac.resize(x, scale=2)
+        y = ac.resize(x, scale=2)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

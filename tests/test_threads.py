@@ -15,9 +15,7 @@ import threadpoolctl
 import arrayconv as ac
 from arrayconv.engine import plan, threads
 from arrayconv.engine.threads import each
-from arrayconv.models import optimizers
 from arrayconv.namespace import Traits, traits
-from arrayconv.ops.pooling import blocks
 
 pytestmark = pytest.mark.backends("numpy")
 
@@ -51,56 +49,6 @@ def transposed():
     return lambda: [ac.conv_transpose(x, w, stride=2), *ac.conv_transpose_vjp(y, x, w, stride=2)]
 
 
-def pooling(op, window, **config):
-    x = rng().integers(0, 9, (6, 150, 90, 8)).astype("float32")
-    forward, backward = getattr(ac, op), getattr(ac, f"{op}_vjp")
-    y = forward(x, window, **config)
-    return lambda: [forward(x, window, **config), backward(y, x, window, **config)]
-
-
-def activation(op):
-    x = rng().standard_normal((5, 200, 300)).astype("float32")
-    forward, backward = getattr(ac, op), getattr(ac, f"{op}_vjp")
-    return lambda: [forward(x), backward(x, x)]
-
-
-def normalized(op, channels, **config):
-    x = rng().standard_normal((6, 50, 60, channels)).astype("float32")
-    gamma, beta = rng().standard_normal((2, channels)).astype("float32")
-    forward, backward = getattr(ac, op), getattr(ac, f"{op}_vjp")
-    y = x[..., ::-1]
-
-    def call():
-        found = forward(x, gamma, beta, **config)
-        return [
-            *(found if isinstance(found, tuple) else (found,)),
-            *backward(y, x, gamma, beta, **config),
-        ]
-
-    return call
-
-
-def resized():
-    x = rng().standard_normal((6, 50, 60, 24)).astype("float32")
-    y = ac.resize(x, scale=1.7, method="linear")
-    return lambda: [
-        ac.resize(x, scale=1.7, method="linear"),
-        ac.resize_vjp(y, x, scale=1.7, method="linear"),
-    ]
-
-
-def updated():
-    w = rng().standard_normal((900, 500))
-    adam = optimizers.Adam()
-    state = adam.init({"w": w})
-
-    def call():
-        new, slots = adam.update({"w": w * w}, state, {"w": w}, adam.coefficients(0))
-        return [new["w"], *(slot["w"] for slot in slots.values())]
-
-    return call
-
-
 CALLS = {
     "deep": convolution((8, 40, 40, 32), (3, 3), 48, padding=1),
     "few channels": convolution((4, 90, 90, 3), (7, 7), 16, stride=2, padding=3),
@@ -109,17 +57,6 @@ CALLS = {
     "one axis": convolution((8, 4000, 16), (9,), 32),
     "volume": convolution((2, 20, 20, 20, 8), (3, 3, 3), 16, padding="same"),
     "transposed": transposed(),
-    "max_pool": pooling("max_pool", 2),
-    "max_pool, windows that overlap": pooling("max_pool", 3, stride=2),
-    "avg_pool": pooling("avg_pool", 3, stride=1, padding=1),
-    "gelu": activation("gelu"),
-    "relu": activation("relu"),
-    "softmax": activation("softmax"),
-    "resize": resized(),
-    "batch_norm": normalized("batch_norm", 24),
-    "layer_norm": normalized("layer_norm", 24),
-    "group_norm": normalized("group_norm", 24, groups=4),
-    "Adam": updated(),
 }
 
 
@@ -127,7 +64,6 @@ CALLS = {
 def many_blocks(monkeypatch):
     monkeypatch.setattr(plan, "BLOCK_BYTES", 2**18)
     monkeypatch.setattr(plan, "WINDOWS_PER_FEATURE_SHARED", 0)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 2**18)
     plan.make_plan.cache_clear()
     yield
     plan.make_plan.cache_clear()

@@ -1,14 +1,14 @@
-"""Functions that treat all cells alike, in blocks that stay in the cache and are shared among threads."""
+"""Functions that treat all cells alike, in blocks that stay in the cache."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import product
 from typing import Any, TypeAlias
 
 from arrayconv import namespace
-from arrayconv.engine.threads import each, inside, within
 from arrayconv.namespace import Array, Namespace, is_lazy, placement, traits
 
 _Place: TypeAlias = tuple[slice, ...]
@@ -19,13 +19,21 @@ BLOCK = 2**16
 SHORTEST_RUN = 2**10
 
 
+class _Here(threading.local):
+    # whether a function is computed in blocks already, which are not cut again
+    cutting = False
+
+
+_here = _Here()
+
+
 def fused(xp: Namespace, compute: Callable[..., Any], *arrays: Array) -> Any:
     """``compute(*arrays)``, a function of single elements: a kernel where the library makes one, else in blocks.
 
     As ``namespace.fused``; arrays may be of shapes that broadcast, or numbers.
     """
     # lazy arrays first: their size may be a symbol, of which nothing is known
-    if not is_lazy(arrays[0]) and not inside():
+    if not is_lazy(arrays[0]):
         x = max(arrays, key=_size)
         if _size(x) > BLOCK and traits(xp, x).calling:
             return _cut(xp, compute, x, arrays, ())
@@ -42,13 +50,7 @@ def blockwise(
     Arrays that are small, lazy or on an accelerator are not cut.
     """
     x = arrays[0]
-    if (
-        is_lazy(x)
-        or inside()
-        or _size(x) <= BLOCK
-        or (at := traits(xp, x)).accelerator
-        or not at.mutable
-    ):
+    if is_lazy(x) or _size(x) <= BLOCK or (at := traits(xp, x)).accelerator or not at.mutable:
         return compute(*arrays)
     return _cut(xp, compute, x, arrays, whole)
 
@@ -66,11 +68,26 @@ def _cut(
 ) -> Any:
     """``compute(*arrays)`` a block of ``x`` at a time."""
     first, *others = _places(tuple(x.shape), whole)
-    if not others or not all(_broadcasts(a, x) for a in arrays):
+    if _here.cutting or not others or not all(_broadcasts(a, x) for a in arrays):
         return compute(*arrays)
+    _here.cutting = True
+    try:
+        return _by_place(xp, compute, x, arrays, whole, first, others)
+    finally:
+        _here.cutting = False
+
+
+def _by_place(
+    xp: Namespace,
+    compute: Callable[..., Any],
+    x: Array,
+    arrays: tuple[Array, ...],
+    whole: Collection[int],
+    first: _Place,
+    others: Iterable[_Place],
+) -> Any:
     # what there is to be written, and where, shows in the first block
-    with within():
-        found = compute(*(_part(a, first) for a in arrays))
+    found = compute(*(_part(a, first) for a in arrays))
     several = isinstance(found, tuple)
     blocks = found if several else (found,)
     results = [
@@ -90,13 +107,11 @@ def _cut(
         for result, value in zip(results, values, strict=True):
             result[at] = value
 
-    def work(at: _Place) -> None:
-        values = compute(*(_part(a, at) for a in arrays))
-        put(at, values if several else (values,))
-
     put(first, blocks)
     del found, blocks
-    each(work, others, traits(xp, x))
+    for at in others:
+        values = compute(*(_part(a, at) for a in arrays))
+        put(at, values if several else (values,))
     return tuple(results) if several else results[0]
 
 

@@ -74,7 +74,7 @@ class options:  # noqa: N801 (a context manager, named as a function)
         arrays can be written in place; ``None``, the default, is 64 MiB on a CPU and 512 MiB on an
         accelerator. One row of windows of one image is the least it works on.
     threads : int or None
-        Threads that share the work on NumPy arrays, which other libraries do by themselves. ``None``,
+        Threads that share a convolution of NumPy arrays; other libraries have their own. ``None``,
         the default, is the cores that the process may use, or ``OMP_NUM_THREADS`` of them where that
         is less. The bits of a result do not depend on it.
 

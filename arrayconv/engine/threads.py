@@ -62,7 +62,7 @@ def each(
     remaining = iter(tasks)
     some = list(islice(remaining, 2))
     shared = _Shared(work, chain(some, remaining), then)
-    if len(some) < 2 or not at.calling or inside():
+    if len(some) < 2 or not at.calling:
         # one product alone has the threads of its library
         shared.run()
         return
@@ -84,21 +84,6 @@ def each(
             helper.result()
 
 
-def inside() -> bool:
-    """Whether this is part of a task already: what may help is busy with the others."""
-    return getattr(_here, "depth", 0) > 0
-
-
-@contextmanager
-def within() -> Iterator[None]:
-    """A part of a task."""
-    _here.depth = getattr(_here, "depth", 0) + 1
-    try:
-        yield
-    finally:
-        _here.depth -= 1
-
-
 class _Shared(Generic[T]):
     """Tasks that threads take one by one, and the turn in which their results are taken."""
 
@@ -113,10 +98,6 @@ class _Shared(Generic[T]):
 
     def run(self) -> None:
         """Take tasks until none is left."""
-        with within():
-            self._run()
-
-    def _run(self) -> None:
         while (taken := self._take()) is not None:
             number, task = taken
             result = self._work(task)
@@ -140,11 +121,14 @@ class _Shared(Generic[T]):
 
     def help(self) -> None:
         """``run``, on a thread of the pool."""
+        _here.helping = True
         try:
             self.run()
         except BaseException:
             self.stop()
             raise
+        finally:
+            _here.helping = False
 
     def _take(self) -> tuple[int, T] | None:
         with self._taking:
@@ -153,7 +137,8 @@ class _Shared(Generic[T]):
 
 def _start(shared: _Shared[Any], helpers: int) -> list[Future[None]]:
     global _pool
-    if helpers < 1:
+    if helpers < 1 or getattr(_here, "helping", False):
+        # all that may help are busy with what this is a part of
         return []
     with _lock:
         if _pool is None:

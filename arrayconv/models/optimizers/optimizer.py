@@ -6,11 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from arrayconv.engine.blockwise import fused
 from arrayconv.models import checks
 from arrayconv.models.arrays import clipped
 from arrayconv.models.optimizers.schedules import LearningRateSchedule
-from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast
+from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, fused
 
 # By any key; in training the keys are (layer, weight).
 Weights = Mapping[Any, Array]

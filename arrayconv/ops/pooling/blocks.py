@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from arrayconv.engine.blocks import Block, Blocks, fit, grid, whole
 from arrayconv.engine.settings import current
-from arrayconv.engine.threads import each
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -33,11 +32,8 @@ def pooled(xp: Namespace, x: Array, window: Window, compute: Callable[[Block], A
         # windows that see one cell each would hand out a view of the caller's array
         return copied(xp, y) if _sees_one_cell(window) else y
     y = xp.empty((x.shape[0], *window.output, x.shape[-1]), dtype=x.dtype, **placement(x))
-
-    def write(block: Block) -> None:
+    for block in blocks:
         y[block.images, block.rows, ...] = compute(block)
-
-    each(write, blocks, traits(xp, x))
     return y
 
 
@@ -53,13 +49,8 @@ def unpooled(
         return compute(whole(window), None)
     make = xp.empty if window.tiles else xp.zeros
     dx = make((dy.shape[0], *window.size, dy.shape[-1]), dtype=dy.dtype, **placement(dy))
-
-    def add(some: Iterable[Block]) -> None:
-        for block in some:
-            compute(block, dx[block.images, block.cells, ...])
-
-    # rows of windows may share cells with the next ones
-    each(add, blocks.by_images(), traits(xp, dy))
+    for block in blocks:
+        compute(block, dx[block.images, block.cells, ...])
     return dx
 
 
