@@ -94,7 +94,7 @@ def number(
     least: float | None = None,
     below: float | None = None,
 ) -> float:
-    """``value`` as a Python float, which no dtype is widened by; NaN lies within no bounds."""
+    """``value`` as a Python float, which widens no dtype; NaN is outside of all bounds."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{op}: {name} must be a number, got {value!r}")
     try:

@@ -46,7 +46,7 @@ class Backend:
     name : str
         One of `NAMES`: ``"numpy"``, ``"jax-cpu"``, ``"torch-gpu"``, ...
     library, device, version : str
-        What a reader knows them by.
+        Their names and version, for display.
     xp : namespace
         The library's namespace.
     place : device

@@ -41,12 +41,13 @@ def to_jax(f: Callable[..., Any], vjp: Callable[..., Any] | None = None) -> Call
     Raises
     ------
     ImportError
-        JAX is not installed.
+        If JAX is not installed.
     TypeError
-        An `f` or a `vjp` that is no function. When called: an array in a keyword-only argument, an
-        array of another library, arguments that `f` does not take; no gradient for a floating array.
+        If `f` or `vjp` is not a function. When called: for an array in a keyword-only argument, an
+        array of another library or arguments that `f` does not take, and if the vjp gives no
+        gradient for a floating array.
     ValueError
-        `f` has no vjp beside it; a gradient of another shape than its array.
+        If no vjp of `f` is found. When called: if a gradient has not the shape of its array.
 
     Notes
     -----

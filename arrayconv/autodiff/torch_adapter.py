@@ -31,13 +31,13 @@ def to_torch(f: Callable[..., Any], vjp: Callable[..., Any] | None = None) -> Ca
     Raises
     ------
     ImportError
-        PyTorch is not installed.
+        If PyTorch is not installed.
     TypeError
-        An `f` or a `vjp` that is no function. When called: a tensor in a keyword-only argument,
-        arguments that `f` does not take; in the backward pass, no gradient for a tensor that needs
-        one.
+        If `f` or `vjp` is not a function. When called: for a tensor in a keyword-only argument or
+        arguments that `f` does not take; in the backward pass, if the vjp gives no gradient for a
+        tensor that needs one.
     ValueError
-        `f` has no vjp beside it; a gradient of another shape than its tensor.
+        If no vjp of `f` is found. In the backward pass: if a gradient has not the shape of its tensor.
 
     Notes
     -----
