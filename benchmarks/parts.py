@@ -41,22 +41,28 @@ def part_of(file: str, function: str) -> str:
     path = Path(file)
     if any(name in function for name in _COPIES) or path == _ENGINE / "__init__.py":
         return "copies"
-    if function in ("overlap_add", "shifted_sum", "add", "sum", "reduce") or path in _STRATEGIES:
+    if (
+        function in ("overlap_add", "shifted_sum", "add", "sum", "reduce")
+        or "einsum" in function
+        or path in _STRATEGIES
+    ):
         return "sums"
     return "copies" if path == _ENGINE / "windows.py" else "rest"
 
 
 def shares(call: Callable[[], Any]) -> dict[str, float]:
     """Return, by part, the share of the time of ``call``."""
-    call()
     profile = cProfile.Profile()
     spent = 0.0
-    while spent < SECONDS:
-        profile.enable()
+    # a profile sees one thread
+    with ac.options(threads=1):
         call()
-        profile.disable()
-        stats = pstats.Stats(profile)
-        spent = stats.total_tt
+        while spent < SECONDS:
+            profile.enable()
+            call()
+            profile.disable()
+            stats = pstats.Stats(profile)
+            spent = stats.total_tt
     found = dict.fromkeys(PARTS, 0.0)
     for (file, _, function), (_, _, own, _, _) in stats.stats.items():
         found[part_of(file, function)] += own / spent

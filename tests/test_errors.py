@@ -342,7 +342,8 @@ def test_a_wrong_argument_by_name_or_position():
         ({"strategy": "fft2"}, ValueError),
         ({"workspace": 0}, ValueError),
         ({"workspace": -1}, ValueError),
-        ({"threads": 2}, TypeError),
+        ({"threads": 0}, ValueError),
+        ({"cores": 2}, TypeError),
     ],
 )
 def test_options(config, kind):

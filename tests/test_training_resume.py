@@ -225,7 +225,9 @@ def test_errors_of_learning_rates():
         line().fit(
             LINE, LINE, verbose=0, callbacks=[callbacks.LearningRateScheduler(lambda e, r: None)]
         )
-    with pytest.raises(ValueError, match="ReduceLROnPlateau: factor must be less than 1"):
+    with pytest.raises(
+        ValueError, match="ReduceLROnPlateau: factor must be at least 0 and less than 1"
+    ):
         callbacks.ReduceLROnPlateau(factor=1.0)
     with pytest.raises(TypeError, match="schedule must be callable"):
         callbacks.LearningRateScheduler(0.1)

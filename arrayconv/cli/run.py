@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from arrayconv.onnx import Net
 
 RUN = """\
-Runs a network from an ONNX file on a photograph, which is resized to the network's input. Its values
-in [0, 1] are multiplied by --scale, --mean is subtracted, and the result is divided by --std. Prints
-the most probable classes if the output has one score per class, otherwise the shapes of the outputs.
+Runs a network from an ONNX file on a photograph, which is resized to the network's input. Its
+values in [0, 1] are multiplied by --scale, --mean is subtracted, and the result is divided by
+--std. Prints the most probable classes if the output has one score per class, otherwise the shapes
+of the outputs.
 
 --explain draws which parts of the photograph the highest score depends on: its gradient with
 respect to the pixels, and a Grad-CAM heat map of the last convolution."""

@@ -177,7 +177,10 @@ def _by_torch(kernel: _Kernel) -> _Kernel:
             return None
         # neither negative strides nor arrays that cannot be written have a tensor on their memory
         first, second = (
-            torch.from_numpy(xp.require(part, requirements=["C", "W"])) for part in (a, b)
+            torch.from_numpy(
+                part if part.flags.writeable and min(part.strides) >= 0 else part.copy()
+            )
+            for part in (a, b)
         )
         result = kernel(array_namespace("conv", x=first), first, second, window, groups)
         return None if result is None else result.numpy()
