@@ -94,3 +94,24 @@ def test_without_torch_numpy_arrays_take_the_portable_code(monkeypatch):
     x, w = np.ones((1, 5, 1)), np.ones((3, 1, 1))
     with ac.options(engine="native"):
         np.testing.assert_array_equal(ac.conv(x, w), np.full((1, 3, 1), 3.0))
+
+
+@pytest.mark.parametrize("library", ["torch", "numpy"])
+def test_gradients_within_inference_mode(library):
+    torch = pytest.importorskip("torch")
+    x, w = np.arange(25.0).reshape(1, 5, 5, 1), np.ones((3, 3, 1, 1))
+    dy = ac.conv(x, w)
+    want = ac.conv_vjp(dy, x, w)[:2]
+    with torch.inference_mode(), ac.options(engine="native"):
+        arrays = [torch.asarray(a) for a in (dy, x, w)] if library == "torch" else (dy, x, w)
+        found = ac.conv_vjp(*arrays)[:2]
+    for got, right in zip(found, want, strict=True):
+        np.testing.assert_allclose(np.asarray(got), right)
+
+
+def test_steps_that_no_tensor_has():
+    one = np.ones((1, 1, 1))
+    odd = np.zeros(1, [("a", "f8", (5, 1)), ("b", "u1")])["a"]
+    with ac.options(engine="native"):
+        for x in (np.ones((1, 5, 1))[..., ::-1], np.ones((1, 5, 1))[::-1], odd):
+            np.testing.assert_array_equal(ac.conv(x, one), x)

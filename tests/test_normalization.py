@@ -391,3 +391,29 @@ def test_statistics_of_a_long_axis():
     assert np.max(np.abs(mean - exact(x).mean((0, 1)))) < 5e-4
     assert np.max(np.abs(y - want_y)) < 5e-4
     assert worst(ac.batch_norm_vjp(dy, x).dx, want_dx) < 2e-6
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("op", OPS)
+def test_images_larger_than_a_block(op, data_format):
+    rng = np.random.default_rng(0)
+    dy, x = rng.standard_normal((2, 3, 130, 140, 4))
+    at = 1 if data_format == "channels_first" else 3
+    moved = [np.moveaxis(a, -1, at) for a in (dy, x)]
+    shape = (130, 140) if op == "layer_norm" else (4,)
+    gamma, beta = rng.standard_normal((2, *shape))
+    config = dict(OPS[op])
+    if op == "layer_norm":
+        config["axes"] = tuple(a for a in (1, 2, 3) if a != at)
+    else:
+        config["data_format"] = data_format
+    got = first(getattr(ac, op)(moved[1], gamma, beta, **config))
+    vjp = getattr(ac, f"{op}_vjp")(*moved, gamma, beta, **config)
+    scale, shift = (p[..., None] if op == "layer_norm" else p for p in (gamma, beta))
+    y, dx, _, _ = truth(op, dy, x, scale, shift)
+    np.testing.assert_allclose(np.moveaxis(got, at, -1), y, atol=1e-10)
+    np.testing.assert_allclose(np.moveaxis(vjp.dx, at, -1), dx, atol=1e-10)
+    xhat = (y - shift) / scale
+    kept = (0, 3) if op == "layer_norm" else (0, 1, 2)
+    np.testing.assert_allclose(vjp.dgamma, (dy * xhat).sum(kept), atol=1e-7)
+    np.testing.assert_allclose(vjp.dbeta, dy.sum(kept), atol=1e-9)

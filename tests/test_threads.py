@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -302,12 +303,13 @@ def test_at_the_end_of_the_interpreter_the_caller_works_alone():
     assert run(code) == ["144.0"]
 
 
+@pytest.mark.parametrize("name", threads.VARIABLES)
 @pytest.mark.parametrize(("given", "most"), [("1", 1), ("1,2", 1), ("0", 64), ("all", 64)])
-def test_openmps_variable_is_an_upper_limit(given, most):
+def test_variables_are_upper_limits(name, given, most):
     code = (
         "from arrayconv.engine import settings, threads; print(threads.count(settings.current()))"
     )
-    (found,) = run(code, OMP_NUM_THREADS=given)
+    (found,) = run(code, **{name: given})
     assert 1 <= int(found) <= most
 
 
@@ -315,3 +317,74 @@ def test_openmps_variable_is_an_upper_limit(given, most):
 def test_the_number_of_threads_is_checked(wrong, error):
     with pytest.raises(error, match="options: threads"):
         ac.options(threads=wrong)
+
+
+def test_a_thread_that_cannot_be_had_is_done_without(monkeypatch):
+    monkeypatch.setattr(threads, "_pool", None)
+    start, started = threading.Thread.start, []
+
+    def refused(thread):
+        started.append(thread)
+        if len(started) > 1:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    done = []
+
+    def work(task):
+        time.sleep(0.001)
+        done.append(task)
+
+    for _ in range(5):
+        done.clear()
+        each(work, range(40), CALLING, 4)
+        # what has begun is waited for
+        assert sorted(done) == list(range(40))
+    assert len(started) > 1
+
+
+SIGNALLED = (
+    BUSY
+    + """
+import signal, time
+x, w = x[:1, :32, :32], w
+def call():
+    return float(ac.conv(x, w)[-1, -1, -1, -1])
+"""
+)
+
+
+def test_a_handler_of_signals_may_compute_too():
+    code = SIGNALLED + (
+        "count = [0]; call()\n"
+        "def handle(*_):\n"
+        "    count[0] += 1; call(); signal.setitimer(signal.ITIMER_REAL, 0.0007)\n"
+        "signal.signal(signal.SIGALRM, handle); signal.setitimer(signal.ITIMER_REAL, 0.001)\n"
+        "end = time.monotonic() + 3\n"
+        "while time.monotonic() < end: call()\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0); print(count[0] > 100, call())"
+    )
+    if not hasattr(signal, "setitimer"):
+        pytest.skip("missing: a timer that sends signals")
+    assert run(code) == ["True", "144.0"]
+
+
+def test_interrupts_leave_the_products_their_threads():
+    code = SIGNALLED + (
+        "import random, threadpoolctl\n"
+        "def handle(*_): raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGALRM, handle)\n"
+        "def blas(): return [b.get_num_threads() for b in __import__('arrayconv').engine.threads._blas()]\n"
+        "call(); before = blas()\n"
+        "end = time.monotonic() + 3\n"
+        "while time.monotonic() < end:\n"
+        "    try:\n"
+        "        signal.setitimer(signal.ITIMER_REAL, 0.0005 + random.random() * 0.002)\n"
+        "        while True: call()\n"
+        "    except KeyboardInterrupt: pass\n"
+        "call(); print(blas() == before)"
+    )
+    if not hasattr(signal, "setitimer"):
+        pytest.skip("missing: a timer that sends signals")
+    assert run(code) == ["True"]

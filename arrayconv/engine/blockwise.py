@@ -41,16 +41,24 @@ def fused(xp: Namespace, compute: Callable[..., Any], *arrays: Array) -> Any:
 
 
 def blockwise(
-    xp: Namespace, compute: Callable[..., Any], *arrays: Array, whole: Collection[int] = ()
+    xp: Namespace,
+    compute: Callable[..., Any],
+    *arrays: Array,
+    whole: Collection[int] = (),
+    threaded: bool = False,
 ) -> Any:
     """``compute(*arrays)``, where each part of the result is that of the same part of the arrays.
 
     The first array is cut along all axes but ``whole``, along which the result may be of another
     length; the others have its shape, or broadcast to it. ``compute`` gives one array or several.
-    Arrays that are small, lazy or on an accelerator are not cut.
+    Arrays that are small, lazy or on an accelerator are not cut, and where the library has threads of
+    its own only if ``threaded``: what is written block by block costs its autograd a copy for each.
     """
     x = arrays[0]
-    if is_lazy(x) or _size(x) <= BLOCK or (at := traits(xp, x)).accelerator or not at.mutable:
+    if is_lazy(x) or _size(x) <= BLOCK:
+        return compute(*arrays)
+    at = traits(xp, x)
+    if not (at.calling or (threaded and at.mutable and not at.accelerator)):
         return compute(*arrays)
     return _cut(xp, compute, x, arrays, whole)
 

@@ -142,27 +142,40 @@ def _torch_adjoint(
         # inside torch.func its result would be constant, and zero under vmap
         return None
     torch = sys.modules["torch"]
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
         point = torch.zeros(shape, dtype=dy.dtype, device=dy.device, requires_grad=True)
         value = function(point)
         if value is None:
             return None
         # windows may lie in the padding altogether
-        return torch.autograd.grad(value, point, dy)[0] if value.requires_grad else point.detach()
+        return (
+            torch.autograd.grad(value, point, _constant(dy))[0]
+            if value.requires_grad
+            else point.detach()
+        )
+
+
+def _constant(x: Array) -> Array:
+    # autograd keeps no tensor of inference mode
+    return x.clone() if x.is_inference() else x.detach()
 
 
 def _torch_input_vjp(
     xp: Namespace, dy: Array, w: Array, window: Window, groups: int
 ) -> Array | None:
     shape = (dy.shape[0], *window.size, w.shape[-2] * groups)
-    return _torch_adjoint(lambda x: _torch_correlate(xp, x, w.detach(), window, groups), shape, dy)
+    return _torch_adjoint(
+        lambda x: _torch_correlate(xp, x, _constant(w), window, groups), shape, dy
+    )
 
 
 def _torch_weight_vjp(
     xp: Namespace, x: Array, dy: Array, window: Window, groups: int
 ) -> Array | None:
     shape = (*window.kernel, x.shape[-1] // groups, dy.shape[-1])
-    return _torch_adjoint(lambda w: _torch_correlate(xp, x.detach(), w, window, groups), shape, dy)
+    return _torch_adjoint(
+        lambda w: _torch_correlate(xp, _constant(x), w, window, groups), shape, dy
+    )
 
 
 _Kernel = Callable[[Namespace, Array, Array, Window, int], Array | None]
@@ -175,17 +188,16 @@ def _by_torch(kernel: _Kernel) -> _Kernel:
         torch = _torch()
         if torch is None or a.dtype.name not in ("float32", "float64") or not a.dtype.isnative:
             return None
-        # neither negative strides nor arrays that cannot be written have a tensor on their memory
-        first, second = (
-            torch.from_numpy(
-                part if part.flags.writeable and min(part.strides) >= 0 else part.copy()
-            )
-            for part in (a, b)
-        )
+        first, second = (torch.from_numpy(p if _lends(p) else p.copy()) for p in (a, b))
         result = kernel(array_namespace("conv", x=first), first, second, window, groups)
         return None if result is None else result.numpy()
 
     return compute
+
+
+def _lends(a: Array) -> bool:
+    """Whether a tensor can lie on an array's memory: it can be written, and its steps are whole elements forward."""
+    return bool(a.flags.writeable) and all(s >= 0 and s % a.itemsize == 0 for s in a.strides)
 
 
 @lru_cache

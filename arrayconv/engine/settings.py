@@ -75,8 +75,9 @@ class options:  # noqa: N801 (a context manager, named as a function)
         accelerator. One row of windows of one image is the least it works on.
     threads : int or None
         Threads that share a convolution of NumPy arrays; other libraries have their own. ``None``,
-        the default, is the cores that the process may use, or ``OMP_NUM_THREADS`` of them where that
-        is less. The bits of a result do not depend on it.
+        the default, is the cores that the process may use, or fewer where ``OMP_NUM_THREADS``,
+        ``OPENBLAS_NUM_THREADS`` or ``MKL_NUM_THREADS`` says so. The bits of a result do not depend
+        on it.
 
     Raises
     ------

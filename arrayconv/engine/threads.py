@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import lru_cache
@@ -21,14 +22,28 @@ from arrayconv.engine.settings import Settings, current
 from arrayconv.namespace import Traits
 
 T = TypeVar("T")
+# What a user sets who wants fewer cores taken.
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-_lock = threading.Lock()
+# A signal's handler may come between, and computes too.
+_lock = threading.RLock()
 _pool: ThreadPoolExecutor | None = None
 # Threads that the pool may have; it begins one only where none is idle.
 _MOST = max(8, os.cpu_count() or 1)
-_here = threading.local()
-# How many calls keep products on one thread, and how many threads these had before.
-_open = 0
+
+
+class _Here(threading.local):
+    helping = False  # whether this thread works on somebody else's tasks
+    starting = False  # whether it asks for helpers just now
+
+
+class _Holder:
+    """Somebody who keeps products on one thread; one that an interrupt tore away is not counted any more."""
+
+
+_here = _Here()
+_holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
+# How many threads the products had before the first of them.
 _before: list[tuple[Any, int]] = []
 
 
@@ -42,8 +57,8 @@ def _usable() -> int:
     # macOS and Windows tell no affinity
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return min(cores, int(asked)) if asked.isdecimal() and int(asked) > 0 else cores
+    asked = (os.environ.get(name, "").partition(",")[0].strip() for name in VARIABLES)
+    return min(cores, *(int(n) for n in asked if n.isdecimal() and int(n) > 0), cores)
 
 
 def each(
@@ -66,22 +81,17 @@ def each(
         # one product alone has the threads of its library
         shared.run()
         return
-    helpers: list[Future[None]] = []
     with products_on_one_thread():
         try:
-            helpers = _start(shared, (count(current()) if threads is None else threads) - 1)
+            _start(shared, (count(current()) if threads is None else threads) - 1)
             shared.run()
         except BaseException:
             shared.stop()
             raise
         finally:
-            for helper in helpers:
-                # one that has not begun has nothing left to do
-                if not helper.cancel():
-                    helper.exception()
-    for helper in helpers:
-        if not helper.cancelled():
-            helper.result()
+            shared.close()
+    if shared.error is not None:
+        raise shared.error
 
 
 class _Shared(Generic[T]):
@@ -94,7 +104,8 @@ class _Shared(Generic[T]):
         self._tasks: Iterator[tuple[int, T]] = enumerate(tasks)
         self._taking = threading.Lock()
         self._turn, self._next = threading.Condition(), 0
-        self._stopped = False
+        self._stopped, self._closed, self._helping = False, False, 0
+        self.error: BaseException | None = None
 
     def run(self) -> None:
         """Take tasks until none is left."""
@@ -120,36 +131,55 @@ class _Shared(Generic[T]):
             self._turn.notify_all()
 
     def help(self) -> None:
-        """``run``, on a thread of the pool."""
+        """``run``, on a thread of the pool, unless it comes too late."""
+        with self._turn:
+            if self._closed:
+                return
+            self._helping += 1
         _here.helping = True
         try:
             self.run()
-        except BaseException:
+        except BaseException as error:
+            self.error = error
             self.stop()
-            raise
         finally:
             _here.helping = False
+            with self._turn:
+                self._helping -= 1
+                self._turn.notify_all()
+
+    def close(self) -> None:
+        """Let nobody begin to help any more, and wait for those who do."""
+        with self._turn:
+            self._closed = True
+            while self._helping:
+                self._turn.wait()
 
     def _take(self) -> tuple[int, T] | None:
         with self._taking:
             return None if self._stopped else next(self._tasks, None)
 
 
-def _start(shared: _Shared[Any], helpers: int) -> list[Future[None]]:
+def _start(shared: _Shared[Any], helpers: int) -> None:
+    """Ask the pool for helpers; whoever does not come is not missed."""
     global _pool
-    if helpers < 1 or getattr(_here, "helping", False):
-        # all that may help are busy with what this is a part of
-        return []
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(_MOST, "arrayconv", initializer=_begin)
-        pool = _pool
+    # what helps is part of something larger, for which all others work, and a signal's handler may not wait for locks
+    if helpers < 1 or _here.helping or _here.starting:
+        return
+    _here.starting = True
     try:
-        # the options and NumPy's errstate belong to the context
-        return [pool.submit(copy_context().run, shared.help) for _ in range(helpers)]
+        with _lock:
+            if _pool is None:
+                _pool = ThreadPoolExecutor(_MOST, "arrayconv", initializer=_begin)
+            pool = _pool
+        for _ in range(helpers):
+            # the options and NumPy's errstate belong to the context
+            pool.submit(copy_context().run, shared.help)
     except RuntimeError:
-        # the interpreter is about to end
-        return []
+        # the interpreter is about to end, or no thread is to be had
+        pass
+    finally:
+        _here.starting = False
 
 
 @contextmanager
@@ -158,23 +188,24 @@ def products_on_one_thread() -> Iterator[None]:
 
     Most libraries have one number for the whole process: there this holds for other threads too.
     """
-    global _open
     mine = [(blas, blas.get_num_threads()) for blas in _blas() if _is_by_thread(blas)]
-    with _lock:
-        _open += 1
-        if _open == 1:
-            shared = [blas for blas in _blas() if not _is_by_thread(blas)]
-            _before[:] = [(blas, blas.get_num_threads()) for blas in shared]
-            _set((blas, 1) for blas in shared)
-    _set((blas, 1) for blas, _ in mine)
+    others = [blas for blas in _blas() if not _is_by_thread(blas)]
+    holder = _Holder()
     try:
+        with _lock:
+            if not _before:
+                _before[:] = [(blas, blas.get_num_threads()) for blas in others]
+            _holders.add(holder)
+            _set((blas, 1) for blas in others)
+        _set((blas, 1) for blas, _ in mine)
         yield
     finally:
         _set(mine)
         with _lock:
-            _open -= 1
-            if _open == 0:
-                _set(_before)
+            _holders.discard(holder)
+            if not _holders:
+                _set(tuple(_before))
+                _before.clear()
 
 
 @lru_cache
@@ -208,10 +239,11 @@ def _begin() -> None:
 
 def _forget() -> None:
     """In a forked child: its parent's threads are not there, and may have held the lock."""
-    global _pool, _lock, _open
-    _pool, _lock = None, threading.Lock()
-    _set(_before if _open else ())
-    _open = 0
+    global _pool, _lock
+    _pool, _lock = None, threading.RLock()
+    _set(tuple(_before))
+    _before.clear()
+    _holders.clear()
 
 
 if hasattr(os, "register_at_fork"):

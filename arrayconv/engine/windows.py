@@ -32,6 +32,8 @@ SUM_LENGTHS = 64, 1024
 # Cells and channels of neighbouring outputs that are read as one: enough to outlast the step to the next, and few
 # enough that a kernel's rows of them stay in the first-level cache.
 SHORTEST_RUN, LONGEST_RUN = 32, 8192
+# Of which a sum of products has two each, out of 52.
+MOST_AXES = 25
 # Numbers in columns up to which one look-up costs less than a copy for each cell of the window.
 FEW_CELLS = 4096
 
@@ -174,6 +176,8 @@ def runs(xp: Namespace, padded: Array, window: Window) -> Array | None:
     ``None`` where a library has no such views, or runs would be short.
     """
     if not traits(xp, padded).calling or (steps := memory_steps(xp, padded)) is None:
+        return None
+    if len(window.size) > MOST_AXES:
         return None
     *outputs, last = window.output
     channels, run = padded.shape[-1], 1

@@ -31,7 +31,7 @@ def elementwise(xp: Namespace, compute: Callable[..., Array], *arrays: Array) ->
     def run(*parts: Array) -> Array:
         return cast(xp, fused(xp, compute, *(cast(xp, part, wide) for part in parts)), dtype)
 
-    return blockwise(xp, run, *arrays)
+    return blockwise(xp, run, *arrays, threaded=True)
 
 
 def step(xp: Namespace, mask: Array, like: Array) -> Array:

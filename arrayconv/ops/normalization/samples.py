@@ -38,7 +38,8 @@ class Sets(NamedTuple):
     @property
     def whole(self) -> range:
         """The axes along which no set, and no parameter, is cut."""
-        return range(self.axes[0], len(self.split))
+        first = next((axis for axis, n in enumerate(self.full) if n > 1), self.axes[0])
+        return range(min(first, self.axes[0]), len(self.split))
 
 
 def sample_norm(
