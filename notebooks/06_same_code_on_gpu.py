@@ -160,9 +160,10 @@ plt.show()
 # library, and picks a *strategy* and *blocks*. `ac.explain` tells what it would do, without doing it.
 
 # %%
-print(ac.explain(ac.conv, (8, 56, 56, 64), (3, 3, 64, 64), padding=1))
-print(ac.explain(ac.conv, (8, 56, 56, 64), (1, 1, 64, 256)))
-print(ac.explain(ac.conv, (8, 56, 56, 128), (3, 3, 1, 128), padding=1, groups=128))
+with ac.options(threads=2):  # by default as many as there are cores
+    print(ac.explain(ac.conv, (8, 56, 56, 64), (3, 3, 64, 64), padding=1))
+    print(ac.explain(ac.conv, (8, 56, 56, 64), (1, 1, 64, 256)))
+    print(ac.explain(ac.conv, (8, 56, 56, 128), (3, 3, 1, 128), padding=1, groups=128))
 plans = ac.explain(ac.conv, (8, 56, 56, 64), (3, 3, 64, 64), padding=1)
 assert plans[0].flops == 2 * 8 * 56 * 56 * 9 * 64 * 64
 

@@ -152,7 +152,7 @@ RULES = (
     Rule("winograd", "a kernel of 3 and many channels: a few products for each tile", _winograd),
     Rule("fft", "a large kernel: products of frequencies", _fft),
     Rule(
-        "columns", "a window of one cell is one product without copies", lambda p, _: p.cells == 1
+        "columns", "windows of one cell: products without copies", lambda p, _: p.cells == 1
     ),
     Rule(
         "depthwise",
