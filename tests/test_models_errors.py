@@ -301,20 +301,6 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize("make, kind, message", LAYERS, ids=[m for *_, m in LAYERS])
-def test_errors_of_layers(make, kind, message):
-    with pytest.raises(kind) as caught:
-        make()
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize("make, message", MODELS, ids=[m for _, m in MODELS])
-def test_errors_of_models(make, message):
-    with pytest.raises((ValueError, TypeError)) as caught:
-        make()
-    assert message in str(caught.value)
-
-
 ARGUMENTS = [
     (lambda: metrics.BinaryAccuracy(threshold="a"), TypeError, "threshold must be a number"),
     (lambda: metrics.TopKCategoricalAccuracy(k=0), ValueError, "k must be an int of at least 1"),
@@ -340,9 +326,18 @@ ARGUMENTS = [
 ]
 
 
-@pytest.mark.parametrize("make, kind, message", ARGUMENTS, ids=[m for *_, m in ARGUMENTS])
-def test_errors_of_other_arguments(make, kind, message):
+@pytest.mark.parametrize(
+    "make, kind, message", LAYERS + ARGUMENTS, ids=[m for *_, m in LAYERS + ARGUMENTS]
+)
+def test_errors_of_arguments(make, kind, message):
     with pytest.raises(kind) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("make, message", MODELS, ids=[m for _, m in MODELS])
+def test_errors_of_models(make, message):
+    with pytest.raises((ValueError, TypeError)) as caught:
         make()
     assert message in str(caught.value)
 

@@ -151,9 +151,7 @@ def _stacks_traced(p: Problem) -> bool:
 RULES = (
     Rule("winograd", "a kernel of 3 and many channels: a few products for each tile", _winograd),
     Rule("fft", "a large kernel: products of frequencies", _fft),
-    Rule(
-        "columns", "windows of one cell: products without copies", lambda p, _: p.cells == 1
-    ),
+    Rule("columns", "windows of one cell: products without copies", lambda p, _: p.cells == 1),
     Rule(
         "depthwise",
         "one channel per group: multiply-adds, no product",
