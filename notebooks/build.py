@@ -8,10 +8,12 @@ keep what they printed there.
 """
 
 import argparse
+import importlib
 import importlib.util
 import os
 import re
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -98,19 +100,10 @@ def differences(new, old):
             yield f"{first!r} drew {pictures[0]} pictures and was committed with {pictures[1]}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="compare, and write nothing")
-    parser.add_argument("numbers", nargs="*", help="only these, such as 01 05")
-    options = parser.parse_args()
-    # the kernel must write no colours into a traceback, and no progress bars of a terminal
-    os.environ["NO_COLOR"] = "1"
+def build(sources, check):
+    """Execute notebooks and write or check them; return how many things were wrong."""
     wrong = 0
-    sources = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
-    chosen = [s for s in sources if not options.numbers or s.name[:2] in options.numbers]
-    if not chosen:
-        parser.error(f"no notebook is called {' '.join(options.numbers)}")
-    for source in chosen:
+    for source in sources:
         target, start = source.with_suffix(".ipynb"), time.perf_counter()
         committed = nbformat.read(target, as_version=4) if target.exists() else None
         try:
@@ -120,7 +113,7 @@ def main():
             wrong += 1
             continue
         took = f"{source.stem}: {time.perf_counter() - start:.0f} s"
-        if not options.check:
+        if not check:
             nbformat.write(notebook, target)
             print(f"{took}, {target.stat().st_size // 1000} kB")
             continue
@@ -132,7 +125,25 @@ def main():
             print(f"{source.name}: {line}", file=sys.stderr)
         print(f"{took}, {'as committed' if not found else f'{len(found)} differences'}")
         wrong += len(found)
-    return 1 if wrong else 0
+    return wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare, and write nothing")
+    parser.add_argument("numbers", nargs="*", help="only these, such as 01 05")
+    options = parser.parse_args()
+    sources = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
+    chosen = [s for s in sources if not options.numbers or s.name[:2] in options.numbers]
+    if not chosen:
+        parser.error(f"no notebook is called {' '.join(options.numbers)}")
+    # the kernel must write no colours into a traceback, and no progress bars of a terminal
+    os.environ["NO_COLOR"] = "1"
+    with tempfile.TemporaryDirectory() as folder:
+        # matplotlib keeps a list of fonts per user, and says so in a lesson where that list is stale
+        os.environ["MPLCONFIGDIR"] = folder
+        importlib.import_module("matplotlib.font_manager")
+        return 1 if build(chosen, options.check) else 0
 
 
 if __name__ == "__main__":
