@@ -129,7 +129,12 @@ LAYERS = [
     (
         lambda: layers.subtract([models.Input((2,))] * 3),
         ValueError,
-        "Subtract: takes a list of two inputs, got 3",
+        "Subtract: takes a list of 2 inputs, got 3",
+    ),
+    (
+        lambda: layers.Subtract()([models.Input((2,))]),
+        ValueError,
+        "Subtract: takes a list of 2 inputs, got 1",
     ),
     (
         lambda: layers.Conv(2, (3, 3), name="stem").declare((28, 28)),

@@ -184,6 +184,9 @@ CASES = [
     (layers.Multiply, "Multiply", {}, [(4, 3), (4, 3), (4, 3)]),
     (layers.Multiply, "Multiply", {}, [(4, 5, 3), (1, 1, 3)]),
     (layers.Maximum, "Maximum", {}, [(4, 3), (4, 3), (1, 3)]),
+    (layers.Minimum, "Minimum", {}, [(4, 3), (4, 3), (1, 3)]),
+    (layers.Average, "Average", {}, [(4, 3), (4, 3), (4, 3)]),
+    (layers.Average, "Average", {}, [(4, 5, 3), (1, 1, 3)]),
     (layers.ReLU, "ReLU", {"max_value": 0.7}, 2),
     (layers.ReLU, "ReLU", {"max_value": 6.0}, 2),
     (layers.ReLU, "ReLU", {"negative_slope": 0.2, "threshold": 0.5}, 2),
@@ -549,10 +552,12 @@ def test_nodes_are_joined_by_signs_and_functions():
         "add": (one + two, layers.add([one, two]), a + b),
         "subtract": (one - two, layers.subtract([one, two]), a - b),
         "multiply": (one * two, layers.multiply([one, two]), a * b),
-        "maximum": (layers.maximum([one, two]), layers.maximum([one, two]), np.maximum(a, b)),
+        "maximum": (layers.maximum([one, two]), layers.Maximum()([one, two]), np.maximum(a, b)),
+        "minimum": (layers.minimum([one, two]), layers.Minimum()([one, two]), np.minimum(a, b)),
+        "average": (layers.average([one, two]), layers.Average()([one, two]), (a + b) / 2),
         "concatenate": (
             layers.concatenate([one, two]),
-            layers.concatenate([one, two], axis=1),
+            layers.concatenate([one, two], 1),
             np.concatenate([a, b], 1),
         ),
     }
@@ -566,10 +571,10 @@ def test_nodes_are_joined_by_signs_and_functions():
 
 
 KERAS_NAMES = [
-    "Activation", "Add", "AveragePooling2D", "AvgPool1D", "BatchNormalization", "Concatenate", "Conv1D", "Conv2D",
+    "Activation", "Add", "Average", "AveragePooling2D", "AvgPool1D", "BatchNormalization", "Concatenate", "Conv1D", "Conv2D",
     "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout", "Flatten",
     "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D", "LayerNormalization",
-    "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maximum", "Multiply", "Normalization", "PReLU", "Permute", "ReLU",
+    "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maximum", "Minimum", "Multiply", "Normalization", "PReLU", "Permute", "ReLU",
     "Rescaling", "Reshape", "SeparableConv1D", "Softmax", "Subtract", "UpSampling2D", "ZeroPadding2D",
 ]  # fmt: skip
 

@@ -25,12 +25,12 @@ from arrayconv.models.initializers import (
     VarianceScaling, Zeros, set_seed,
 )  # fmt: skip
 from arrayconv.models.layers import (
-    ELU, GELU, SELU, Activation, Add, AveragePool, BatchNormalization, Concatenate, Conv,
-    ConvTranspose, Cropping, Dense, DepthwiseConv, Dropout, Flatten, GlobalAveragePool,
+    ELU, GELU, SELU, Activation, Add, Average, AveragePool, BatchNormalization, Concatenate,
+    Conv, ConvTranspose, Cropping, Dense, DepthwiseConv, Dropout, Flatten, GlobalAveragePool,
     GlobalMaxPool, HardSigmoid, HardSwish, Input, InputLayer, Layer, LayerNormalization,
-    LeakyReLU, LogSoftmax, Maximum, MaxPool, Multiply, Node, Normalization, Permute, PReLU,
-    ReLU, Rescaling, Reshape, SeparableConv, Sigmoid, SiLU, Softmax, Softplus, Subtract, Tanh,
-    UpSampling, WeightSpec, ZeroPadding,
+    LeakyReLU, LogSoftmax, Maximum, MaxPool, Minimum, Multiply, Node, Normalization, Permute,
+    PReLU, ReLU, Rescaling, Reshape, SeparableConv, Sigmoid, SiLU, Softmax, Softplus, Subtract,
+    Tanh, UpSampling, WeightSpec, ZeroPadding,
 )  # fmt: skip
 from arrayconv.models.losses import (
     BinaryCrossentropy, CategoricalCrossentropy, CosineSimilarity, Hinge, Huber, KLDivergence,
@@ -52,8 +52,8 @@ from arrayconv.models.training.history import History
 
 __all__ = [
     "AUC", "ELU", "GELU", "L1", "L1L2", "L2", "SELU", "SGD", "Accuracy", "Activation",
-    "Adagrad", "Adam", "AdamW", "Add", "AveragePool", "BatchNormalization", "BinaryAccuracy",
-    "BinaryCrossentropy", "CSVLogger", "Callback", "CategoricalAccuracy",
+    "Adagrad", "Adam", "AdamW", "Add", "Average", "AveragePool", "BatchNormalization",
+    "BinaryAccuracy", "BinaryCrossentropy", "CSVLogger", "Callback", "CategoricalAccuracy",
     "CategoricalCrossentropy", "Concatenate", "Constant", "Conv", "ConvTranspose",
     "CosineDecay", "CosineSimilarity", "Cropping", "Dense", "DepthwiseConv", "Dropout",
     "EarlyStopping", "ExponentialDecay", "F1Score", "Flatten", "GlobalAveragePool",
@@ -62,17 +62,18 @@ __all__ = [
     "KLDivergence", "LambdaCallback", "Layer", "LayerNormalization", "LeakyReLU",
     "LearningRateSchedule", "LearningRateScheduler", "LecunNormal", "LecunUniform", "Lion",
     "LogSoftmax", "Loss", "MaxPool", "Maximum", "MeanAbsoluteError", "MeanSquaredError",
-    "Metric", "Model", "ModelCheckpoint", "Multiply", "Nadam", "Node", "Normalization", "Ones",
-    "Optimizer", "Orthogonal", "PReLU", "Permute", "PiecewiseConstantDecay", "PolynomialDecay",
-    "Precision", "RMSprop", "RandomNormal", "RandomUniform", "ReLU", "Recall",
-    "ReduceLROnPlateau", "Rescaling", "Reshape", "SeparableConv", "Sequential", "SiLU",
-    "Sigmoid", "Softmax", "Softplus", "SparseCategoricalAccuracy",
-    "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "Subtract", "Tanh",
-    "TerminateOnNaN", "TopKCategoricalAccuracy", "TruncatedNormal", "UpSampling",
-    "VarianceScaling", "WeightSpec", "ZeroPadding", "Zeros", "callbacks", "clone_model",
-    "from_config", "initializers", "layers", "load", "load_keras_weights", "load_torch_weights",
-    "load_weights", "losses", "metrics", "models", "networks", "optimizers", "plot_model",
-    "regularizers", "save", "saving", "set_seed", "utils",
+    "Metric", "Minimum", "Model", "ModelCheckpoint", "Multiply", "Nadam", "Node",
+    "Normalization", "Ones", "Optimizer", "Orthogonal", "PReLU", "Permute",
+    "PiecewiseConstantDecay", "PolynomialDecay", "Precision", "RMSprop", "RandomNormal",
+    "RandomUniform", "ReLU", "Recall", "ReduceLROnPlateau", "Rescaling", "Reshape",
+    "SeparableConv", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus",
+    "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy", "Subtract", "Tanh", "TerminateOnNaN",
+    "TopKCategoricalAccuracy", "TruncatedNormal", "UpSampling", "VarianceScaling", "WeightSpec",
+    "ZeroPadding", "Zeros", "callbacks", "clone_model", "from_config", "initializers", "layers",
+    "load", "load_keras_weights", "load_torch_weights", "load_weights", "losses", "metrics",
+    "models", "networks", "optimizers", "plot_model", "regularizers", "save", "saving",
+    "set_seed", "utils",
 ]  # fmt: skip
 
 _ELSEWHERE = {

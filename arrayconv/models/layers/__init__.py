@@ -16,8 +16,8 @@ from arrayconv.models.layers.depthwise import DepthwiseConv, SeparableConv
 from arrayconv.models.layers.dropout import Dropout
 from arrayconv.models.layers.input import Input, InputLayer
 from arrayconv.models.layers.merging import (
-    Add, Concatenate, Maximum, Multiply, Subtract, add, concatenate, maximum, multiply,
-    subtract,
+    Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract, add, average, concatenate,
+    maximum, minimum, multiply, subtract,
 )  # fmt: skip
 from arrayconv.models.layers.normalization import (
     BatchNormalization, LayerNormalization, Normalization, Rescaling,
@@ -70,7 +70,7 @@ GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
 )
 
 __all__ = [
-    "ELU", "GELU", "SELU", "Activation", "Add", "AveragePool", "AveragePooling1D",
+    "ELU", "GELU", "SELU", "Activation", "Add", "Average", "AveragePool", "AveragePooling1D",
     "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D",
     "BatchNormalization", "Concatenate", "Conv", "Conv1D", "Conv1DTranspose", "Conv2D",
     "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvTranspose", "Cropping", "Cropping1D",
@@ -81,12 +81,12 @@ __all__ = [
     "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "HardSigmoid",
     "HardSwish", "Input", "InputLayer", "Layer", "LayerNormalization", "LeakyReLU",
     "LogSoftmax", "MaxPool", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D",
-    "MaxPooling2D", "MaxPooling3D", "Maximum", "Multiply", "Node", "Normalization", "PReLU",
-    "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv", "SeparableConv1D",
+    "MaxPooling2D", "MaxPooling3D", "Maximum", "Minimum", "Multiply", "Node", "Normalization",
+    "PReLU", "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv", "SeparableConv1D",
     "SeparableConv2D", "SeparableConv3D", "SiLU", "Sigmoid", "Softmax", "Softplus", "Subtract",
     "Tanh", "UpSampling", "UpSampling1D", "UpSampling2D", "UpSampling3D", "WeightSpec",
-    "ZeroPadding", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "add", "concatenate",
-    "maximum", "multiply", "subtract",
+    "ZeroPadding", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "add", "average",
+    "concatenate", "maximum", "minimum", "multiply", "subtract",
 ]  # fmt: skip
 
 

@@ -251,7 +251,8 @@ class Layer(Weighted):
                 f"call it as {type(self).__name__}()([a, b])"
             )
         if self.arity is not None and len(shapes) != self.arity:
-            raise ValueError(f"{self.label}: takes {self.arity} input, got {len(shapes)}")
+            wanted = "1 input" if self.arity == 1 else f"a list of {self.arity} inputs"
+            raise ValueError(f"{self.label}: takes {wanted}, got {len(shapes)}")
         if self.rank is not None and len(shapes[0]) != self.rank + 1:
             raise ValueError(
                 f"{self.label}: expects an input of {self.rank} spatial axes and channels, got "
