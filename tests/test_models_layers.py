@@ -571,11 +571,12 @@ def test_nodes_are_joined_by_signs_and_functions():
 
 
 KERAS_NAMES = [
-    "Activation", "Add", "Average", "AveragePooling2D", "AvgPool1D", "BatchNormalization", "Concatenate", "Conv1D", "Conv2D",
-    "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout", "Flatten",
-    "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D", "LayerNormalization",
-    "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maximum", "Minimum", "Multiply", "Normalization", "PReLU", "Permute", "ReLU",
-    "Rescaling", "Reshape", "SeparableConv1D", "Softmax", "Subtract", "UpSampling2D", "ZeroPadding2D",
+    "Activation", "Add", "Average", "AveragePooling2D", "AvgPool1D", "BatchNormalization", "Concatenate", "Conv1D",
+    "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout",
+    "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D",
+    "LayerNormalization", "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maximum", "Minimum", "Multiply",
+    "Normalization", "PReLU", "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv1D", "Softmax", "Subtract",
+    "UpSampling2D", "ZeroPadding2D",
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
@@ -14,7 +14,7 @@ from arrayconv.namespace import Array, array_namespace, unchunked
 
 
 class _CellByCell(Layer):
-    arity = None
+    arity: ClassVar[int | None] = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
         widest = tuple(max(lengths) for lengths in zip(*shapes, strict=False))

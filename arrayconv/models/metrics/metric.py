@@ -40,7 +40,8 @@ class Metric:
     """
 
     name: str = "metric"
-    # "min" or "max", whichever is better, for callbacks with mode="auto"; None if unknown.
+    # "min" or "max", whichever is better, for callbacks with mode="auto"; None if unknown; "by class" if `result` is
+    # an array of a number for each class.
     best: str | None = None
 
     def __init__(self, name: str | None = None) -> None:
@@ -90,7 +91,7 @@ class Metric:
         counts = xp.ones_like(tops, dtype=dtype) if bottoms is None else bottoms
         return [xp.sum(_numbers(xp, part, dtype) * shares) for part in (tops, counts)]
 
-    def result(self, sums: NDArray[Any]) -> float:
+    def result(self, sums: NDArray[Any]) -> Any:
         """The metric of an epoch, from the total of its `sums`; 0 if the denominator is 0."""
         top, bottom = sums
         return float(top / bottom) if bottom else 0.0

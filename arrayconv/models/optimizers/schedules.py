@@ -75,7 +75,7 @@ class ExponentialDecay(_Decay):
 
 @dataclass(eq=False, repr=False)
 class PolynomialDecay(_Decay):
-    """From ``initial_learning_rate`` to ``end_learning_rate`` in ``decay_steps`` steps, then constant.
+    """From ``initial_learning_rate`` to ``end_learning_rate`` in ``decay_steps`` steps, then constant or anew.
 
     The rate is ``(initial - end) * (1 - step / decay_steps) ** power + end``; ``power=1`` is a line.
 
@@ -85,6 +85,8 @@ class PolynomialDecay(_Decay):
     decay_steps : int
         Above 0, else a ``ValueError``.
     end_learning_rate, power : float
+    cycle : bool
+        Whether to decay anew after the end, over the steps up to the next multiple of ``decay_steps``.
 
     Examples
     --------
@@ -95,9 +97,11 @@ class PolynomialDecay(_Decay):
 
     end_learning_rate: float = 0.0001
     power: float = 1.0
+    cycle: bool = False
 
     def __call__(self, step: int) -> float:
-        left = 1 - min(step, self.decay_steps) / self.decay_steps
+        end = self.decay_steps * (max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1)
+        left = 1 - min(step, end) / end
         span = self.initial_learning_rate - self.end_learning_rate
         return float(span * left**self.power + self.end_learning_rate)
 

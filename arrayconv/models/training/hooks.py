@@ -151,6 +151,10 @@ class Monitor(Callback):
             raise ValueError(
                 f"{label}: monitor={self.monitor!r} is not among what fit reports here, {', '.join(known)}{data}"
             )
+        if known[self.monitor] == "by class":
+            raise ValueError(
+                f"{label}: monitor={self.monitor!r} has a number for each class; F1Score(average='macro') has one"
+            )
         mode = known[self.monitor] if mode == "auto" else mode
         if mode is None:
             raise ValueError(
