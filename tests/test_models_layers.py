@@ -511,9 +511,9 @@ def test_config_makes_the_same_layer(case):
 
     kind, _, arguments, *_ = case
     layer = kind(**arguments, name="mine", trainable=False)
-    config = json.loads(json.dumps(layer.config()))
+    config = json.loads(json.dumps(layer.get_config()))
     again = kind(**config)
-    assert again.config() == layer.config()
+    assert again.get_config() == layer.get_config()
     assert (again.name, again.trainable) == ("mine", False)
     assert set(layer.fields) <= set(config)
     assert repr(layer).startswith(kind.__name__)
@@ -562,7 +562,7 @@ def test_nodes_are_joined_by_signs_and_functions():
         ),
     }
     for name, (sign, function, want) in made.items():
-        assert sign.layer.config() == {} or name == "concatenate"
+        assert sign.layer.get_config() == {} or name == "concatenate"
         for node in (sign, function):
             np.testing.assert_array_equal(models.Model([one, two], node)([a, b]), want)
     with pytest.raises(TypeError):
@@ -657,12 +657,12 @@ DRAWN = {
 @pytest.mark.parametrize("name", DRAWN)
 def test_drawn_values_have_their_mean_and_deviation_which_are_keras_own(keras, name):
     initializer, mean, deviation = DRAWN[name]
-    shape, own = (400, 500), initializer.config()
+    shape, own = (400, 500), initializer.get_config()
     theirs = getattr(keras.initializers, own.pop("class"))(**{**own, "seed": 1})
     for drawn in (initializer(shape, 0, 0), np.asarray(theirs(shape, dtype="float64"))):
         np.testing.assert_allclose(drawn.mean(), mean, atol=4 * deviation / np.sqrt(drawn.size))
         np.testing.assert_allclose(drawn.std(), deviation, rtol=0.01)
-    again = layers.Dense(500, kernel_initializer=initializer.config()).kernel_initializer
+    again = layers.Dense(500, kernel_initializer=initializer.get_config()).kernel_initializer
     np.testing.assert_array_equal(again(shape, 0, 0), initializer(shape, 0, 0))
     assert type(layers.Dense(2, kernel_initializer=name).kernel_initializer) is type(initializer)
 
@@ -684,8 +684,8 @@ def test_initializers_and_regularizers_of_ones_own_go_by_name_and_config():
             return self.factor * xp.sum(xp.abs(w) ** 3)
 
     layer = layers.Dense(1, kernel_initializer="half_way", kernel_regularizer=Cubes(factor=2))
-    again = layers.Dense(**json.loads(json.dumps(layer.config())))
-    assert again.config() == layer.config()
+    again = layers.Dense(**json.loads(json.dumps(layer.get_config())))
+    assert again.get_config() == layer.get_config()
     np.testing.assert_array_equal(again(np.ones((1, 3))), [[1.5]])
     assert again.specs["kernel"].regularizer.value(np, np.ones(3)) == 6
     for wrong in ("half", np.ones(3), {"class": "Half"}):
@@ -740,8 +740,8 @@ def test_regularizers_reach_their_weights(layer, wanted):
     start = models.Input((6, 6, 3))
     graph = Graph([start], [layer(start)], "regularized")
     assert {name for _, name in graph.program.regularizers} == wanted
-    again = type(layer)(**layer.config())
-    assert again.config() == layer.config()
+    again = type(layer)(**layer.get_config())
+    assert again.get_config() == layer.get_config()
 
 
 def test_an_input_shape_is_keras_own(keras):

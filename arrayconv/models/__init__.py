@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 from arrayconv.models import (
-    callbacks, checks, initializers, layers, losses, metrics, models, networks, optimizers,
-    regularizers, saving, utils,
+    activations, callbacks, checks, initializers, layers, losses, metrics, models, networks,
+    optimizers, regularizers, saving, utils,
 )  # fmt: skip
 from arrayconv.models.build import clone_model, from_config, load
 from arrayconv.models.callbacks import (
@@ -70,14 +70,13 @@ __all__ = [
     "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy", "Subtract", "Tanh", "TerminateOnNaN",
     "TopKCategoricalAccuracy", "TruncatedNormal", "UpSampling", "VarianceScaling", "WeightSpec",
-    "ZeroPadding", "Zeros", "callbacks", "clone_model", "from_config", "initializers", "layers",
-    "load", "load_keras_weights", "load_torch_weights", "load_weights", "losses", "metrics",
-    "models", "networks", "optimizers", "plot_model", "regularizers", "save", "saving",
-    "set_seed", "utils",
+    "ZeroPadding", "Zeros", "activations", "callbacks", "clone_model", "from_config",
+    "initializers", "layers", "load", "load_keras_weights", "load_torch_weights",
+    "load_weights", "losses", "metrics", "models", "networks", "optimizers", "plot_model",
+    "regularizers", "save", "saving", "set_seed", "utils",
 ]  # fmt: skip
 
 _ELSEWHERE = {
-    "activations": "layers take an activation by its name, activation='relu', or as a pair (f, f_vjp)",
     "applications": "load a network that Keras saved: load('net.keras')",
     "backend": "layers compute with the library of the data",
     "datasets": "arrayconv.data reads files",

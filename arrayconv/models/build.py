@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from arrayconv.models.checks import choice
-from arrayconv.models.config import layers_from_config, nodes_from_config
 from arrayconv.models.files.keras_arrays import read, values_for
 from arrayconv.models.files.keras_config import LONGEST, Reader
 from arrayconv.models.files.native import KERAS, take_slots
@@ -21,12 +20,12 @@ from arrayconv.models.training.trainer import Trainer
 
 
 def from_config(config: Mapping[str, Any]) -> Model:
-    """Make a model from the config of another, ``model.config()``, with newly drawn weights.
+    """Make a model from the config of another, ``model.get_config()``, with newly drawn weights.
 
     Parameters
     ----------
     config : mapping
-        What `Model.config` returned, also after a round trip through JSON.
+        What `Model.get_config` returned, also after a round trip through JSON.
 
     Returns
     -------
@@ -43,7 +42,7 @@ def from_config(config: Mapping[str, Any]) -> Model:
     --------
     >>> from arrayconv import models
     >>> model = models.Sequential([models.Dense(3, input_shape=(4,))], name="small")
-    >>> models.from_config(model.config())
+    >>> models.from_config(model.get_config())
     <Sequential 'small'>
     """
     model = _undrawn(config)
@@ -71,24 +70,14 @@ def clone_model(model: Model) -> Model:
     >>> [float(w.sum()) for w in models.clone_model(model).get_weights()]
     [1.0, 0.0]
     """
-    return from_config(model.config())
+    return from_config(model.get_config())
 
 
 def _undrawn(config: Mapping[str, Any]) -> Model:
     """The model of `from_config`, with its weights declared but not drawn."""
     kind = config.get("class") if isinstance(config, Mapping) else None
-    needed = {
-        "Model": ("name", "layers", "nodes", "inputs", "outputs"),
-        "Sequential": ("name", "input", "layers"),
-    }
-    for key in choice("from_config", "class", kind, needed):
-        if key not in config:
-            raise ValueError(f"from_config: the {kind} config has no {key!r}")
-    if kind == "Model":
-        return Model.undrawn(*nodes_from_config(config), config["name"])
-    model = Sequential(name=config["name"])
-    model.append(layers_from_config(config))
-    return model
+    known: dict[str, type[Model]] = {"Model": Model, "Sequential": Sequential}
+    return choice("from_config", "class", kind, known).undrawn(config)
 
 
 def load(path: str | os.PathLike[str], compile: bool = True) -> Model:

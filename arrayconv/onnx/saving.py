@@ -68,12 +68,12 @@ def save(model: Any, path: str | os.PathLike[str], example: Array | Sequence[Arr
     >>> bool(np.allclose(net(x), model(x), atol=1e-5))
     True
     """
-    if not callable(getattr(model, "config", None)):
+    if not callable(getattr(model, "get_config", None)):
         raise TypeError(f"save: model must be one of arrayconv.models, got {type(model).__name__}")
     examples: list[Any] = list(example) if isinstance(example, list | tuple) else [example]
     # the call builds a model whose input shape was not known
     model(example)
-    config = model.config()
+    config = model.get_config()
     writer = _Writer({name: to_numpy(w) for name, w in model.weights.items()})
     ends = writer.graph(config, [tuple(x.shape) for x in examples])
     graph = helper.make_graph(

@@ -59,7 +59,7 @@ class Reader:
     Attributes
     ----------
     config : dict
-        The same model as `Model.config` describes it. A nested model is replaced by the layers it holds.
+        The same model as `Model.get_config` describes it. A nested model is replaced by the layers it holds.
     paths : dict of str to tuple of str
         For each layer here its path in Keras: the names of the models that contain it, then its own.
 
@@ -243,7 +243,7 @@ def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]
     ----------
     name : str
     config : mapping
-        As `Model.config` gives it.
+        As `Model.get_config` gives it.
     graph : Graph
 
     Raises

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from arrayconv.models.checks import absent
 from arrayconv.models.layers.activation import (
-    ELU, GELU, SELU, Activation, HardSigmoid, HardSwish, LeakyReLU, LogSoftmax, PReLU, ReLU,
-    Sigmoid, SiLU, Softmax, Softplus, Tanh,
+    ELU, GELU, SELU, Activation, HardSigmoid, HardSwish, LogSoftmax, Sigmoid, SiLU, Softmax,
+    Softplus, Tanh,
 )  # fmt: skip
 from arrayconv.models.layers.base import Layer, Node, WeightSpec
 from arrayconv.models.layers.convolution import Conv, ConvTranspose
@@ -23,6 +23,7 @@ from arrayconv.models.layers.normalization import (
     BatchNormalization, LayerNormalization, Normalization, Rescaling,
 )  # fmt: skip
 from arrayconv.models.layers.pooling import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
+from arrayconv.models.layers.rectifier import LeakyReLU, PReLU, ReLU
 from arrayconv.models.layers.shaping import (
     Cropping, Flatten, Permute, Reshape, UpSampling, ZeroPadding,
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Layer(Weighted):
 
     A layer of your own defines ``forward`` and ``backward``, `build` if it has weights, and `output_shape` if
     that differs from the input's. Its constructor keeps each argument as an attribute of the same name, which
-    `config` reads. The two functions may take more as keyword-only arguments, after ``*``; what neither of
+    `get_config` reads. The two functions may take more as keyword-only arguments, after ``*``; what neither of
     them takes is neither kept nor computed:
 
     ==============  ============  =====================================================================
@@ -195,7 +196,7 @@ class Layer(Weighted):
         """
         return None
 
-    def config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as plain data that JSON can hold."""
         config: dict[str, Any] = {"name": self.name} if self.name else {}
         if not self.trainable:
@@ -205,11 +206,16 @@ class Layer(Weighted):
         for field in self.fields:
             if not hasattr(self, field):
                 raise AttributeError(
-                    f"{self.label}: config needs every argument of the constructor as an attribute, and there is "
+                    f"{self.label}: get_config needs every argument of the constructor as an attribute, and there is "
                     f"no {field!r}"
                 )
             config[field] = _plain(getattr(self, field))
         return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The layer that `get_config` described, without weights."""
+        return cls(**config)
 
     def declare(self, *shapes: Shape) -> Shape:
         """Check the inputs' shapes, keep the weights that `build` declares, and return the output's shape.
@@ -329,16 +335,16 @@ class Layer(Weighted):
         return self.nodes[0]
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
+        given = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
         return f"{type(self).__name__}({given})"
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Layer):
         # an activation given by name is written by name
-        return value.spelled or {"class": type(value).__name__, **value.config()}
-    if hasattr(value, "config"):
-        value = value.config()
+        return value.spelled or {"class": type(value).__name__, **value.get_config()}
+    if hasattr(value, "get_config"):
+        value = value.get_config()
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value.item() if isinstance(value, np.generic) else value
