@@ -515,7 +515,7 @@ def test_a_layer_of_ones_own_upon_another():
         def __init__(self, start, **common):
             super().__init__(**common)
 
-    with pytest.raises(AttributeError, match="Forgetful: config needs .* no 'start'"):
+    with pytest.raises(AttributeError, match="Forgetful: get_config needs .* no 'start'"):
         Forgetful(1).get_config()
 
 

@@ -1,6 +1,7 @@
 """Every layer against Keras 3 on JAX: outputs, gradients, parameters, moving averages and output shapes."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from reference_keras import keras_in
 
 import arrayconv as ac
 from arrayconv import models
-from arrayconv.models import initializers, layers, regularizers
+from arrayconv.models import activations, initializers, layers, regularizers
 from arrayconv.models.graph import Graph
+from arrayconv.models.layers import activation
 from arrayconv.models.layers.returned import checked_forward, split_backward
 from arrayconv.models.topology import snake
 
@@ -175,6 +177,7 @@ CASES = [
     (layers.HardSigmoid, "Activation", {}, (5,), {"activation": "hard_sigmoid"}),
     (layers.HardSwish, "Activation", {}, (5,), {"activation": "hard_swish"}),
     (layers.Tanh, "Activation", {}, (5,), {"activation": "tanh"}),
+    (layers.Identity, "Identity", {}, 2),
     (layers.Add, "Add", {}, [IMAGE, IMAGE, IMAGE]),
     (layers.Concatenate, "Concatenate", {}, [(4, 3), (4, 1), (4, 2)]),
     (layers.Concatenate, "Concatenate", {"axis": 1}, [(4, 3), (2, 3)]),
@@ -570,20 +573,32 @@ def test_nodes_are_joined_by_signs_and_functions():
     np.testing.assert_array_equal(layers.add([a, b]), a + b)
 
 
+@pytest.mark.parametrize("name", activation.FUNCTIONS)
+def test_activations_are_functions_too(keras, name):
+    mine, theirs = activations.get(name), keras.activations.get(name)
+    assert mine is getattr(activations, name)
+    assert pickle.loads(pickle.dumps(mine)) is mine
+    x = values(np.random.default_rng(0), (3, 5))
+    options = {"leaky_relu": {"negative_slope": 0.1}, "elu": {"alpha": 0.5}}.get(name, {})
+    close(mine(x, **options), theirs(x, **options), name)
+    layer = layers.Dense(2, activation=mine)
+    assert layer.get_config() == layers.Dense(2, activation=name).get_config()
+    assert layers.Dense.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
 KERAS_NAMES = [
     "Activation", "Add", "Average", "AveragePooling2D", "AvgPool1D", "BatchNormalization", "Concatenate", "Conv1D",
     "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout",
     "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D",
-    "LayerNormalization", "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maximum", "Minimum", "Multiply",
-    "Normalization", "PReLU", "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv1D", "Softmax", "Subtract",
-    "UpSampling2D", "ZeroPadding2D",
+    "Identity", "LayerNormalization", "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maximum", "Minimum", "Multiply",
+    "Normalization", "PReLU", "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv1D", "Softmax",
+    "SpatialDropout2D", "Subtract", "UpSampling2D", "ZeroPadding2D",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", KERAS_NAMES)
 def test_keras_names_take_keras_arguments(keras, name):
     import inspect
-    import pickle
 
     mine, theirs = getattr(layers, name), getattr(keras.layers, name)
     assert mine.__name__ == theirs.__name__
@@ -609,7 +624,7 @@ def test_models_name_these_layers_as_keras_does(keras):
             "Activation": ("relu",), "Conv1D": (2, 2), "Conv2D": (2, 2), "Conv2DTranspose": (2, 2), "Conv3D": (2, 2),
             "Conv3DTranspose": (2, 2), "Dense": (2,), "DepthwiseConv2D": (2,), "Dropout": (0.5,),
             "Permute": ((2, 1),), "Rescaling": (2,), "Reshape": ((2, 1),), "SeparableConv1D": (2, 2),
-            "AveragePooling2D": (2,), "AvgPool1D": (2,), "Cropping2D": (1,),
+            "AveragePooling2D": (2,), "AvgPool1D": (2,), "Cropping2D": (1,), "SpatialDropout2D": (0.5,),
         }.get(name, ())  # fmt: skip
         keras.utils.clear_session()
         theirs = getattr(keras.layers, name)(*layer)
@@ -627,6 +642,19 @@ def test_dropout_drops_together_along_its_noise_shape():
     for wrong in ((None, 2, None), (None, 1), (None, 1, 1, 1)):
         with pytest.raises(ValueError, match=r"noise_shape .* does not fit \(N, 5, 3\)"):
             layers.Dropout(0.5, noise_shape=wrong)(x)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_spatial_dropout_drops_whole_channels(keras, data_format):
+    x = np.ones((40, 4, 5, 6))
+    mine, theirs = (m.SpatialDropout2D(0.5, data_format, seed=1) for m in (layers, keras.layers))
+    for y in (mine(x, training=True), np.asarray(theirs(x, training=True))):
+        channels = y if data_format == "channels_first" else np.moveaxis(y, -1, 1)
+        assert (channels == channels[:, :, :1, :1]).all()
+        assert set(np.unique(y)) == {0.0, 2.0}
+        assert abs(channels[:, :, 0, 0].mean() - 1) < 0.3
+    with pytest.raises(ValueError, match="SpatialDropout2D: expects an input of 2 spatial axes"):
+        mine(x[0])
 
 
 def test_a_seed_of_its_own_decides_what_is_dropped():

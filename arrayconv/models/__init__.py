@@ -27,10 +27,10 @@ from arrayconv.models.initializers import (
 from arrayconv.models.layers import (
     ELU, GELU, SELU, Activation, Add, Average, AveragePool, BatchNormalization, Concatenate,
     Conv, ConvTranspose, Cropping, Dense, DepthwiseConv, Dropout, Flatten, GlobalAveragePool,
-    GlobalMaxPool, HardSigmoid, HardSwish, Input, InputLayer, Layer, LayerNormalization,
-    LeakyReLU, LogSoftmax, Maximum, MaxPool, Minimum, Multiply, Node, Normalization, Permute,
-    PReLU, ReLU, Rescaling, Reshape, SeparableConv, Sigmoid, SiLU, Softmax, Softplus, Subtract,
-    Tanh, UpSampling, WeightSpec, ZeroPadding,
+    GlobalMaxPool, HardSigmoid, HardSwish, Identity, Input, InputLayer, Layer,
+    LayerNormalization, LeakyReLU, LogSoftmax, Maximum, MaxPool, Minimum, Multiply, Node,
+    Normalization, Permute, PReLU, ReLU, Rescaling, Reshape, SeparableConv, Sigmoid, SiLU,
+    Softmax, Softplus, SpatialDropout, Subtract, Tanh, UpSampling, WeightSpec, ZeroPadding,
 )  # fmt: skip
 from arrayconv.models.losses import (
     BinaryCrossentropy, CategoricalCrossentropy, CosineSimilarity, Hinge, Huber, KLDivergence,
@@ -58,7 +58,7 @@ __all__ = [
     "CosineDecay", "CosineSimilarity", "Cropping", "Dense", "DepthwiseConv", "Dropout",
     "EarlyStopping", "ExponentialDecay", "F1Score", "Flatten", "GlobalAveragePool",
     "GlobalMaxPool", "GlorotNormal", "GlorotUniform", "HardSigmoid", "HardSwish", "HeNormal",
-    "HeUniform", "Hinge", "History", "Huber", "Initializer", "Input", "InputLayer",
+    "HeUniform", "Hinge", "History", "Huber", "Identity", "Initializer", "Input", "InputLayer",
     "KLDivergence", "LambdaCallback", "Layer", "LayerNormalization", "LeakyReLU",
     "LearningRateSchedule", "LearningRateScheduler", "LecunNormal", "LecunUniform", "Lion",
     "LogSoftmax", "Loss", "MaxPool", "Maximum", "MeanAbsoluteError", "MeanSquaredError",
@@ -68,7 +68,7 @@ __all__ = [
     "RandomUniform", "ReLU", "Recall", "ReduceLROnPlateau", "Rescaling", "Reshape",
     "SeparableConv", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus",
     "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy",
-    "SparseTopKCategoricalAccuracy", "Subtract", "Tanh", "TerminateOnNaN",
+    "SparseTopKCategoricalAccuracy", "SpatialDropout", "Subtract", "Tanh", "TerminateOnNaN",
     "TopKCategoricalAccuracy", "TruncatedNormal", "UpSampling", "VarianceScaling", "WeightSpec",
     "ZeroPadding", "Zeros", "activations", "callbacks", "clone_model", "from_config",
     "initializers", "layers", "load", "load_keras_weights", "load_torch_weights",
@@ -78,6 +78,9 @@ __all__ = [
 
 _ELSEWHERE = {
     "applications": "load a network that Keras saved: load('net.keras')",
+    "constraints": "weights are not constrained",
+    "mixed_precision": "the dtype of the data decides",
+    "preprocessing": "arrayconv.data reads files",
     "backend": "layers compute with the library of the data",
     "datasets": "arrayconv.data reads files",
     "ops": "operations are arrayconv's own: arrayconv.conv, arrayconv.relu",

@@ -302,6 +302,11 @@ class Orthogonal(Initializer):
         return values
 
 
+def get(identifier: Any) -> Initializer:
+    """The initializer of this name, config or class."""
+    return Initializer.of("initializers.get", "identifier", identifier)
+
+
 def fans(shape: checks.Shape) -> tuple[int, int]:
     """``(fan_in, fan_out)`` of a kernel ``(*K, in, out)``: ``in * prod(K)`` and ``out * prod(K)``."""
     if len(shape) < 2:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from arrayconv.models import checks
 from arrayconv.models.named import Named
 from arrayconv.namespace import Array, Namespace
 from arrayconv.ops.activation.elementwise import sign
 
-__all__ = ["L1", "L1L2", "L2", "Regularizer", "l1", "l1_l2", "l2"]
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]
 
 
 class Regularizer(Named):
@@ -64,6 +66,13 @@ class L2(L1L2):
 
     def __init__(self, l2: float = 0.01) -> None:
         super().__init__(l2=l2)
+
+
+def get(identifier: Any) -> Regularizer | None:
+    """The regularizer of this name, config or class; ``None`` for ``None``."""
+    if identifier is None:
+        return None
+    return Regularizer.of("regularizers.get", "identifier", identifier)
 
 
 # Keras's aliases.

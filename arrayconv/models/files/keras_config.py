@@ -33,6 +33,7 @@ _FUNCTIONS = (
 # Arguments here that a Keras class does not have, with the value that it behaves as.
 _LACKING = {
     "Cropping1D": {"data_format": "channels_last"},
+    "SpatialDropout1D": {"data_format": "channels_last"},
     "UpSampling1D": {"data_format": "channels_last", "interpolation": "nearest"},
     "UpSampling3D": {"interpolation": "nearest"},
 }

@@ -150,7 +150,17 @@ class LogSoftmax(Layer):
         return ac.log_softmax_vjp(dy, y, y=y)
 
 
-class Activation(Layer):
+class Identity(Layer):
+    """The input as it is."""
+
+    def forward(self, w: Weights, x: Array) -> Array:
+        return x
+
+    def backward(self, dy: Array, w: Weights) -> Array:
+        return dy
+
+
+class Activation(Identity):
     """An activation given by name, as a layer, or as a pair of functions.
 
     Parameters
@@ -179,12 +189,6 @@ class Activation(Layer):
     def __init__(self, activation: Any, **common: Any) -> None:
         super().__init__(**common)
         self.activation = as_activation(self.label, activation)
-
-    def forward(self, w: Weights, x: Array) -> Array:
-        return x
-
-    def backward(self, dy: Array, w: Weights) -> Array:
-        return dy
 
 
 class _Given(_Pair):

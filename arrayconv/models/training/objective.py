@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 from arrayconv.data.sharding import everywhere, sharding_of
 from arrayconv.models import checks
-from arrayconv.models.losses import Loss, loss
-from arrayconv.models.metrics import Metric, metric
+from arrayconv.models.losses import Loss
+from arrayconv.models.losses import get as loss
+from arrayconv.models.metrics import Metric
+from arrayconv.models.metrics import get as metric
 from arrayconv.namespace import (
     Array,
     Namespace,
