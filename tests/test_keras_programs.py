@@ -199,7 +199,7 @@ fill(twin)
 dense = layers.Dense(4, activation="tanh", use_bias=False, name="mine")
 again = layers.Dense.from_config(dense.get_config())
 wanted = ("name", "units", "activation", "use_bias")
-facts = [layer.name for layer in twin.layers], [again.get_config()[key] for key in wanted]
+facts = [type(layer).__name__ for layer in twin.layers], [again.get_config()[key] for key in wanted]
 x, y = data(16, 6, 6, 2), np.eye(4)[labels(16, 4)].astype("float32")
 branches = [layers.average([x, 2 * x, -x]), layers.minimum([x, 1 - x]), activations.relu(x - 0.5, negative_slope=0.2)]
 twin.compile(
