@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from arrayconv.models.checks import choice
+from arrayconv.models import checks
 from arrayconv.models.files.keras_arrays import read, values_for
 from arrayconv.models.files.keras_config import LONGEST, Reader
 from arrayconv.models.files.native import KERAS, take_slots
@@ -17,6 +17,9 @@ from arrayconv.models.files.torch import refuse_pickles
 from arrayconv.models.model import Model
 from arrayconv.models.sequential import Sequential
 from arrayconv.models.training.trainer import Trainer
+
+# An argument of Keras that load has no need of.
+_FOUND = {"custom_objects": "leave it out: classes of your own are found by their names"}
 
 
 def from_config(config: Mapping[str, Any]) -> Model:
@@ -77,10 +80,10 @@ def _undrawn(config: Mapping[str, Any]) -> Model:
     """The model of `from_config`, with its weights declared but not drawn."""
     kind = config.get("class") if isinstance(config, Mapping) else None
     known: dict[str, type[Model]] = {"Model": Model, "Sequential": Sequential}
-    return choice("from_config", "class", kind, known).undrawn(config)
+    return checks.choice("from_config", "class", kind, known).undrawn(config)
 
 
-def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
+def load(path: str | os.PathLike[str], compile: bool = True, **unknown: Any) -> Model:
     """Make a model from a file that `save` wrote, or from a ``.keras`` file of Keras 3.
 
     Parameters
@@ -100,6 +103,8 @@ def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
     ------
     OSError
         If there is no such file.
+    TypeError
+        An argument of Keras that is not supported here.
     ValueError
         If the file is truncated, is of another kind, or its structure and weights do not agree. No memory is
         allocated for weights that the structure declares and the file does not have.
@@ -108,6 +113,7 @@ def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
     --------
     See `save`.
     """
+    checks.known("load", unknown, _FOUND, load)
     if Path(path).suffix == ".keras":
         return _load_keras(Path(path))
     if Path(path).suffix in KERAS:

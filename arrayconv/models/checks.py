@@ -31,6 +31,11 @@ def steps(label: str, argument: str, value: Any) -> int | None:
     return None if value is None else count(label, argument, value)
 
 
+def batch_size(label: str, value: Any) -> int:
+    """A number of samples, 32 by default."""
+    return 32 if value is None else count(label, "batch_size", value)
+
+
 def count(label: str, argument: str, value: Any, least: int = 1) -> int:
     """An int of at least ``least``; NumPy's ints are accepted too, as in ``Dense(y.max() + 1)``."""
     return arguments.integer(label, argument, value, least=least)

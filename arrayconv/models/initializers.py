@@ -173,6 +173,7 @@ class VarianceScaling(Initializer):
         return math.sqrt(variance) * rng.standard_normal(shape)
 
 
+@checks.part_of("Initializer")
 class _Case(VarianceScaling):
     case: ClassVar[tuple[float, str, str]]
 

@@ -35,7 +35,12 @@ class Network:
     # optimizer, loss and metrics, once compiled
     _trainer: Trainer | None = None
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
+        if inputs is None or outputs is None:
+            raise TypeError(
+                "Model: needs inputs and outputs, the nodes of Input(...) and of layers called on it; "
+                "a model is not a class with call here"
+            )
         self._connect(inputs, outputs, name)
         self.draw()
 

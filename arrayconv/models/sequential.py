@@ -46,13 +46,13 @@ class Sequential(Model):
     def __init__(
         self, layers: Iterable[Layer | Model | Node] | None = None, name: str | None = None
     ) -> None:
-        self.name = "sequential" if name is None else checks.name("Sequential", name)
         self._graph: Graph | None = None
         self._input: Node | None = None
         self._end: Node | None = None
         self._stack: list[Layer] = []
         if isinstance(layers, Layer | Node):
-            raise TypeError(f"{self.label}: layers must be a list of layers, got {layers!r}")
+            raise TypeError(f"Sequential: layers must be a list of layers, got {layers!r}")
+        self.name = "sequential" if name is None else checks.name("Sequential", name)
         self.append(layers or ())
         self.draw()
 

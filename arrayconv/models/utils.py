@@ -59,8 +59,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32
            [0., 0., 1.]], dtype=float32)
     """
     labels = np.asarray(x)
-    whole = labels.astype(np.int64)
-    if labels.dtype.kind not in "biuf" or not np.array_equal(whole, labels):
+    whole = labels.astype(np.int64) if labels.dtype.kind in "biuf" else None
+    if whole is None or not np.array_equal(whole, labels):
         raise TypeError(f"to_categorical: x must hold whole numbers, got {labels.dtype}")
     if whole.ndim > 1 and whole.shape[-1] == 1:
         whole = whole[..., 0]

@@ -260,6 +260,7 @@ def as_activation(label: str, value: Any) -> Layer | None:
     if callable(value):
         raise TypeError(
             f"{label}: activation must be a name, a layer or a pair (f, f_vjp), got {value!r}"
+            f"{checks.suggestion(getattr(value, '__name__', ''), _BY_NAME)}"
         )
     found = checks.choice(label, "activation", value, _BY_NAME)()
     if found is not None:

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from arrayconv.models import checks
-from arrayconv.models.arrays import drawn_beside, holds_arrays, moved
+from arrayconv.models.arrays import common_dtype, drawn_beside, holds_arrays, moved
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.node import Node
 from arrayconv.models.layers.returned import Reads, arguments, checked_forward, named
 from arrayconv.models.layers.weights import Weighted, Weights, WeightSpec, looked_up
-from arrayconv.namespace import Array, array_namespace, is_floating
+from arrayconv.namespace import Array, array_namespace, cast
 
 __all__ = ["COMMON", "LAYERS", "Layer", "Node", "WeightSpec", "Weights"]
 
@@ -124,13 +124,15 @@ class Layer(Weighted):
 
     def __init__(
         self,
-        *,
+        *positional: Any,
         name: str | None = None,
         trainable: bool = True,
         input_shape: Any = None,
         **unknown: Any,
     ) -> None:
         super().__init__()
+        if positional:
+            raise TypeError(f"{self.label}: takes no further argument, got {positional[0]!r}")
         checks.refuse(type(self).__name__, unknown, (*self.fields, *COMMON), _REFUSED)
         if name is not None:
             self.name = checks.name(type(self).__name__, name)
@@ -152,8 +154,7 @@ class Layer(Weighted):
 
     def output_shape(self, *args: Any, **kwargs: Any) -> Shape:
         """``output_shape(*shapes)``: the output's shape, without batch axes; by default that of the first input."""
-        shape: Shape = args[0]
-        return shape
+        return tuple(args[0])
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """``forward(w, *x)``: the output ``y``, or ``(y, {untrained weight: new value})``.
@@ -296,11 +297,9 @@ class Layer(Weighted):
         xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(x)})
         shape = self.declare(*(tuple(a.shape[1:]) for a in x))
         self.draw(0)
-        like = next((a for a in x if is_floating(xp, a.dtype)), None)
-        if like is None:
-            like = xp.astype(x[0][:0, ...], xp.float32)
-        x = tuple(xp.astype(a, like.dtype) for a in x)
-        y, updates = self._run(self.weights_beside(like), x, shape, training)
+        dtype = common_dtype(self.label, xp, x, xp.float32)
+        x = tuple(cast(xp, a, dtype) for a in x)
+        y, updates = self._run(self.weights_beside(x[0]), x, shape, training)
         kept = {name: moved(value, self.weights[name]) for name, value in updates.items()}
         self.weights = {**self.weights, **kept}
         return y if self.activation is None else self.activation._run({}, (y,), shape, training)[0]

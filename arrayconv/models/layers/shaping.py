@@ -190,8 +190,8 @@ class Permute(Layer):
 
     def __init__(self, dims: Any, **common: Any) -> None:
         super().__init__(**common)
-        self.dims = checks.shape(self.label, dims)
-        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+        self.dims = checks.as_tuple(dims)
+        if not isinstance(dims, list | tuple) or {*self.dims} != {*range(1, len(dims) + 1)}:
             raise ValueError(f"{self.label}: dims must hold 1 to the number of axes, got {dims!r}")
 
     def output_shape(self, shape: Shape) -> Shape:

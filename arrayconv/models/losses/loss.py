@@ -44,6 +44,8 @@ def class_numbers(label: str, xp: Namespace, y: Array, y_pred: Array, twin: str)
     shape, wanted = tuple(y.shape), tuple(y_pred.shape[:-1])
     if shape not in (wanted, (*wanted, 1)):
         hint = f"; for one-hot labels use {twin}" if shape == tuple(y_pred.shape) else ""
+        if len(shape) == 1 < len(wanted):
+            hint = "; Flatten or a global pool before the last layer makes one output per sample"
         raise ValueError(
             f"{label}: y must have the shape {wanted}, one class number per sample, got {shape}{hint}"
         )

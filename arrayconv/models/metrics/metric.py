@@ -8,12 +8,23 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from arrayconv.models import checks
 from arrayconv.models.arrays import clipped
 from arrayconv.models.losses import Loss
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, is_floating
 
 Ratio = tuple[Array, Array | int]
 Terms = tuple[Array, Array | None]
+
+
+# Arguments of Keras's metrics that these do not take.
+_REFUSED = {
+    "class_id": "cut y and the output to that class in a metric of your own",
+    "dtype": "the dtype of the data decides",
+    "from_logits": "the metric takes probabilities: end the model with an activation",
+    "multi_label": "all outputs count together",
+    "top_k": "TopKCategoricalAccuracy(k) counts the largest outputs",
+}
 
 
 class Metric:
@@ -44,7 +55,8 @@ class Metric:
     # an array of a number for each class.
     best: str | None = None
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, **unknown: Any) -> None:
+        checks.known(type(self).__name__, unknown, _REFUSED, type(self), Metric)
         if name is not None:
             self.name = name
 

@@ -41,8 +41,10 @@ class Precision(Metric):
 
     name, best = "precision", "max"
 
-    def __init__(self, thresholds: float | None = None, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(
+        self, thresholds: float | None = None, name: str | None = None, **unknown: Any
+    ) -> None:
+        super().__init__(name, **unknown)
         self.thresholds = checks.number(
             type(self).__name__, "thresholds", 0.5 if thresholds is None else thresholds
         )
@@ -83,6 +85,9 @@ _HEIGHTS: dict[str, Callable[..., NDArray[Any]]] = {
     "majoring": np.maximum,
     "minoring": np.minimum,
 }
+
+
+_CURVES = {"PR": "PR", "ROC": "ROC", "pr": "PR", "roc": "ROC"}
 
 
 class _Counted(Metric):
@@ -131,10 +136,11 @@ class AUC(_Counted):
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
+        **unknown: Any,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, **unknown)
         self.num_thresholds = checks.count("AUC", "num_thresholds", num_thresholds, least=2)
-        self.curve = checks.choice("AUC", "curve", curve, {"ROC": "ROC", "PR": "PR"})
+        self.curve = checks.choice("AUC", "curve", curve, _CURVES)
         checks.choice("AUC", "summation_method", summation_method, _HEIGHTS)
         self.summation_method = summation_method
 
@@ -215,8 +221,9 @@ class F1Score(_Counted):
         average: str | None = None,
         threshold: float | None = None,
         name: str | None = None,
+        **unknown: Any,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, **unknown)
         arguments.choice("F1Score", "average", average, (None, "macro", "micro", "weighted"))
         self.average = average
         if average is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 from arrayconv.models import checks
@@ -40,7 +40,12 @@ class _Decay(LearningRateSchedule):
 
     def __post_init__(self) -> None:
         label = type(self).__name__
-        checks.number(label, "initial_learning_rate", self.initial_learning_rate)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "bool":
+                checks.flag(label, field.name, value)
+            elif value is not None or field.default is not None:
+                checks.number(label, field.name, value)
         checks.number(label, "decay_steps", self.decay_steps, above=0)
 
 

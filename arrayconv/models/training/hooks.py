@@ -209,7 +209,8 @@ class Hooks:
 
     def __init__(self, label: str, callbacks: Any, verbose: Any, model: Any) -> None:
         alone = [] if callbacks is None else [callbacks]
-        self.callbacks = list(callbacks) if isinstance(callbacks, Iterable) else alone
+        several = isinstance(callbacks, Iterable) and not isinstance(callbacks, str)
+        self.callbacks = list(callbacks) if several else alone
         for hook in self.callbacks:
             if not isinstance(hook, Callback):
                 made = f"; {hook.__name__}() makes one" if isinstance(hook, type) else ""
