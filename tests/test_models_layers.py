@@ -653,8 +653,11 @@ def test_spatial_dropout_drops_whole_channels(keras, data_format):
         assert (channels == channels[:, :, :1, :1]).all()
         assert set(np.unique(y)) == {0.0, 2.0}
         assert abs(channels[:, :, 0, 0].mean() - 1) < 0.3
+    assert set(mine.get_config()) == {"rate", "data_format", "seed"}
     with pytest.raises(ValueError, match="SpatialDropout2D: expects an input of 2 spatial axes"):
         mine(x[0])
+    with pytest.raises(TypeError, match="noise_shape"):
+        layers.SpatialDropout2D(0.5, noise_shape=(None, 1, 1, None))
 
 
 def test_a_seed_of_its_own_decides_what_is_dropped():

@@ -92,41 +92,22 @@ def _depthwise(writer: Writer, config: Config, values: list[Value]) -> Value:
 
 
 def _conv_transpose(writer: Writer, config: Config, values: list[Value]) -> Value:
+    from arrayconv.models.config import layer_from_config
+
     x, w = _images(writer, config, values), writer.weight(config, "kernel")
     b = writer.weight(config, "bias")
     assert w is not None
     ndim = w.ndim - 2
-    strides = per_axis("save", "strides", config["strides"], ndim)
-    dilation = per_axis("save", "dilation_rate", config["dilation_rate"], ndim)
-    asked: tuple[int | None, ...] = (None,) * ndim
-    if config["output_padding"] is not None:
-        asked = per_axis("save", "output_padding", config["output_padding"], ndim, least=0)
-    pairs, added = [], []
-    for k, s, d, more in zip(w.shape[:ndim], strides, dilation, asked, strict=True):
-        extent = d * (k - 1) + 1
-        # as `ConvTranspose` computes Keras's output size: last is the length that the last window adds
-        if config["padding"] == "valid":
-            before, last = 0, max(extent, s) if more is None else extent + more
-        else:
-            last = s if more is None else extent % 2 + more
-            before = max(0, extent - 1 - (last + extent - 1) // 2)
-        after = extent - last - before
-        pairs.append((before, max(0, after)))
-        added.append(max(0, -after))
     # (*K, O, I) -> (I, O, *K)
     kernel = w.transpose((w.ndim - 1, w.ndim - 2, *range(ndim)))
     inputs = [x.name, writer.constant(kernel, f"{config['name']}/kernel")]
     if b is not None:
         inputs.append(writer.constant(b, f"{config['name']}/bias"))
-    window = {
-        "kernel_shape": list(w.shape[:ndim]),
-        "strides": list(strides),
-        "dilations": list(dilation),
-        "pads": [a for a, _ in pairs] + [b for _, b in pairs],
-        "output_padding": added,
-        "group": config.get("groups", 1),
-    }
-    return _given_back(config, x._replace(name=writer.node("ConvTranspose", inputs, **window)))
+    layer: Any = layer_from_config(config)
+    cut = layer.cropped(w.shape[:ndim])
+    window = _window({**config, **cut}, w.shape[:ndim], config["strides"])
+    name = writer.node("ConvTranspose", inputs, **window, output_padding=cut["output_padding"])
+    return _given_back(config, x._replace(name=name))
 
 
 def _pool(operator: str) -> Callable[[Writer, Config, list[Value]], Value]:

@@ -175,11 +175,11 @@ class ConvTranspose(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         size = split(self, shape)[0]
         kernel = along(self, "kernel_size", size)
-        found = self._options(kernel)
+        found = self.cropped(kernel)
         cut = (found[name] for name in ("stride", "padding", "output_padding", "dilation"))
         return join(self, transposed(self.label, size, kernel, *cut).size, self.filters)
 
-    def _options(self, kernel: Shape) -> dict[str, Any]:
+    def cropped(self, kernel: Shape) -> dict[str, Any]:
         """The options of `arrayconv.conv_transpose` that crop and extend its result to the size that Keras's has."""
         ndim, geometry = len(kernel), self.geometry
         strides = per_axis(self.label, "strides", geometry["stride"], ndim)
@@ -206,11 +206,11 @@ class ConvTranspose(Layer):
 
     def forward(self, w: Weights, x: Array) -> Array:
         kernel = w["kernel"]
-        options = self._options(kernel.shape[:-2])
+        options = self.cropped(kernel.shape[:-2])
         return ac.conv_transpose(x, kernel, w.get("bias"), **options)
 
     def backward(self, dy: Array, w: Weights, x: Array, *, wrt: tuple[str, ...]) -> Any:
         kernel, bias = w["kernel"], w.get("bias")
-        options = self._options(kernel.shape[:-2])
+        options = self.cropped(kernel.shape[:-2])
         dx, dw, db = ac.conv_transpose_vjp(dy, x, kernel, bias, wrt=wrt, **options)
         return dx, {"kernel": dw, "bias": db}

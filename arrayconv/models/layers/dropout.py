@@ -95,10 +95,12 @@ class SpatialDropout(Dropout):
     J. Tompson et al., "Efficient object localization using convolutional networks", arXiv:1411.4280, section 3.2.
     """
 
+    fields = ("rate", "data_format", "seed")
+
     def __init__(
         self, rate: float, data_format: str | None = None, seed: int | None = None, **common: Any
     ) -> None:
-        super().__init__(rate, seed=seed, **common)
+        super().__init__(rate, None, seed, **common)
         self.data_format = checks.data_format(self.label, data_format)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
