@@ -105,6 +105,18 @@ def test_onnxruntime_computes_the_same(name, tmp_path):
     compared(MODELS[name](), x, str(tmp_path / "net.onnx"))
 
 
+def test_every_layer_is_written():
+    from arrayconv.onnx.saving import ACTIVATIONS
+    from arrayconv.onnx.saving_layers import LAYERS
+
+    own = {
+        name
+        for name, kind in m.layers.base.LAYERS.items()
+        if kind.__module__.startswith("arrayconv.models") and kind.rank is None
+    }
+    assert own - set(LAYERS) - set(ACTIVATIONS) == {"InputLayer", "ReLU", "SiLU"}
+
+
 def test_channels_first(tmp_path):
     model = m.Sequential([
         m.Conv(4, 3, padding="same", **FIRST), m.Cropping(1, **FIRST), m.BatchNormalization(axis=1),

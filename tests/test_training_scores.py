@@ -21,7 +21,7 @@ WEIGHT = RNG.random(60) + 0.1
 
 CASES = [
     ("AUC", {}, YES, SCORES),
-    ("AUC", {"curve": "PR"}, YES, SCORES),
+    ("AUC", {"curve": "pr"}, YES, SCORES),
     ("AUC", {"num_thresholds": 5}, YES, SCORES),
     ("AUC", {"num_thresholds": 7, "curve": "PR"}, CLASSES, P / P.sum(-1, keepdims=True)),
     *(
@@ -153,5 +153,5 @@ def test_what_cannot_be_weighed():
         models.metrics.F1Score("mean")
     with pytest.raises(ValueError, match="AUC: summation_method must be one of interpolation, maj"):
         models.metrics.AUC(summation_method="mid")
-    with pytest.raises(ValueError, match="AUC: curve must be one of PR, ROC, got 'roc'"):
-        models.metrics.AUC(curve="roc")
+    with pytest.raises(ValueError, match="AUC: curve must be one of PR, ROC, pr, roc, got 'AP'"):
+        models.metrics.AUC(curve="AP")

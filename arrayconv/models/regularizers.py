@@ -9,7 +9,7 @@ from arrayconv.models.named import Named
 from arrayconv.namespace import Array, Namespace
 from arrayconv.ops.activation.elementwise import sign
 
-__all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "l1", "l1_l2", "l2"]
 
 
 class Regularizer(Named):
