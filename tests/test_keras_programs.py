@@ -297,6 +297,8 @@ REFUSED = [
     (lambda: models.metrics.MeanIoU, "derives from Metric"),
     (lambda: models.losses.Dice, "derives from Loss"),
     (lambda: models.optimizers.Ftrl, "derives from Optimizer"),
+    (lambda: models.optimizers.schedules.InverseTimeDecay, "derives from LearningRateSchedule"),
+    (lambda: models.callbacks.SwapEMAWeights, "derives from Callback"),
     (lambda: models.activations.mish, r"a pair \(f, f_vjp\)"),
     (lambda: models.metrics.mae, r"metrics=\['mae'\]"),
     (lambda: models.layers.LSTM, "derives from Layer"),

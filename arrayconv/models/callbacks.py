@@ -42,7 +42,8 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    raise checks.absent(__name__, name, _ELSEWHERE.get(name, ""))
+    hint = _ELSEWHERE.get(name, "a callback of your own derives from Callback")
+    raise checks.absent(__name__, name, "" if name[:1] == "_" else hint)
 
 
 @dataclass(eq=False)

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import Any
 
 from arrayconv.models import checks
 
@@ -205,3 +206,8 @@ class CosineDecay(_Decay):
             step -= self.warmup_steps
         part = min(step, self.decay_steps) / self.decay_steps
         return top * ((1 - self.alpha) * 0.5 * (1 + math.cos(math.pi * part)) + self.alpha)
+
+
+def __getattr__(name: str) -> Any:
+    hint = "a schedule of your own derives from LearningRateSchedule, with __call__"
+    raise checks.absent(__name__, name, "" if name[:1] == "_" else hint)
