@@ -39,4 +39,4 @@ def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
         return FUNCTIONS[name]
     hint = "a layer takes an activation of your own as a pair (f, f_vjp)"
-    raise checks.absent(__name__, name, "" if name[:1] == "_" else hint)
+    raise checks.absent(__name__, name, hint)

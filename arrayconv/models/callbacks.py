@@ -43,7 +43,7 @@ _ELSEWHERE = {
 
 def __getattr__(name: str) -> Any:
     hint = _ELSEWHERE.get(name, "a callback of your own derives from Callback")
-    raise checks.absent(__name__, name, "" if name[:1] == "_" else hint)
+    raise checks.absent(__name__, name, hint)
 
 
 @dataclass(eq=False)

@@ -104,4 +104,4 @@ def __getattr__(name: str) -> Any:
     hint = "a layer of your own derives from Layer, with forward and its gradient backward"
     if name.startswith("Random"):
         hint = "change the batches instead: fit takes any iterable of (x, y)"
-    raise absent(__name__, name, "" if name[:1] == "_" else _ELSEWHERE.get(name, hint))
+    raise absent(__name__, name, _ELSEWHERE.get(name, hint))

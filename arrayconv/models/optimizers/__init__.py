@@ -36,5 +36,4 @@ def get(value: Any) -> Optimizer:
 
 
 def __getattr__(name: str) -> Any:
-    hint = "an optimizer of your own derives from Optimizer"
-    raise checks.absent(__name__, name, "" if name[:1] == "_" else hint)
+    raise checks.absent(__name__, name, "an optimizer of your own derives from Optimizer")

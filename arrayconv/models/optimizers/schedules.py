@@ -210,4 +210,4 @@ class CosineDecay(_Decay):
 
 def __getattr__(name: str) -> Any:
     hint = "a schedule of your own derives from LearningRateSchedule, with __call__"
-    raise checks.absent(__name__, name, "" if name[:1] == "_" else hint)
+    raise checks.absent(__name__, name, hint)
