@@ -59,7 +59,7 @@ def suggesting(f: Callable[P, R]) -> Callable[P, R]:
 
 def check_keywords(op: str, names: Iterable[str], given: Iterable[str]) -> None:
     """Raise ``TypeError`` for a keyword that is not among the ``names``, and suggest one that is."""
-    names = list(names)
+    names = [name for name in names if name != "self"]
     for keyword in given:
         if keyword in names:
             continue
