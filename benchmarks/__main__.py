@@ -17,6 +17,7 @@ SECTIONS = (
     "pool-forward",
     "pool-backward",
     "parts",
+    "strategies",
     "tiny",
     "memory",
     "scaling",
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Run the sections asked for and return their rows with the machine's facts."""
-    from benchmarks import devices, extras, onnx, parts, sections, train
+    from benchmarks import devices, extras, onnx, parts, sections, strategies, train
     from benchmarks.cases import CONVS, POOLS
 
     _limit_threads(options.threads)
@@ -69,6 +70,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
                 sections.pools(results, pools, direction == "backward", **timing)
         if "parts" in chosen:
             parts.parts(results, convs)
+        if "strategies" in chosen:
+            strategies.strategies(results, convs, **few)
         if "tiny" in chosen:
             extras.tiny(results, **timing)
         if "memory" in chosen:

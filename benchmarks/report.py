@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from math import log
 from typing import Any
 
-from benchmarks import devices
+from benchmarks import devices, strategies
 from benchmarks.cases import CONVS, POOLS
 from benchmarks.goals import Rows, Times, geometric_mean, judge, ratios, times_of
 from benchmarks.machine import BUSY
@@ -83,7 +83,7 @@ def markdown(run: dict[str, Any]) -> str:
         table = _ratio_table([row for row in rows if row["section"] == section], columns)
         if table:
             parts.append(f"## {section.capitalize()}\n\n{table}")
-    rest = (_parts, _accuracy, _memory, _training_memory, _scaling, devices.page)
+    rest = (_parts, _accuracy, _memory, _training_memory, _scaling, strategies.page, devices.page)
     parts += filter(None, (page(rows) for page in rest))
     if run.get("gpu"):
         from benchmarks.gpu import page

@@ -23,6 +23,7 @@ from benchmarks import (
     parts,
     report,
     sections,
+    strategies,
     timing,
     train,
 )
@@ -299,6 +300,24 @@ def test_parts_of_the_time():
     facts = machine.facts(2) | {"others": 0.0, "load after": 1.0}
     page = report.markdown({"facts": facts, "rows": results.rows, "failures": []})
     assert "## Where the time goes" in page
+
+
+@pytest.mark.parametrize("case", [c for c in CONVS if c.name in ("digits", "depthwise")])
+def test_the_plan_beside_every_strategy_that_serves(case):
+    results, tiny = sections.Results(), case.tiny()
+    strategies.strategies(results, [tiny], rounds=1, budget=0, spin=0)
+    assert results.failures == []
+    found = {(r["library"], r["kind"]): {} for r in results.rows}
+    for r in results.rows:
+        found[r["library"], r["kind"]][r["contender"]] = r["reason"]
+    assert {kind for library, kind in found if library == "numpy"} == set(strategies.KINDS)
+    for timed in found.values():
+        assert {"plan", "rows"} <= set(timed)
+        assert not {"fft", "winograd"} & set(timed)
+        assert len(set(timed.values())) == 1
+    page = strategies.page(results.rows)
+    assert page.count(case.label) == len(found)
+    assert strategies.page([]) == ""
 
 
 def test_others_share_of_the_processor():

@@ -148,6 +148,8 @@ def _stacks_traced(p: Problem) -> bool:
     return p.axes > 1 and 5 * added <= p.window.output[0]
 
 
+# What each line decides and what every other strategy costs there: ``python -m benchmarks strategies``, whose tables
+# are committed for each machine in ``benchmarks/results``.
 RULES = (
     Rule("winograd", "a kernel of 3 and many channels: a few products for each tile", _winograd),
     Rule("fft", "a large kernel: products of frequencies", _fft),
