@@ -394,9 +394,10 @@ def sum_of_products(
 ) -> Array:
     """The products of ``a`` and ``b`` along the axes numbered alike, summed over all but ``axes``, in one pass.
 
-    For libraries that compute on the calling thread; others make a matrix product of it, of copies.
+    For libraries that compute on the calling thread, others making a matrix product of it, of copies; and for axes
+    along which arrays may lie in pieces, as ``contracted``.
     """
-    return xp.einsum(a, a_axes, b, b_axes, axes)
+    return xp.einsum(a, a_axes, b, b_axes, axes, **_summed_whole(a))
 
 
 @lru_cache
@@ -410,13 +411,16 @@ def contracted(
     xp: Namespace, a: Array, b: Array, axes: tuple[Sequence[int], Sequence[int]]
 ) -> Array:
     """``tensordot`` over axes along which arrays may lie in pieces: the result is whole on every device."""
+    return xp.tensordot(a, b, axes=axes, **_summed_whole(a))
+
+
+def _summed_whole(a: Array) -> dict[str, Any]:
+    # on an Explicit mesh JAX asks where a sum over pieces shall lie
     sharding: Any = getattr(getattr(a, "aval", None), "sharding", None)
     kinds = getattr(getattr(sharding, "mesh", None), "axis_types", ())
     if not any(getattr(kind, "name", None) == "Explicit" for kind in kinds):
-        return xp.tensordot(a, b, axes=axes)
-    # on such a mesh JAX asks where the sum over pieces shall lie
-    whole = type(sharding)(sharding.mesh, type(sharding.spec)())
-    return xp.tensordot(a, b, axes=axes, out_sharding=whole)
+        return {}
+    return {"out_sharding": type(sharding)(sharding.mesh, type(sharding.spec)())}
 
 
 def default_float(xp: Namespace) -> DType:
@@ -435,6 +439,19 @@ def constant_pad(
         )
         return xp.full(shape, value, dtype=x.dtype, **placement(x))
     return array_api_extra.pad(x, widths, constant_values=value, xp=xp)
+
+
+@lru_cache
+def cropping_pad(xp: Namespace) -> Callable[[Array, Sequence[tuple[int, int]]], Array] | None:
+    """The library's pad with zeros that crops where widths are negative, in one operation; ``None`` if it has none."""
+    if not array_api_compat.is_jax_namespace(xp):
+        return None
+    pad = sys.modules["jax"].lax.pad
+
+    def padded(x: Array, widths: Sequence[tuple[int, int]]) -> Array:
+        return pad(x, xp.zeros((), dtype=x.dtype), [(*pair, 0) for pair in widths])
+
+    return padded
 
 
 def stand_in(shape: tuple[int, ...]) -> Array:

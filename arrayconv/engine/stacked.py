@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.engine import rows
+from arrayconv.engine import halos, rows
 from arrayconv.engine.products import from_columns, from_rows
 from arrayconv.engine.rows import input_vjp, weight_vjp
 from arrayconv.engine.strategy import Strategy
@@ -52,16 +52,22 @@ def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) 
     groups, features = x.shape[0], w.shape[-1]
     inner, outer = window.split(1)
     stack = outer.cells
-    padded = reach(xp, x, window, lead=2, mutable=mutable)
-    columns = gather(xp, padded, inner, lead=2, mutable=mutable)
-    depth = columns.shape[-2] * columns.shape[-1]
+    in_pieces = not mutable and halos.serves(xp, x)
+    if in_pieces:
+        rows = halos.columns(xp, x, window, lead=2, axes=range(1, len(window.size)))
+    else:
+        padded = reach(xp, x, window, lead=2, mutable=mutable)
+        columns = gather(xp, padded, inner, lead=2, mutable=mutable)
+        rows = xp.reshape(columns, (*columns.shape[:-2], columns.shape[-2] * columns.shape[-1]))
+    depth = rows.shape[-1]
     # (G, K, depth, O) -> (G, depth, K * O)
     weights = xp.permute_dims(xp.reshape(w, (groups, stack, depth, features)), (0, 2, 1, 3))
     weights = xp.reshape(weights, (groups, depth, stack * features))
-    rows = xp.reshape(columns, (*columns.shape[:-2], depth))
     product = from_rows(xp, rows, weights, mutable)
     product = xp.reshape(product, (*product.shape[:-1], stack, features))
     parts = [product[..., k, :] for k in range(stack)]
+    if in_pieces:
+        return halos.shifted_sum(xp, parts, window, lead=2, axis=0)
     return shifted_sum(parts, outer, lead=2, mutable=mutable)
 
 
@@ -69,17 +75,26 @@ def _correlate_planes(xp: Namespace, x: Array, w: Array, window: Window, mutable
     groups, features = x.shape[0], w.shape[-1]
     inner, outer = window.split(1)
     stack = outer.cells
-    padded = reach(xp, channels_as_images(xp, x), window, lead=3, mutable=mutable)
-    columns = gather(xp, padded, inner, lead=3, mutable=mutable, at=1)
-    depth = columns.shape[1] * columns.shape[2]
+    planes = channels_as_images(xp, x)
+    in_pieces = not mutable and halos.serves(xp, x)
+    if in_pieces:
+        axes = range(1, len(window.size))
+        columns = halos.columns(xp, planes, window, lead=3, axes=axes, channels=1)
+    else:
+        padded = reach(xp, planes, window, lead=3, mutable=mutable)
+        columns = gather(xp, padded, inner, lead=3, mutable=mutable, at=1)
+        columns = xp.reshape(columns, (groups, -1, *columns.shape[3:]))
+    depth = columns.shape[1]
     # (G, K, depth, O) -> (G, K * O, depth)
     weights = xp.permute_dims(xp.reshape(w, (groups, stack, depth, features)), (0, 1, 3, 2))
     weights = xp.reshape(weights, (groups, stack * features, depth))
-    columns = xp.reshape(columns, (groups, depth, *columns.shape[3:]))
     product = from_columns(xp, weights, columns, mutable)
     product = xp.reshape(product, (groups, stack, features, *product.shape[2:]))
     parts = [product[:, k, ...] for k in range(stack)]
-    y = shifted_sum(parts, outer, lead=3, mutable=mutable)[..., 0]
+    if in_pieces:
+        y = halos.shifted_sum(xp, parts, window, lead=3, axis=0)[..., 0]
+    else:
+        y = shifted_sum(parts, outer, lead=3, mutable=mutable)[..., 0]
     return xp.permute_dims(y, (0, *range(2, y.ndim), 1))  # (G, O, N, *out) -> (G, N, *out, O)
 
 

@@ -1,0 +1,152 @@
+"""Arrays that may lie in pieces along an image axis (JAX's, on several devices): only the cells at the borders move.
+
+To pad an image and to slice it for each cell of the window makes 58 rows of 56, which lie otherwise on the devices, so
+that all of them move, there and back. Here every cell of the window is a pad of the image itself that adds at one end
+what it crops at the other: rows stay where they are, and the compiler hands on those few that neighbours read. Axes
+are taken one by one, so that rows move once for each row of the window and not for each of its cells.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
+
+from arrayconv.namespace import Array, Namespace, cropping_pad, fused, traits
+from arrayconv.window import Window
+
+# ``(xp, {residue: part}, stride, lead=...)``
+Interleave = Callable[..., Array]
+
+
+def serves(xp: Namespace, x: Array) -> bool:
+    """Whether ``x`` may lie in pieces, and the library has a pad that crops."""
+    return cropping_pad(xp) is not None and traits(xp, x).pieces > 1
+
+
+def tap_views(
+    xp: Namespace,
+    x: Array,
+    window: Window,
+    *,
+    lead: int,
+    axes: Sequence[int] | None = None,
+) -> Iterator[Array]:
+    """For each cell of the window in C order what it meets of ``x``, 0 outside; along some ``axes`` alone if given."""
+    first, *others = range(len(window.size)) if axes is None else axes
+    for k in range(window.kernel[first]):
+        view = _tap(xp, x, window, lead, first, k)
+        if others:
+            yield from tap_views(xp, view, window, lead=lead, axes=others)
+        else:
+            yield view
+
+
+def columns(
+    xp: Namespace, x: Array, window: Window, *, lead: int, axes: Sequence[int], channels: int = -1
+) -> Array:
+    """``x`` with what all the cells along some axes meet as its channels."""
+    return xp.concat(list(tap_views(xp, x, window, lead=lead, axes=axes)), axis=channels)
+
+
+def rows(xp: Namespace, x: Array, window: Window, *, lead: int) -> Iterator[Array]:
+    """For each cell along all axes but the last what it meets, as columns along the last."""
+    *outer, last = range(len(window.size))
+    for view in tap_views(xp, x, window, lead=lead, axes=outer) if outer else [x]:
+        yield columns(xp, view, window, lead=lead, axes=[last])
+
+
+def _tap(xp: Namespace, x: Array, window: Window, lead: int, axis: int, k: int) -> Array:
+    """What cell ``k`` of the window meets along one axis; 0 outside."""
+    s, o = window.stride[axis], window.output[axis]
+    start = window.dilation[axis] * k - window.padding[axis][0]
+    # whole steps, so that the rows of a device stay whole steps
+    x = _moved(xp, x, lead + axis, -start, o * s)
+    return x if s == 1 else x[(*(slice(None),) * (lead + axis), slice(None, None, s), ...)]
+
+
+def _moved(xp: Namespace, x: Array, axis: int, by: int, length: int) -> Array:
+    """``x`` moved along an axis, which gets ``length`` cells; always with zeros.
+
+    Where an array is padded with two values, XLA's partitioner gives both the halo that it made for the first.
+    """
+    after = length - x.shape[axis] - by
+    if by == 0 and after == 0:
+        return x
+    pad = cropping_pad(xp)
+    assert pad is not None  # for whom it serves
+    widths = tuple((by, after) if a == axis else (0, 0) for a in range(x.ndim))
+    return pad(x, widths)
+
+
+def shifted_sum(
+    xp: Namespace, parts: Sequence[Array], window: Window, *, lead: int, axis: int
+) -> Array:
+    """The sum over the window's cells ``k`` along one axis of what they meet of ``parts[k]``."""
+    return reduce(
+        operator.add,
+        (_tap(xp, part, window, lead, axis, k) for k, part in enumerate(parts)),
+    )
+
+
+def overlap_add(
+    xp: Namespace,
+    parts: Sequence[Array],
+    window: Window,
+    interleave: Interleave,
+    *,
+    lead: int,
+) -> Array:
+    """The adjoint of ``tap_views``; ``interleave`` puts together the residues of the stride."""
+    for axis, step in reversed(list(enumerate(window.axes))):
+        parts = [
+            _overlap_add(xp, parts[i : i + step.cells], step, interleave, lead, axis)
+            for i in range(0, len(parts), step.cells)
+        ]
+    return parts[0]
+
+
+def _overlap_add(
+    xp: Namespace,
+    parts: Sequence[Array],
+    window: Window,
+    interleave: Interleave,
+    lead: int,
+    axis: int,
+) -> Array:
+    # output o adds to cell s*o + start: cells of one residue of s are neighbours, and there it is moved by the quotient
+    n, s, before = window.size[axis], window.stride[axis], window.padding[axis][0]
+    sums: dict[tuple[int, ...], Array] = {}
+    for k, part in enumerate(parts):
+        quotient, r = divmod(window.dilation[axis] * k - before, s)
+        moved = _moved(xp, part, lead + axis, quotient, -(-n // s))
+        residue = tuple(r if a == axis else 0 for a in range(len(window.size)))
+        sums[residue] = moved if residue not in sums else sums[residue] + moved
+    return _moved(xp, interleave(xp, sums, window.stride, lead=lead), lead + axis, 0, n)
+
+
+def reduce_windows(
+    xp: Namespace,
+    x: Array,
+    window: Window,
+    combine: Callable[[Array, Array], Array],
+    neutral: float,
+) -> Array:
+    """Every window of ``(N, *size, C)`` combined into one cell, axis by axis; cells outside are ``neutral``."""
+    if xp.isdtype(x.dtype, "integral"):
+        neutral = max(neutral, xp.iinfo(x.dtype).min)
+    outside = xp.asarray(neutral, dtype=x.dtype)
+
+    def combined(*cells: Array) -> Array:
+        return reduce(combine, cells)
+
+    for axis, cells in enumerate(window.kernel):
+        parts = [_tap(xp, x, window, 1, axis, k) for k in range(cells)]
+        if neutral != 0:
+            inside = xp.ones(
+                tuple(n if a == axis + 1 else 1 for a, n in enumerate(x.shape)), dtype=xp.bool
+            )
+            within = [_tap(xp, inside, window, 1, axis, k) for k in range(cells)]
+            parts = [xp.where(*both, outside) for both in zip(within, parts, strict=True)]
+        x = fused(xp, combined, *parts)
+    return x
