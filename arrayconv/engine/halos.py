@@ -60,6 +60,9 @@ def _tap(xp: Namespace, x: Array, window: Window, lead: int, axis: int, k: int) 
     """What cell ``k`` of the window meets along one axis; 0 outside."""
     s, o = window.stride[axis], window.output[axis]
     start = window.dilation[axis] * k - window.padding[axis][0]
+    stop = start + (o - 1) * s + 1
+    if start >= 0 and stop <= x.shape[lead + axis]:
+        return x[(*(slice(None),) * (lead + axis), slice(start, stop, s), ...)]
     # whole steps, so that the rows of a device stay whole steps
     x = _moved(xp, x, lead + axis, -start, o * s)
     return x if s == 1 else x[(*(slice(None),) * (lead + axis), slice(None, None, s), ...)]
@@ -133,9 +136,6 @@ def reduce_windows(
     neutral: float,
 ) -> Array:
     """Every window of ``(N, *size, C)`` combined into one cell, axis by axis; cells outside are ``neutral``."""
-    if xp.isdtype(x.dtype, "integral"):
-        neutral = max(neutral, xp.iinfo(x.dtype).min)
-    outside = xp.asarray(neutral, dtype=x.dtype)
 
     def combined(*cells: Array) -> Array:
         return reduce(combine, cells)
@@ -143,10 +143,46 @@ def reduce_windows(
     for axis, cells in enumerate(window.kernel):
         parts = [_tap(xp, x, window, 1, axis, k) for k in range(cells)]
         if neutral != 0:
-            inside = xp.ones(
-                tuple(n if a == axis + 1 else 1 for a, n in enumerate(x.shape)), dtype=xp.bool
-            )
-            within = [_tap(xp, inside, window, 1, axis, k) for k in range(cells)]
-            parts = [xp.where(*both, outside) for both in zip(within, parts, strict=True)]
+            parts = _without_outside(xp, parts, window, axis, neutral)
         x = fused(xp, combined, *parts)
     return x
+
+
+def _without_outside(
+    xp: Namespace, parts: list[Array], window: Window, axis: int, neutral: float
+) -> list[Array]:
+    """What cells meet along an axis; ``neutral`` outside, or what a cell meets that never lies there."""
+    masks = [_inside(xp, window, axis, k) for k in range(len(parts))]
+    dtype = parts[0].dtype
+    within = next((k for k, mask in enumerate(masks) if mask is None), None)
+    if within is not None:
+        # on a CPU a sixth of the time that the constant takes
+        outside = parts[within]
+    else:
+        if xp.isdtype(dtype, "integral"):
+            neutral = max(neutral, xp.iinfo(dtype).min)
+        outside = xp.asarray(neutral, dtype=dtype)
+    return [
+        part if mask is None else xp.where(mask, part, outside)
+        for part, mask in zip(parts, masks, strict=True)
+    ]
+
+
+def inside(xp: Namespace, window: Window) -> Iterator[Array | None]:
+    """For each cell of the window in C order, for which windows it lies inside the input: ``(1, *out, 1)``.
+
+    ``None`` for all of them. Numbers that are compared, and no array that is padded: CPUs do the one in long runs.
+    """
+    for tap in window.taps:
+        axes = (_inside(xp, window, axis, k) for axis, k in enumerate(tap))
+        known = [along for along in axes if along is not None]
+        yield reduce(operator.and_, known) if known else None
+
+
+def _inside(xp: Namespace, window: Window, axis: int, k: int) -> Array | None:
+    outputs, count = window.inside(axis, k)[1], window.output[axis]
+    if outputs == slice(0, count):
+        return None
+    shape = tuple(count if a == axis + 1 else 1 for a in range(len(window.size) + 2))
+    places = xp.reshape(xp.arange(count), shape)
+    return (places >= outputs.start) & (places < outputs.stop)

@@ -354,10 +354,12 @@ def _hits(
 ) -> Iterator[Array]:
     """For each cell of the window, where it holds the maximum: boolean, ``(N, *out, C)``."""
     if is_lazy(x) and halos.serves(xp, x):
-        if valid is None:
-            valid = xp.ones((1, *x.shape[1:-1], 1), dtype=xp.bool)
-        met = (halos.tap_views(xp, a, window, lead=1) for a in (x, valid))
-        for cell, allowed in zip(*met, strict=True):
+        inside = (
+            halos.inside(xp, window)
+            if valid is None
+            else halos.tap_views(xp, valid, window, lead=1)
+        )
+        for cell, allowed in zip(halos.tap_views(xp, x, window, lead=1), inside, strict=True):
             yield _wins(cell, y, allowed)
         return
     for cells, outputs in window.tap_inside:
