@@ -42,11 +42,9 @@ def tap_views(
             yield view
 
 
-def columns(
-    xp: Namespace, x: Array, window: Window, *, lead: int, axes: Sequence[int], channels: int = -1
-) -> Array:
+def columns(xp: Namespace, x: Array, window: Window, *, lead: int, axes: Sequence[int]) -> Array:
     """``x`` with what all the cells along some axes meet as its channels."""
-    return xp.concat(list(tap_views(xp, x, window, lead=lead, axes=axes)), axis=channels)
+    return xp.concat(list(tap_views(xp, x, window, lead=lead, axes=axes)), axis=-1)
 
 
 def rows(xp: Namespace, x: Array, window: Window, *, lead: int) -> Iterator[Array]:

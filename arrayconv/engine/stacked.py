@@ -47,12 +47,12 @@ def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, C)`` and ``(G, *kernel, C, O)`` to ``(G, N, *out, O)``."""
-    if x.shape[-1] <= FEW_CHANNELS:
+    in_pieces = not mutable and halos.serves(xp, x)
+    if x.shape[-1] <= FEW_CHANNELS and not in_pieces:
         return _correlate_planes(xp, x, w, window, mutable)
     groups, features = x.shape[0], w.shape[-1]
     inner, outer = window.split(1)
     stack = outer.cells
-    in_pieces = not mutable and halos.serves(xp, x)
     if in_pieces:
         rows = halos.columns(xp, x, window, lead=2, axes=range(1, len(window.size)))
     else:
@@ -75,26 +75,17 @@ def _correlate_planes(xp: Namespace, x: Array, w: Array, window: Window, mutable
     groups, features = x.shape[0], w.shape[-1]
     inner, outer = window.split(1)
     stack = outer.cells
-    planes = channels_as_images(xp, x)
-    in_pieces = not mutable and halos.serves(xp, x)
-    if in_pieces:
-        axes = range(1, len(window.size))
-        columns = halos.columns(xp, planes, window, lead=3, axes=axes, channels=1)
-    else:
-        padded = reach(xp, planes, window, lead=3, mutable=mutable)
-        columns = gather(xp, padded, inner, lead=3, mutable=mutable, at=1)
-        columns = xp.reshape(columns, (groups, -1, *columns.shape[3:]))
-    depth = columns.shape[1]
+    padded = reach(xp, channels_as_images(xp, x), window, lead=3, mutable=mutable)
+    columns = gather(xp, padded, inner, lead=3, mutable=mutable, at=1)
+    depth = columns.shape[1] * columns.shape[2]
     # (G, K, depth, O) -> (G, K * O, depth)
     weights = xp.permute_dims(xp.reshape(w, (groups, stack, depth, features)), (0, 1, 3, 2))
     weights = xp.reshape(weights, (groups, stack * features, depth))
+    columns = xp.reshape(columns, (groups, depth, *columns.shape[3:]))
     product = from_columns(xp, weights, columns, mutable)
     product = xp.reshape(product, (groups, stack, features, *product.shape[2:]))
     parts = [product[:, k, ...] for k in range(stack)]
-    if in_pieces:
-        y = halos.shifted_sum(xp, parts, window, lead=3, axis=0)[..., 0]
-    else:
-        y = shifted_sum(parts, outer, lead=3, mutable=mutable)[..., 0]
+    y = shifted_sum(parts, outer, lead=3, mutable=mutable)[..., 0]
     return xp.permute_dims(y, (0, *range(2, y.ndim), 1))  # (G, O, N, *out) -> (G, N, *out, O)
 
 
