@@ -190,7 +190,7 @@ class Traits(NamedTuple):
 
     mutable: bool
     accelerator: bool
-    pieces: int = 1  # in which the array may lie along its batch, on several devices or in chunks
+    pieces: int = 1  # in which the array may lie, on several devices or, along its batch, in chunks
     calling: bool = False  # whether the library computes on the thread that calls it
 
 
