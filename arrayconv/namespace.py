@@ -438,6 +438,14 @@ def constant_pad(
             n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)
         )
         return xp.full(shape, value, dtype=x.dtype, **placement(x))
+    if is_chunked(x):
+        padded = sys.modules["dask.array"].pad(x, widths, constant_values=value)
+        # the new cells join the chunks that they lie beside
+        chunks = (
+            (before + n[0], *n[1:-1], n[-1] + after) if len(n) > 1 else (before + n[0] + after,)
+            for n, (before, after) in zip(x.chunks, widths, strict=True)
+        )
+        return padded.rechunk(tuple(chunks))
     return array_api_extra.pad(x, widths, constant_values=value, xp=xp)
 
 
