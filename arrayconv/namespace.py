@@ -190,7 +190,7 @@ class Traits(NamedTuple):
 
     mutable: bool
     accelerator: bool
-    pieces: int = 1  # in which the array may lie along its batch, on several devices or in chunks
+    pieces: int = 1  # in which the array may lie, on several devices or, along its batch, in chunks
     calling: bool = False  # whether the library computes on the thread that calls it
 
 
@@ -403,9 +403,10 @@ def sum_of_products(
 ) -> Array:
     """The products of ``a`` and ``b`` along the axes numbered alike, summed over all but ``axes``, in one pass.
 
-    For libraries that compute on the calling thread; others make a matrix product of it, of copies.
+    For libraries that compute on the calling thread, others making a matrix product of it, of copies; and for axes
+    along which arrays may lie in pieces, as ``contracted``.
     """
-    return xp.einsum(a, a_axes, b, b_axes, axes)
+    return xp.einsum(a, a_axes, b, b_axes, axes, **_summed_whole(a))
 
 
 @lru_cache
@@ -419,13 +420,16 @@ def contracted(
     xp: Namespace, a: Array, b: Array, axes: tuple[Sequence[int], Sequence[int]]
 ) -> Array:
     """``tensordot`` over axes along which arrays may lie in pieces: the result is whole on every device."""
+    return xp.tensordot(a, b, axes=axes, **_summed_whole(a))
+
+
+def _summed_whole(a: Array) -> dict[str, Any]:
+    # on an Explicit mesh JAX asks where a sum over pieces shall lie
     sharding: Any = getattr(getattr(a, "aval", None), "sharding", None)
     kinds = getattr(getattr(sharding, "mesh", None), "axis_types", ())
     if not any(getattr(kind, "name", None) == "Explicit" for kind in kinds):
-        return xp.tensordot(a, b, axes=axes)
-    # on such a mesh JAX asks where the sum over pieces shall lie
-    whole = type(sharding)(sharding.mesh, type(sharding.spec)())
-    return xp.tensordot(a, b, axes=axes, out_sharding=whole)
+        return {}
+    return {"out_sharding": type(sharding)(sharding.mesh, type(sharding.spec)())}
 
 
 def default_float(xp: Namespace) -> DType:
@@ -443,7 +447,28 @@ def constant_pad(
             n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)
         )
         return xp.full(shape, value, dtype=x.dtype, **placement(x))
+    if is_chunked(x):
+        padded = sys.modules["dask.array"].pad(x, widths, constant_values=value)
+        # the new cells join the chunks that they lie beside
+        chunks = (
+            (before + n[0], *n[1:-1], n[-1] + after) if len(n) > 1 else (before + n[0] + after,)
+            for n, (before, after) in zip(x.chunks, widths, strict=True)
+        )
+        return padded.rechunk(tuple(chunks))
     return array_api_extra.pad(x, widths, constant_values=value, xp=xp)
+
+
+@lru_cache
+def cropping_pad(xp: Namespace) -> Callable[[Array, Sequence[tuple[int, int]]], Array] | None:
+    """The library's pad with zeros that crops where widths are negative, in one operation; ``None`` if it has none."""
+    if not array_api_compat.is_jax_namespace(xp):
+        return None
+    pad = sys.modules["jax"].lax.pad
+
+    def padded(x: Array, widths: Sequence[tuple[int, int]]) -> Array:
+        return pad(x, xp.zeros((), dtype=x.dtype), [(*pair, 0) for pair in widths])
+
+    return padded
 
 
 def stand_in(shape: tuple[int, ...]) -> Array:

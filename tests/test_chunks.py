@@ -138,6 +138,20 @@ def test_chunks_stay_as_they_came(xp, dtype):
     np.testing.assert_array_equal(first.compute(), np.moveaxis(y.compute(), -1, 1))
 
 
+def test_new_cells_join_the_chunks_beside_them(xp):
+    da, rng = importlib.import_module("dask.array"), np.random.default_rng(0)
+    x = rng.standard_normal((3, 29, 17, 4))
+    there = da.from_array(x, chunks=((1, 2), (8, 12, 9), (17,), (4,)))
+    y = ac.pad(there, ((2, 3), (1, 0)), value=7)
+    assert y.chunks == ((1, 2), (10, 12, 12), (18,), (4,))
+    want = np.pad(x, ((0, 0), (2, 3), (1, 0), (0, 0)), constant_values=7)
+    np.testing.assert_array_equal(y.compute(), want)
+    # which pads by one cell
+    larger = ac.resize(there, scale=2, method="linear")
+    assert larger.chunks[0] == (1, 2)
+    agree(larger, ac.resize(x, scale=2, method="linear"))
+
+
 def test_a_chunk_is_a_task(xp):
     da = importlib.import_module("dask.array")
     x = da.zeros((128, 16, 16, 4), chunks=(4, -1, -1, -1))

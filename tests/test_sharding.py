@@ -1,4 +1,4 @@
-"""JAX arrays sharded along their batch: nothing moves but the sums that the devices owe each other."""
+"""JAX arrays sharded along their batch or an image axis: what moves is sums that devices owe each other, and halos."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("sharded_calls.py")
+IMAGES = Path(__file__).with_name("sharded_images.py")
 TRAINING = Path(__file__).with_name("sharded_training.py")
 
 
-def names():
-    """Return the names of the calls, read and not imported: importing would make eight devices here."""
-    tree = ast.parse(SCRIPT.read_text(encoding="utf-8"))
+def names(script):
+    """Return the names of a script's calls, read and not imported: importing would make eight devices here."""
+    tree = ast.parse(script.read_text(encoding="utf-8"))
     (table,) = (
         node.value
         for node in tree.body
@@ -36,7 +37,7 @@ def report(script, mesh):
 
 @pytest.mark.backends("jax")
 @pytest.mark.parametrize("mesh", ["Auto", "Explicit"])
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", names(SCRIPT))
 def test_nothing_moves_but_sums(xp, name, mesh):
     found = report(SCRIPT, mesh)[name]
     sums = found["moved"].pop("all-reduce", 0)
@@ -44,6 +45,19 @@ def test_nothing_moves_but_sums(xp, name, mesh):
     assert sums == found["wanted"]
     assert found["kept"]
     assert found["error"] < 1e-4
+
+
+@pytest.mark.backends("jax")
+@pytest.mark.parametrize("mesh", ["Auto", "Explicit"])
+@pytest.mark.parametrize("name", names(IMAGES))
+def test_images_hand_on_halos(xp, name, mesh):
+    found = report(IMAGES, mesh)[name]
+    assert found["moved"].pop("all-reduce", 0) == found["sums"]
+    # a row once for each row of the kernel that reads it, and no more
+    assert found["moved"].pop("collective-permute", 0) <= 4 * found["halo"]
+    assert not found["moved"]
+    assert found["kept"]
+    assert found["error"] < 1e-5
 
 
 @pytest.mark.backends("jax")

@@ -13,7 +13,7 @@ A strategy is a module with five functions, which it puts into its ``STRATEGY``;
     ``x`` is ``(G, N, *size, C)``, ``w`` is ``(G, *kernel, C, O)`` and the result ``(G, N,
     *window.output, O)``: groups are a leading axis (one group: an axis of length 1) and the
     strategy need not know of them beyond a batched ``matmul``. Output cell ``o`` reads ``x`` at ``o
-    * stride + dilation * k - before``; ``windows.reach`` pads and ``windows.tap_views`` slices.
+    * stride + dilation * k - before``; ``windows.taps`` gives what each cell of the window meets.
     ``mutable`` says whether arrays made here may be written in place.
 ``input_vjp(xp, dy, w, window, mutable)``, ``weight_vjp(xp, x, dy, window, mutable)``
     The two adjoints, in the same layout.

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 
 from arrayconv.engine.strategy import Strategy
-from arrayconv.engine.windows import overlap_add, plus, reach, runs, tap_views
+from arrayconv.engine.windows import overlap_add, plus, reach, runs, tap_views, taps
 from arrayconv.namespace import Array, Namespace, sum_of_products, traits
 from arrayconv.window import Window
 
@@ -32,17 +32,19 @@ def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, 1)`` and ``(G, *kernel, 1, O)`` to ``(G, N, *out, O)``."""
-    padded = reach(xp, _groups_last(xp, x), window, lead=1, mutable=mutable)
-    if w.shape[-1] == 1 and (view := runs(xp, padded, window)) is not None:
+    x = _groups_last(xp, x)
+    padded = reach(xp, x, window, lead=1, mutable=True) if mutable else None
+    if mutable and w.shape[-1] == 1 and (view := runs(xp, padded, window)) is not None:
         at = _Axes(len(window.size))
         # (G, *kernel, 1, 1) -> (*kernel, G) -> (*kernel, run * G)
         weights = xp.permute_dims(w[..., 0, 0], (*range(1, w.ndim - 2), 0))
         weights = xp.tile(weights, view.shape[-1] // weights.shape[-1])
         y = sum_of_products(xp, view, at.windows, weights, at.kernel, at.outputs)
-        return _groups_first(xp, xp.reshape(y, (x.shape[1], *window.output, -1)), 1)
+        return _groups_first(xp, xp.reshape(y, (x.shape[0], *window.output, -1)), 1)
     row = window.output[-1] if mutable else 1
+    views = _views(xp, x, padded, window)
     y = None
-    for view, weights in zip(tap_views(padded, window, lead=1), _by_tap(xp, w, row), strict=True):
+    for view, weights in zip(views, _by_tap(xp, w, row), strict=True):
         y = plus(y, _outer(xp, view, w.shape[-1]) * weights, mutable)
     return _groups_first(xp, y, w.shape[-1])
 
@@ -65,9 +67,10 @@ def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool)
 def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, 1)`` and ``(G, N, *out, O)`` to ``(G, *kernel, 1, O)``."""
     groups, features = dy.shape[0], dy.shape[-1]
-    padded = reach(xp, _groups_last(xp, x), window, lead=1, mutable=mutable)
+    x = _groups_last(xp, x)
+    padded = reach(xp, x, window, lead=1, mutable=True) if mutable else None
     gradient = _groups_last(xp, dy)
-    if features == 1 and (view := runs(xp, padded, window)) is not None:
+    if mutable and features == 1 and (view := runs(xp, padded, window)) is not None:
         at = _Axes(len(window.size))
         outputs = xp.reshape(gradient, (*view.shape[: gradient.ndim - 1], view.shape[-1]))
         total = sum_of_products(xp, view, at.windows, outputs, at.outputs, at.kernel)
@@ -80,7 +83,7 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     first = tuple(range(last - waits))
     sums = [
         xp.sum(_outer(xp, view, features) * gradient, axis=first)
-        for view in tap_views(padded, window, lead=1)
+        for view in _views(xp, x, padded, window)
     ]
     total = xp.stack(sums, axis=0)
     if waits:
@@ -89,6 +92,13 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     dw = xp.reshape(total, (*window.kernel, 1, groups, features))
     ndim = dw.ndim
     return xp.permute_dims(dw, (ndim - 2, *range(ndim - 2), ndim - 1))
+
+
+def _views(xp: Namespace, x: Array, padded: Array | None, window: Window) -> Iterator[Array]:
+    """What the cells of the window meet: of ``padded``, which ``reach`` made, or of ``x``."""
+    if padded is None:
+        return taps(xp, x, window, lead=1, mutable=False)
+    return tap_views(padded, window, lead=1)
 
 
 class _Axes:

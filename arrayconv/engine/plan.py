@@ -292,14 +292,14 @@ def _blocks(problem: Problem, name: str, room: int) -> Blocks:
     ):
         longest = LONGEST_SUM if problem.traits.mutable else LONGEST_SUM_TRACED
         images = min(images, max(1, longest // math.prod(window.output)))
-        if problem.traits.pieces > 1:
-            # the sum of each block would be added up over the devices on its own
-            lines = window.output[0]
-        elif not problem.traits.mutable:
+        if not problem.traits.mutable:
             # where arrays can be written, the strategies cut the sums of an image themselves
             lines = min(lines, max(1, longest // math.prod(window.output[1:])))
     if not problem.divisible:
         images = batch
+    if problem.traits.pieces > 1 and not STRATEGIES[name].fast:
+        # rows may lie in pieces as well as images, and to cut them apart would move them all
+        lines = window.output[0]
     if not problem.traits.mutable:
         # one loop of equal blocks, where a divisor is near
         images, lines = _divisor(batch, images), _divisor(window.output[0], lines)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.namespace import Array, Namespace, contracted, traits
+from arrayconv.engine import halos
+from arrayconv.namespace import Array, Namespace, contracted, sum_of_products, traits
 
 
 def joins_images(xp: Namespace, x: Array, mutable: bool) -> bool:
@@ -50,6 +51,10 @@ def over_rows(xp: Namespace, rows: Array, others: Array, mutable: bool) -> Array
     if groups == 1:
         axes = tuple(range(rows.ndim - 2))
         return contracted(xp, rows[0, ...], others[0, ...], (axes, axes))[None, ...]
+    if halos.serves(xp, rows):
+        *along, depth, features = range(rows.ndim + 1)
+        kept = [0, depth, features]
+        return sum_of_products(xp, rows, [*along, depth], others, [*along, features], kept)
     by_image = (
         xp.reshape(a, (groups, batch, math.prod(a.shape[2:-1]), a.shape[-1]))
         for a in (rows, others)

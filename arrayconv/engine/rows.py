@@ -8,9 +8,11 @@ products over the groups.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, reduce
 
+from arrayconv.engine import halos
 from arrayconv.engine.products import from_rows, joins_images, over_rows
 from arrayconv.engine.strategy import Strategy
 from arrayconv.engine.windows import (
@@ -50,6 +52,13 @@ def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, C)`` and ``(G, *kernel, C, O)`` to ``(G, N, *out, O)``."""
     groups, batch, features = x.shape[0], x.shape[1], w.shape[-1]
+    if not mutable and halos.serves(xp, x):
+        last = window.kernel[-1] * x.shape[-1]
+        weights = _regrouped(xp, w, (window.cells // window.kernel[-1], last))
+        rows = enumerate(halos.rows(xp, x, window, lead=2))
+        return reduce(
+            operator.add, (from_rows(xp, row, weights[:, k, ...], False) for k, row in rows)
+        )
     inner, outer = _split(window)
     weights = _regrouped(xp, w, (outer.cells, inner.cells * x.shape[-1]))
     y = None
@@ -93,7 +102,10 @@ def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool
     """``(G, N, *size, C)`` and ``(G, N, *out, O)`` to ``(G, *kernel, C, O)``."""
     channels = x.shape[-1]
     inner, outer = _split(window)
-    if joins_images(xp, x, mutable):
+    if not mutable and halos.serves(xp, x):
+        rows = halos.rows(xp, x, window, lead=2)
+        products = [over_rows(xp, row, dy, mutable) for row in rows]
+    elif joins_images(xp, x, mutable):
         products = [
             over_rows(xp, _columns(xp, part, along, mutable), dy, mutable)
             for part, along in _parts(xp, x, window)

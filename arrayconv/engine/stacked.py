@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.engine import rows
+from arrayconv.engine import halos, rows
 from arrayconv.engine.products import from_columns, from_rows
 from arrayconv.engine.rows import input_vjp, weight_vjp
 from arrayconv.engine.strategy import Strategy
@@ -47,21 +47,27 @@ def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, C)`` and ``(G, *kernel, C, O)`` to ``(G, N, *out, O)``."""
-    if x.shape[-1] <= FEW_CHANNELS:
+    in_pieces = not mutable and halos.serves(xp, x)
+    if x.shape[-1] <= FEW_CHANNELS and not in_pieces:
         return _correlate_planes(xp, x, w, window, mutable)
     groups, features = x.shape[0], w.shape[-1]
     inner, outer = window.split(1)
     stack = outer.cells
-    padded = reach(xp, x, window, lead=2, mutable=mutable)
-    columns = gather(xp, padded, inner, lead=2, mutable=mutable)
-    depth = columns.shape[-2] * columns.shape[-1]
+    if in_pieces:
+        rows = halos.columns(xp, x, window, lead=2, axes=range(1, len(window.size)))
+    else:
+        padded = reach(xp, x, window, lead=2, mutable=mutable)
+        columns = gather(xp, padded, inner, lead=2, mutable=mutable)
+        rows = xp.reshape(columns, (*columns.shape[:-2], columns.shape[-2] * columns.shape[-1]))
+    depth = rows.shape[-1]
     # (G, K, depth, O) -> (G, depth, K * O)
     weights = xp.permute_dims(xp.reshape(w, (groups, stack, depth, features)), (0, 2, 1, 3))
     weights = xp.reshape(weights, (groups, depth, stack * features))
-    rows = xp.reshape(columns, (*columns.shape[:-2], depth))
     product = from_rows(xp, rows, weights, mutable)
     product = xp.reshape(product, (*product.shape[:-1], stack, features))
     parts = [product[..., k, :] for k in range(stack)]
+    if in_pieces:
+        return halos.shifted_sum(xp, parts, window, lead=2, axis=0)
     return shifted_sum(parts, outer, lead=2, mutable=mutable)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from arrayconv.engine.products import from_rows, over_rows
 from arrayconv.engine.strategy import Strategy
-from arrayconv.engine.windows import overlap_add, plus, reach, tap_views
+from arrayconv.engine.windows import overlap_add, plus, taps
 from arrayconv.namespace import Array, Namespace
 from arrayconv.window import Window
 
@@ -25,9 +25,9 @@ def temporaries(kind: str, window: Window, channels: int, features: int) -> int:
 
 def correlate(xp: Namespace, x: Array, w: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, C)`` and ``(G, *kernel, C, O)`` to ``(G, N, *out, O)``."""
-    padded = reach(xp, x, window, lead=2, mutable=mutable)
+    views = taps(xp, x, window, lead=2, mutable=mutable)
     y = None
-    for view, weights in zip(tap_views(padded, window, lead=2), _by_tap(xp, w), strict=True):
+    for view, weights in zip(views, _by_tap(xp, w), strict=True):
         y = plus(y, from_rows(xp, view, weights, mutable), mutable)
     return y
 
@@ -40,8 +40,7 @@ def input_vjp(xp: Namespace, dy: Array, w: Array, window: Window, mutable: bool)
 
 def weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, mutable: bool) -> Array:
     """``(G, N, *size, C)`` and ``(G, N, *out, O)`` to ``(G, *kernel, C, O)``."""
-    padded = reach(xp, x, window, lead=2, mutable=mutable)
-    views = tap_views(padded, window, lead=2)
+    views = taps(xp, x, window, lead=2, mutable=mutable)
     products = [over_rows(xp, view, dy, mutable) for view in views]
     dw = xp.stack(products, axis=1)  # (G, prod(kernel), C, O)
     return xp.reshape(dw, (dw.shape[0], *window.kernel, *dw.shape[2:]))

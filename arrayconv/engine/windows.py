@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, reduce
 from itertools import product
 
+from arrayconv.engine import halos
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -103,6 +104,13 @@ def tap_views(padded: Array, window: Window, *, lead: int) -> Iterator[Array]:
         yield padded[(*whole, *cells, ...)]
 
 
+def taps(xp: Namespace, x: Array, window: Window, *, lead: int, mutable: bool) -> Iterator[Array]:
+    """``tap_views`` of what ``reach`` makes of ``x``, or without it where ``x`` may lie in pieces."""
+    if not mutable and halos.serves(xp, x):
+        return halos.tap_views(xp, x, window, lead=lead)
+    return tap_views(reach(xp, x, window, lead=lead, mutable=mutable), window, lead=lead)
+
+
 def channels_as_images(xp: Namespace, x: Array) -> Array:
     """``(G, N, *size, C)`` as ``(G, C, N, *size, 1)``: every channel an image of one."""
     ndim = x.ndim
@@ -120,17 +128,21 @@ def gather(
     xp: Namespace, x: Array, window: Window, *, lead: int, mutable: bool, at: int = -2
 ) -> Array:
     """Every window of ``x``, which is 0 outside: ``(*lead, *out, C)`` with an axis at ``at`` for its cells."""
-    taps = window.cells
     shape = [*x.shape[:lead], *window.output, x.shape[-1]]
     at %= len(shape) + 1
-    shape.insert(at, taps)
+    shape.insert(at, window.cells)
     if by_patches(window):
         return xp.reshape(_patches(xp, x, window, lead, mutable, at), tuple(shape))
-    padded = reach(xp, x, window, lead=lead, mutable=mutable)
-    if taps == 1:
-        (view,) = tap_views(padded, window, lead=lead)
+    if window.cells == 1:
+        (view,) = taps(xp, x, window, lead=lead, mutable=mutable)
         return xp.expand_dims(view, axis=at)
-    if mutable and at == len(shape) - 2 and math.prod(shape) <= FEW_CELLS:
+    if not mutable and halos.serves(xp, x):
+        joined = xp.concat(list(halos.tap_views(xp, x, window, lead=lead)), axis=at)
+        return xp.reshape(joined, tuple(shape))
+    padded = reach(xp, x, window, lead=lead, mutable=mutable)
+    if not mutable:
+        return xp.reshape(_stacked_by_axis(xp, padded, window, lead, at), tuple(shape))
+    if at == len(shape) - 2 and math.prod(shape) <= FEW_CELLS:
         size = tuple(padded.shape[lead:-1])
         cells = xp.reshape(padded, (*x.shape[:lead], math.prod(size), x.shape[-1]))
         known = _flat_places(window, size)
@@ -138,8 +150,6 @@ def gather(
         numbers = known if places_itself(x) else list(known)
         places = xp.asarray(numbers, dtype=xp.int64, **placement(x))
         return xp.reshape(xp.take(cells, places, axis=lead), tuple(shape))
-    if not mutable:
-        return xp.reshape(_stacked_by_axis(xp, padded, window, lead, at), tuple(shape))
     where = traits(xp, x)
     if (where.accelerator or where.calling) and (steps := memory_steps(xp, padded)) is not None:
         # all the windows by one copy: each is a launch, or hands over the interpreter
@@ -216,12 +226,12 @@ def _flat_places(window: Window, size: tuple[int, ...]) -> array[int]:
     def flat(cell: tuple[int, ...]) -> int:
         return sum(map(operator.mul, cell, steps))
 
-    taps = [flat(tuple(map(operator.mul, tap, window.dilation))) for tap in window.taps]
+    cells = [flat(tuple(map(operator.mul, tap, window.dilation))) for tap in window.taps]
     corners = (
         flat(tuple(map(operator.mul, cell, window.stride)))
         for cell in product(*map(range, window.output))
     )
-    return array("q", (corner + tap for corner in corners for tap in taps))
+    return array("q", (corner + cell for corner in corners for cell in cells))
 
 
 def by_patches(window: Window) -> bool:
@@ -330,13 +340,19 @@ def sum_pieces(output: tuple[int, ...]) -> int:
 
 
 def reduce_windows(
-    xp: Namespace, x: Array, window: Window, combine: Callable[[Array, Array], Array]
+    xp: Namespace,
+    x: Array,
+    window: Window,
+    combine: Callable[[Array, Array], Array],
+    neutral: float,
 ) -> Array:
     """Every window of ``(N, *size, C)`` combined into one cell, axis by axis; cells outside the input take no part.
 
     No window may lie outside altogether. No padding is made: near the borders fewer cells are
-    combined.
+    combined. Where ``x`` may lie in pieces, cells outside are ``neutral`` instead.
     """
+    if halos.serves(xp, x):
+        return halos.reduce_windows(xp, x, window, combine, neutral)
 
     def combined(*cells: Array) -> Array:
         return reduce(combine, cells)
@@ -391,7 +407,10 @@ def overlap_add(
     overlap and nothing else adds to the cells of ``into`` (``alone``), they are written instead.
     """
     if not mutable:
-        return _interleaved_sum(xp, list(parts), window, lead=lead)
+        parts = list(parts)
+        if halos.serves(xp, parts[0]):
+            return halos.overlap_add(xp, parts, window, interleave, lead=lead)
+        return _interleaved_sum(xp, parts, window, lead=lead)
     written = window.disjoint and (alone or into is None)
     for (cells, outputs), part in zip(window.tap_inside, parts, strict=True):
         if into is None:

@@ -184,7 +184,7 @@ def _means(xp: Namespace, x: Array, window: Window, by_output: _Divisors) -> Arr
 
     def mean(block: Block) -> Array:
         part = cast(xp, x[block.images, block.cells, ...], wide)
-        total = windows.reduce_windows(xp, part, block.window, operator.add)
+        total = windows.reduce_windows(xp, part, block.window, operator.add, 0)
         return cast(xp, total / _rows(divisor, block), x.dtype)
 
     return pooled(xp, x, window, mean)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import reduce
 
 from arrayconv.arguments import choice, flag, suggesting
-from arrayconv.engine import chunks, windows
+from arrayconv.engine import chunks, halos, windows
 from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
     Array,
@@ -30,6 +30,8 @@ from arrayconv.ops.pooling.blocks import pooled, unpooled
 from arrayconv.window import Ints, Padding, Window, per_axis, sliding
 
 TIES = ("first", "split", "all")
+# What wins no maximum.
+LEAST = -math.inf
 # How much more than at once a gradient may compute axis by axis: a compiler fuses the few sums of each step.
 MORE, MORE_TRACED = 1.0, 1.4
 
@@ -223,7 +225,7 @@ def window_maximum(xp: Namespace, x: Array, window: Window) -> Array:
 
     def part(block: Block) -> Array:
         cells = x[block.images, block.cells, ...]
-        return windows.reduce_windows(xp, cells, block.window, xp.maximum)
+        return windows.reduce_windows(xp, cells, block.window, xp.maximum, LEAST)
 
     return pooled(xp, x, window, part)
 
@@ -258,12 +260,12 @@ def window_maximum_vjp(
         allowed = None if valid is None else valid[:, block.cells, ...]
         below = [(cells, allowed)]
         for step in steps[:-1]:
-            cells = windows.reduce_windows(xp, cells, step, xp.maximum)
+            cells = windows.reduce_windows(xp, cells, step, xp.maximum, LEAST)
             if allowed is not None:
-                allowed = windows.reduce_windows(xp, allowed, step, xp.logical_or)
+                allowed = windows.reduce_windows(xp, allowed, step, xp.logical_or, 0)
             below.append((cells, allowed))
         if y is None:
-            top = windows.reduce_windows(xp, cells, steps[-1], xp.maximum)
+            top = windows.reduce_windows(xp, cells, steps[-1], xp.maximum, LEAST)
         else:
             top = y[block.images, block.rows, ...]
         gradient = dy[block.images, block.rows, ...]
@@ -351,6 +353,15 @@ def _hits(
     xp: Namespace, x: Array, y: Array, window: Window, valid: Array | None, host: bool
 ) -> Iterator[Array]:
     """For each cell of the window, where it holds the maximum: boolean, ``(N, *out, C)``."""
+    if is_lazy(x) and halos.serves(xp, x):
+        inside = (
+            halos.inside(xp, window)
+            if valid is None
+            else halos.tap_views(xp, valid, window, lead=1)
+        )
+        for cell, allowed in zip(halos.tap_views(xp, x, window, lead=1), inside, strict=True):
+            yield _wins(cell, y, allowed)
+        return
     for cells, outputs in window.tap_inside:
         at = (slice(None), *cells, ...)
         # two comparisons of a copy cost a CPU less than two of every second cell
