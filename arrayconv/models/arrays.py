@@ -17,10 +17,10 @@ from arrayconv.namespace import (
     is_symbol,
     placement,
     places_itself,
+    scalar,
     to_numpy,
     traits,
 )
-from arrayconv.ops.layout import scalar
 
 _FLOATS = ("float64", "float32", "float16", "bfloat16", "longdouble")
 

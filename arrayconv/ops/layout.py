@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from arrayconv.arguments import choice, known_shape
 from arrayconv.engine.blockwise import blockwise
-from arrayconv.namespace import Array, DType, Namespace, is_lazy, is_symbol, placement, traits
+from arrayconv.namespace import Array, DType, Namespace, is_lazy, traits
 
 # Cells of a long sum that are added one after the other.
 PIECE = 128
@@ -93,8 +93,3 @@ def _summed(xp: Namespace, x: Array, axis: int, dtype: DType) -> Array:
     if whole == n:
         return total
     return total + xp.sum(x[(*before, slice(whole, n), ...)], axis=axis, keepdims=True, dtype=dtype)
-
-
-def scalar(xp: Namespace, value: float, like: Array) -> Array:
-    """``value`` as a 0-d array, for the functions of a namespace that take arrays alone; of a kernel, a constant."""
-    return value if is_symbol(like) else xp.full((), value, dtype=like.dtype, **placement(like))

@@ -18,9 +18,9 @@ from arrayconv.namespace import (
     is_lazy,
     is_symbol,
     places_itself,
+    scalar,
     traits,
 )
-from arrayconv.ops.layout import scalar
 
 
 def elementwise(xp: Namespace, compute: Callable[..., Array], *arrays: Array) -> Array:

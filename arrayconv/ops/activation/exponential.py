@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from arrayconv.arguments import number, suggesting
-from arrayconv.namespace import Array, Namespace, array_namespace, promoted
+from arrayconv.namespace import Array, Namespace, array_namespace, promoted, scalar
 from arrayconv.ops.activation.elementwise import elementwise, step
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient
 
 # Klambauer et al., equation 14, to the digits of a float64
 SELU_ALPHA = 1.6732632423543772

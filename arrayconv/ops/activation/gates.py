@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from arrayconv.arguments import flag, suggesting
-from arrayconv.namespace import Array, array_namespace, promoted
+from arrayconv.namespace import Array, array_namespace, promoted, scalar
 from arrayconv.ops.activation.elementwise import clipped, elementwise
 from arrayconv.ops.activation.error_function import normal
 from arrayconv.ops.activation.sigmoids import logistic
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient
 
 # Beyond this the gates are 0 and 1 in every dtype; a gate's own argument stops there, so that neither its square
 # nor its cube overflows and infinity meets no zero.

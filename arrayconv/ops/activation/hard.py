@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from arrayconv.arguments import number, suggesting
-from arrayconv.namespace import Array, array_namespace, promoted
+from arrayconv.namespace import Array, array_namespace, promoted, scalar
 from arrayconv.ops.activation.elementwise import clipped, elementwise, kept, step
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient
 
 
 @suggesting

@@ -15,8 +15,9 @@ from arrayconv.namespace import (
     copied,
     fused,
     promoted,
+    scalar,
 )
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient
 
 
 @suggesting

@@ -16,10 +16,11 @@ from arrayconv.namespace import (
     is_lazy,
     promoted,
     real,
+    scalar,
     traits,
 )
 from arrayconv.ops.activation.elementwise import elementwise, kept, step
-from arrayconv.ops.layout import check_gradient, scalar, summed
+from arrayconv.ops.layout import check_gradient, summed
 
 
 class PReluGradients(NamedTuple):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from arrayconv.namespace import Array, Namespace, array_namespace, promoted
+from arrayconv.namespace import Array, Namespace, array_namespace, promoted, scalar
 from arrayconv.ops.activation.elementwise import elementwise, step
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient
 
 
 def sigmoid(x: Array) -> Array:

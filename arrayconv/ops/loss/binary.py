@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from arrayconv.arguments import flag, suggesting
-from arrayconv.namespace import Array, Namespace, fused
+from arrayconv.namespace import Array, Namespace, fused, scalar
 from arrayconv.ops.activation import sigmoid
 from arrayconv.ops.activation.sigmoids import negated_size
-from arrayconv.ops.layout import scalar
 from arrayconv.ops.loss.reduction import (
     LossGradients,
     arguments,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 from arrayconv.arguments import flag, suggesting
-from arrayconv.namespace import Array, Namespace, fused
+from arrayconv.namespace import Array, Namespace, fused, scalar
 from arrayconv.ops.activation import log_softmax
-from arrayconv.ops.layout import scalar
 from arrayconv.ops.loss.reduction import (
     LossGradients,
     arguments,

@@ -16,9 +16,10 @@ from arrayconv.namespace import (
     is_floating,
     is_lazy,
     promoted,
+    scalar,
     traits,
 )
-from arrayconv.ops.layout import check_gradient, scalar, summed
+from arrayconv.ops.layout import check_gradient, summed
 
 REDUCTIONS = ("mean", "sum", "none")
 

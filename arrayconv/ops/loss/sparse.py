@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 from arrayconv.arguments import flag, suggesting
-from arrayconv.namespace import Array, cast, fused, placement
+from arrayconv.namespace import Array, cast, fused, placement, scalar
 from arrayconv.ops.activation import log_softmax, softmax
 from arrayconv.ops.activation.elementwise import step
-from arrayconv.ops.layout import scalar
 from arrayconv.ops.loss.reduction import (
     Arguments,
     LossGradients,
