@@ -328,6 +328,15 @@ def cast(xp: Namespace, x: Array, dtype: DType) -> Array:
     return x if x.dtype == dtype else xp.astype(x, dtype)
 
 
+def widened(xp: Namespace, *arrays: Array) -> tuple[Any, ...]:
+    """Arrays of one dtype in that which their sums are taken in; ``None`` stays ``None``."""
+    dtype = arrays[0].dtype
+    wide = accumulator(xp, dtype)
+    if wide == dtype:
+        return arrays
+    return tuple(None if x is None else cast(xp, x, wide) for x in arrays)
+
+
 def copied(xp: Namespace, x: Array) -> Array:
     """A new array of the values of ``x``."""
     # asarray(copy=True) would warn, and older torch lose the gradient, where a tensor requires one

@@ -138,17 +138,16 @@ class Objective:
         ValueError
             If the targets, the sample weights or a loss's values have the wrong shape.
         """
-        xp = array_namespace("fit", y_pred=outputs[0])
         like = outputs[0]
         batch = like.shape[0]
-        dtype = accumulator(xp, like.dtype)
         total: Any = penalty
         valid: Any = None
         means: list[Any] = []
         sums: list[Any] = []
         dys: list[Any] = []
         for part, y_pred, y in zip(self.outputs, outputs, targets, strict=True):
-            array_namespace("fit", x=y_pred, y=y)
+            xp = array_namespace("fit", x=y_pred, y=y)
+            dtype = accumulator(xp, like.dtype)
             _check_kind("fit", xp, y)
             y_true = part.loss.targets(xp, y, y_pred)
             inside = part.loss.valid(xp, y_true, y_pred)

@@ -12,7 +12,6 @@ from arrayconv.engine.blockwise import blockwise
 from arrayconv.namespace import (
     Array,
     Namespace,
-    accumulator,
     cast,
     fused,
     is_lazy,
@@ -20,16 +19,16 @@ from arrayconv.namespace import (
     places_itself,
     scalar,
     traits,
+    widened,
 )
 
 
 def elementwise(xp: Namespace, compute: Callable[..., Array], *arrays: Array) -> Array:
     """``compute(*arrays)``, the arrays having one shape and one dtype, which is the result's too."""
     dtype = arrays[0].dtype
-    wide = accumulator(xp, dtype)
 
     def run(*parts: Array) -> Array:
-        return cast(xp, fused(xp, compute, *(cast(xp, part, wide) for part in parts)), dtype)
+        return cast(xp, fused(xp, compute, *widened(xp, *parts)), dtype)
 
     return blockwise(xp, run, *arrays, threaded=True)
 

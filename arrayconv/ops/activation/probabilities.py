@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import integer, suggesting
+from arrayconv.arguments import Shape, integer, once, suggesting
 from arrayconv.engine.blockwise import blockwise
 from arrayconv.namespace import (
     Array,
@@ -16,6 +16,7 @@ from arrayconv.namespace import (
     fused,
     promoted,
     scalar,
+    widened,
 )
 from arrayconv.ops.layout import check_gradient
 
@@ -65,7 +66,7 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
     """
     xp = array_namespace("softmax", x=x)
     (x,) = promoted("softmax", xp, x=x)
-    axis = _check_axis("softmax", x, axis)
+    axis = _check_axis("softmax", tuple(x.shape), axis)
 
     def forward(x: Array) -> Array:
         return cast(xp, _softmax(xp, cast(xp, x, accumulator(xp, x.dtype)), axis), x.dtype)
@@ -117,16 +118,16 @@ def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) 
     op = "softmax_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
     dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
-    axis = _check_axis(op, x, axis)
+    axis = _check_axis(op, tuple(x.shape), axis)
     check_gradient(op, dy, x.shape)
     if 0 in x.shape:
         return copied(xp, dy)
     dtype = x.dtype
-    wide = accumulator(xp, dtype)
 
     def backward(dy: Array, x: Array, y: Array | None = None) -> Array:
-        y = _softmax(xp, cast(xp, x, wide), axis) if y is None else cast(xp, y, wide)
-        dy = cast(xp, dy, wide)
+        if y is None:
+            y = _softmax(xp, widened(xp, x)[0], axis)
+        dy, y = widened(xp, dy, y)
         along = xp.sum(dy * y, axis=axis, keepdims=True)
         return cast(xp, fused(xp, lambda dy, along, y: (dy - along) * y, dy, along, y), dtype)
 
@@ -182,7 +183,7 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     """
     xp = array_namespace("log_softmax", x=x)
     (x,) = promoted("log_softmax", xp, x=x)
-    axis = _check_axis("log_softmax", x, axis)
+    axis = _check_axis("log_softmax", tuple(x.shape), axis)
     if 0 in x.shape:
         return copied(xp, x)
 
@@ -240,7 +241,7 @@ def log_softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = No
     op = "log_softmax_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
     dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
-    axis = _check_axis(op, x, axis)
+    axis = _check_axis(op, tuple(x.shape), axis)
     check_gradient(op, dy, x.shape)
     if 0 in x.shape:
         return copied(xp, dy)
@@ -275,10 +276,11 @@ def _shifted(xp: Namespace, x: Array, top: Array) -> Array:
     return x - xp.where(xp.abs(top) < math.inf, top, scalar(xp, math.nan, top))
 
 
-def _check_axis(op: str, x: Array, axis: int) -> int:
-    axis = integer(op, "axis", axis)
-    if not -x.ndim <= axis < x.ndim:
+@once
+def _check_axis(op: str, shape: Shape, axis: int) -> int:
+    axis, ndim = integer(op, "axis", axis), len(shape)
+    if not -ndim <= axis < ndim:
         raise ValueError(
-            f"{op}: axis must be one of the {x.ndim} axes of x, got {axis} for shape {tuple(x.shape)}"
+            f"{op}: axis must be one of the {ndim} axes of x, got {axis} for shape {shape}"
         )
-    return axis % int(x.ndim)
+    return axis % ndim

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from arrayconv.arguments import choice, known_shape
+from arrayconv.arguments import Shape, choice, known_shape, once
 from arrayconv.namespace import (
     Array,
     DType,
@@ -78,9 +78,8 @@ def arguments(
     return Arguments(xp, cast(xp, y_pred, wide), true, share, dtype)
 
 
-def _check(
-    op: str, pred: tuple[int, ...], true: tuple[int, ...], reduction: str, kind: str
-) -> None:
+@once
+def _check(op: str, pred: Shape, true: Shape, reduction: str, kind: str) -> None:
     choice(op, "reduction", reduction, REDUCTIONS)
     known_shape(op, "y_pred", pred)
     known_shape(op, "y_true", true)

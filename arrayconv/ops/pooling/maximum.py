@@ -7,7 +7,7 @@ import operator
 from collections.abc import Iterator
 from functools import reduce
 
-from arrayconv.arguments import choice, flag, suggesting
+from arrayconv.arguments import Shape, choice, flag, once, suggesting
 from arrayconv.engine import chunks, windows
 from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
@@ -201,8 +201,22 @@ def check_pool(
     data_format: str,
 ) -> Window:
     """The geometry of a pool over the windows of ``x``."""
-    check_layout(op, x.shape, data_format)
-    size = spatial(x.shape, data_format)
+    return _pool(op, tuple(x.shape), window, stride, padding, dilation, ceil_mode, data_format)
+
+
+@once
+def _pool(
+    op: str,
+    shape: Shape,
+    window: Ints,
+    stride: Ints | None,
+    padding: Padding,
+    dilation: Ints,
+    ceil_mode: bool,
+    data_format: str,
+) -> Window:
+    check_layout(op, shape, data_format)
+    size = spatial(shape, data_format)
     kernel = per_axis(op, "window", window, len(size))
     return sliding(
         op,
@@ -351,13 +365,15 @@ def _hits(
     xp: Namespace, x: Array, y: Array, window: Window, valid: Array | None, host: bool
 ) -> Iterator[Array]:
     """For each cell of the window, where it holds the maximum: boolean, ``(N, *out, C)``."""
-    for cells, outputs in window.tap_inside:
+    mutable = not is_lazy(x)
+    for (cells, outputs), outside in zip(window.tap_inside, window.tap_outside, strict=True):
         at = (slice(None), *cells, ...)
         # two comparisons of a copy cost a CPU less than two of every second cell
         cell = copied(xp, x[at]) if host and window.stride[-1] > 1 else x[at]
         hit = _wins(cell, y[(slice(None), *outputs, ...)], None if valid is None else valid[at])
-        widths = tuple((o.start, n - o.stop) for o, n in zip(outputs, window.output, strict=True))
-        yield windows.pad(xp, hit, widths, lead=1, mutable=not is_lazy(x), value=False)
+        yield (
+            windows.pad(xp, hit, outside, lead=1, mutable=mutable, value=False) if outside else hit
+        )
 
 
 def _winners(hits: Iterator[Array], ties: str) -> list[Array]:
