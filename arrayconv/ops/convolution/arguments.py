@@ -36,7 +36,8 @@ def check_conv(
     """The geometry of ``conv``, its arguments checked."""
     shapes = tuple(x.shape), tuple(w.shape), None if b is None else tuple(b.shape)
     window = _conv(op, *shapes, stride, padding, dilation, groups, flip_kernel, data_format)
-    _check_chunks(op, x, data_format)
+    if is_chunked(x):
+        _check_chunks(op, x, data_format)
     return window
 
 
@@ -85,7 +86,8 @@ def check_transpose(
     shapes = tuple(x.shape), tuple(w.shape), None if b is None else tuple(b.shape)
     plain = stride, padding, output_padding, dilation, groups, flip_kernel, data_format
     window = _transpose(op, *shapes, *plain)
-    _check_chunks(op, x, data_format)
+    if is_chunked(x):
+        _check_chunks(op, x, data_format)
     return window
 
 
@@ -138,8 +140,6 @@ def _check_weights(
 
 
 def _check_chunks(op: str, x: Array, data_format: str) -> None:
-    if not is_chunked(x):
-        return
     axis = x.ndim - 1 if data_format == "channels_last" else 1
     pieces = x.chunks[axis]
     if len(pieces) > 1:
