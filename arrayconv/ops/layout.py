@@ -79,7 +79,7 @@ def summed(xp: Namespace, x: Array, axis: int, dtype: DType = None) -> Array:
     rounds; sums of short pieces, themselves summed so, do that far less often in a row.
     """
     # lazy arrays first: the size may be a symbol, of which nothing is known
-    if is_lazy(x):
+    if is_lazy(x) or x.shape[axis] < 2 * PIECE or axis == x.ndim - 1:
         return xp.sum(x, axis=axis, keepdims=True, dtype=dtype)
     if traits(xp, x).calling:
         return blockwise(xp, partial(_in_pieces, xp, axis, dtype), x, whole=(axis,))
@@ -88,13 +88,11 @@ def summed(xp: Namespace, x: Array, axis: int, dtype: DType = None) -> Array:
 
 def _in_pieces(xp: Namespace, axis: int, dtype: DType, x: Array) -> Array:
     n = x.shape[axis]
-    if n < 2 * PIECE or axis == x.ndim - 1:
-        return xp.sum(x, axis=axis, keepdims=True, dtype=dtype)
     whole = n // PIECE * PIECE
     before = (slice(None),) * axis
     split = (*x.shape[:axis], n // PIECE, PIECE, *x.shape[axis + 1 :])
     parts = xp.sum(xp.reshape(x[(*before, slice(whole), ...)], split), axis=axis + 1, dtype=dtype)
-    total = _in_pieces(xp, axis, dtype, parts)
+    total = summed(xp, parts, axis, dtype)
     if whole == n:
         return total
     return total + xp.sum(x[(*before, slice(whole, n), ...)], axis=axis, keepdims=True, dtype=dtype)

@@ -95,7 +95,9 @@ def avg_pool(
     """
     xp = array_namespace("avg_pool", x=x)
     (x,) = promoted("avg_pool", xp, x=x)
-    geometry = check_pool("avg_pool", x, window, stride, padding, dilation, ceil_mode, data_format)
+    geometry = check_pool(
+        "avg_pool", tuple(x.shape), window, stride, padding, dilation, ceil_mode, data_format
+    )
     flag("avg_pool", "count_include_pad", count_include_pad)
     last = to_last(xp, x, data_format)
     divisors = _divisors(geometry, count_include_pad)
@@ -162,7 +164,9 @@ def avg_pool_vjp(
     op = "avg_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x)
     dy, x = promoted(op, xp, dy=dy, x=x)
-    geometry = check_pool(op, x, window, stride, padding, dilation, ceil_mode, data_format)
+    geometry = check_pool(
+        op, tuple(x.shape), window, stride, padding, dilation, ceil_mode, data_format
+    )
     flag(op, "count_include_pad", count_include_pad)
     channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
     g = to_last(xp, dy, data_format)

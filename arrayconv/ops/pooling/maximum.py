@@ -101,7 +101,9 @@ def max_pool(
     """
     xp = array_namespace("max_pool", x=x)
     real("max_pool", xp, x=x)
-    geometry = check_pool("max_pool", x, window, stride, padding, dilation, ceil_mode, data_format)
+    geometry = check_pool(
+        "max_pool", tuple(x.shape), window, stride, padding, dilation, ceil_mode, data_format
+    )
     y = window_maximum(xp, to_last(xp, x, data_format), geometry)
     return from_last(xp, y, data_format)
 
@@ -175,7 +177,9 @@ def max_pool_vjp(
         real(op, xp, x=x)
         return None
     dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
-    geometry = check_pool(op, x, window, stride, padding, dilation, ceil_mode, data_format)
+    geometry = check_pool(
+        op, tuple(x.shape), window, stride, padding, dilation, ceil_mode, data_format
+    )
     dy, x = to_last(xp, dy, data_format), to_last(xp, x, data_format)
     shape = (x.shape[0], *geometry.output, x.shape[-1])
     check_gradient(op, dy, shape)
@@ -190,22 +194,8 @@ def check_ties(op: str, ties: str) -> None:
     choice(op, "ties", ties, TIES)
 
 
-def check_pool(
-    op: str,
-    x: Array,
-    window: Ints,
-    stride: Ints | None,
-    padding: Padding,
-    dilation: Ints,
-    ceil_mode: bool,
-    data_format: str,
-) -> Window:
-    """The geometry of a pool over the windows of ``x``."""
-    return _pool(op, tuple(x.shape), window, stride, padding, dilation, ceil_mode, data_format)
-
-
 @once
-def _pool(
+def check_pool(
     op: str,
     shape: Shape,
     window: Ints,
@@ -215,6 +205,7 @@ def _pool(
     ceil_mode: bool,
     data_format: str,
 ) -> Window:
+    """The geometry of a pool over the windows of an ``x`` of this shape."""
     check_layout(op, shape, data_format)
     size = spatial(shape, data_format)
     kernel = per_axis(op, "window", window, len(size))
