@@ -10,11 +10,10 @@ from arrayconv.namespace import (
     Array,
     Namespace,
     accumulator,
-    array_namespace,
     cast,
     copied,
+    floating,
     fused,
-    promoted,
     scalar,
     widened,
 )
@@ -64,8 +63,7 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
     >>> ac.softmax(np.log(np.asarray([1.0, 2.0, 5.0])))
     array([0.125, 0.25 , 0.625])
     """
-    xp = array_namespace("softmax", x=x)
-    (x,) = promoted("softmax", xp, x=x)
+    xp, x = floating("softmax", x=x)
     axis = _check_axis("softmax", tuple(x.shape), axis)
 
     def forward(x: Array) -> Array:
@@ -116,8 +114,7 @@ def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) 
     array([ 3., -1., -2.])
     """
     op = "softmax_vjp"
-    xp = array_namespace(op, dy=dy, x=x, y=y)
-    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
+    xp, dy, x, y = floating(op, dy=dy, x=x, y=y)
     axis = _check_axis(op, tuple(x.shape), axis)
     check_gradient(op, dy, x.shape)
     if 0 in x.shape:
@@ -181,8 +178,7 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     >>> ac.log_softmax(np.asarray([0.0, 1e4]))
     array([-10000., 0.])
     """
-    xp = array_namespace("log_softmax", x=x)
-    (x,) = promoted("log_softmax", xp, x=x)
+    xp, x = floating("log_softmax", x=x)
     axis = _check_axis("log_softmax", tuple(x.shape), axis)
     if 0 in x.shape:
         return copied(xp, x)
@@ -239,8 +235,7 @@ def log_softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = No
     array([ 3., -1., -2.])
     """
     op = "log_softmax_vjp"
-    xp = array_namespace(op, dy=dy, x=x, y=y)
-    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
+    xp, dy, x, y = floating(op, dy=dy, x=x, y=y)
     axis = _check_axis(op, tuple(x.shape), axis)
     check_gradient(op, dy, x.shape)
     if 0 in x.shape:

@@ -10,11 +10,10 @@ from arrayconv.arguments import Shape, known_shape, once, suggesting
 from arrayconv.namespace import (
     Array,
     Namespace,
-    array_namespace,
     cast,
     contracted,
+    floating,
     placement,
-    promoted,
     widened,
 )
 from arrayconv.ops.layout import check_gradient, check_wrt, summed
@@ -71,8 +70,7 @@ def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     >>> ac.dense(x, w, np.asarray([10.0, 20.0, 30.0]))
     array([[11., 22., 35.]])
     """
-    xp = array_namespace("dense", x=x, w=w, b=b)
-    x, w, b = promoted("dense", xp, x=x, w=w, b=b)
+    xp, x, w, b = floating("dense", x=x, w=w, b=b)
     _check("dense", tuple(x.shape), tuple(w.shape), None if b is None else tuple(b.shape))
     dtype = x.dtype
     x, w, b = widened(xp, x, w, b)
@@ -142,8 +140,7 @@ def dense_vjp(
            [  2.,  20., 200.]])
     """
     op = "dense_vjp"
-    xp = array_namespace(op, dy=dy, x=x, w=w, b=b)
-    dy, x, w, b = promoted(op, xp, dy=dy, x=x, w=w, b=b)
+    xp, dy, x, w, b = floating(op, dy=dy, x=x, w=w, b=b)
     check_wrt(op, wrt, ARGUMENTS)
     _check(op, tuple(x.shape), tuple(w.shape), None if b is None else tuple(b.shape))
     check_gradient(op, dy, (*x.shape[:-1], w.shape[1]))
