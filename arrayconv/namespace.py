@@ -204,6 +204,7 @@ class Traits(NamedTuple):
 
 
 _ON_HOST = Traits(mutable=True, accelerator=False, calling=True)
+_IN_KERNEL = Traits(mutable=False, accelerator=True)
 
 
 def traits(xp: Namespace, x: Array) -> Traits:
@@ -212,6 +213,8 @@ def traits(xp: Namespace, x: Array) -> Traits:
     if known.places_itself and known.lazy is False:
         # NumPy: there is no device to ask for, and small calls count every microsecond
         return _ON_HOST
+    if known.symbol:
+        return _IN_KERNEL
     lazy = is_lazy(x)
     kind = None if known.places_itself else getattr(array_api_compat.device(x), "type", None)
     if isinstance(kind, str):

@@ -14,7 +14,6 @@ from arrayconv.namespace import (
     cast,
     fused,
     is_floating,
-    is_symbol,
     placement,
     places_itself,
     scalar,
@@ -94,7 +93,7 @@ def drawn_beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Ar
 
 def clipped(xp: Namespace, x: Array, low: float, high: float) -> Array:
     """``x`` limited to ``[low, high]``; NaN stays NaN."""
-    if not is_symbol(x) and not traits(xp, x).accelerator:
+    if not traits(xp, x).accelerator:
         return xp.clip(x, low, high)
     # the clip of array-api-compat reads the bounds back from the device, and waits for them
     return fused(

@@ -15,11 +15,6 @@ PIECE = 128
 DATA_FORMATS = ("channels_last", "channels_first")
 
 
-def check_data_format(op: str, data_format: str) -> None:
-    """Raise ``ValueError`` for an unknown format."""
-    choice(op, "data_format", data_format, DATA_FORMATS)
-
-
 def check_layout(op: str, shape: tuple[int, ...], data_format: str) -> None:
     """Raise ``ValueError`` for an unknown format, a shape without spatial axes, or one that is not known."""
     choice(op, "data_format", data_format, DATA_FORMATS)

@@ -14,7 +14,6 @@ from arrayconv.namespace import (
     Namespace,
     cast,
     fused,
-    is_lazy,
     is_symbol,
     places_itself,
     scalar,
@@ -49,7 +48,8 @@ def sign(xp: Namespace, x: Array) -> Array:
 def kept(xp: Namespace, on: Array, dy: Array) -> Array:
     """``dy`` where ``on`` is True and 0 elsewhere, whatever ``dy`` is there."""
     zero = scalar(xp, 0, dy)
-    if is_lazy(dy) or traits(xp, dy).accelerator:
+    at = traits(xp, dy)
+    if not at.mutable or at.accelerator:
         return xp.where(on, dy, zero)
     # by a product where branches are guessed, but for what is not finite, which a product would turn into NaN
     finite = xp.isfinite(dy)

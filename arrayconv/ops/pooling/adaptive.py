@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from arrayconv.arguments import suggesting
+from arrayconv.arguments import choice, suggesting
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -21,7 +21,7 @@ from arrayconv.namespace import (
     real,
 )
 from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
-from arrayconv.ops.pooling.maximum import check_ties, window_maximum_vjp
+from arrayconv.ops.pooling.maximum import TIES, window_maximum_vjp
 from arrayconv.window import Ints, Window, bins, known_size, per_axis
 
 Ranges = tuple[tuple[int, int], ...]
@@ -136,7 +136,7 @@ def adaptive_max_pool_vjp(
     """
     op = "adaptive_max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
-    check_ties(op, ties)
+    choice(op, "ties", ties, TIES)
     if not is_floating(xp, x.dtype):
         real(op, xp, x=x)
         return None

@@ -11,7 +11,6 @@ from arrayconv.namespace import (
     Array,
     Namespace,
     copied,
-    is_lazy,
     itemsize,
     placement,
     traits,
@@ -62,7 +61,8 @@ def _sees_one_cell(window: Window) -> bool:
 def _blocks(xp: Namespace, x: Array, window: Window) -> Blocks | None:
     """``None`` where arrays are small or immutable, or on an accelerator, whose launches cost more."""
     # lazy arrays first: their batch may be a symbol, of which nothing is known
-    if is_lazy(x) or traits(xp, x).accelerator:
+    at = traits(xp, x)
+    if not at.mutable or at.accelerator:
         return None
     batch = x.shape[0]
     size: int = x.shape[-1] * itemsize(xp, x.dtype)

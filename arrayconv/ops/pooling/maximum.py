@@ -172,7 +172,7 @@ def max_pool_vjp(
     """
     op = "max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
-    check_ties(op, ties)
+    choice(op, "ties", ties, TIES)
     if not is_floating(xp, x.dtype):
         real(op, xp, x=x)
         return None
@@ -187,11 +187,6 @@ def max_pool_vjp(
         y = to_last(xp, y, data_format)
         check_gradient(op, y, shape, name="y")
     return from_last(xp, window_maximum_vjp(xp, dy, y, x, geometry, ties), data_format)
-
-
-def check_ties(op: str, ties: str) -> None:
-    """Raise ``ValueError`` for an unknown tie rule."""
-    choice(op, "ties", ties, TIES)
 
 
 @once

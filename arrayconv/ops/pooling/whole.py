@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag, suggesting
+from arrayconv.arguments import choice, flag, suggesting
 from arrayconv.namespace import (
     Array,
     accumulator,
@@ -18,7 +18,7 @@ from arrayconv.namespace import (
     real,
 )
 from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
-from arrayconv.ops.pooling.maximum import check_ties
+from arrayconv.ops.pooling.maximum import TIES
 
 
 @suggesting
@@ -128,7 +128,7 @@ def global_max_pool_vjp(
     """
     op = "global_max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
-    check_ties(op, ties)
+    choice(op, "ties", ties, TIES)
     if not is_floating(xp, x.dtype):
         real(op, xp, x=x)
         return None
