@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 from arrayconv.engine.blocks import Block, Blocks, fit, grid, whole
 from arrayconv.engine.settings import current
@@ -53,6 +54,7 @@ def unpooled(
     return dx
 
 
+@lru_cache(maxsize=1024)
 def _sees_one_cell(window: Window) -> bool:
     """Whether every window has one cell inside the input, its others lying in the padding."""
     return all(len(cells) == 1 for segments in window.segments for cells in segments)

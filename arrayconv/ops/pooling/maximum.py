@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterator
-from functools import reduce
+from functools import lru_cache, reduce
 
 from arrayconv.arguments import Shape, choice, flag, once, suggesting
 from arrayconv.engine import chunks, windows
@@ -290,6 +290,7 @@ def window_maximum_vjp(
     return cast(xp, unpooled(xp, dy, window, part), dtype)
 
 
+@lru_cache(maxsize=1024)
 def _pays_by_axes(window: Window, mutable: bool) -> bool:
     at_once, by_axes = (
         sum(step.cells * math.prod(step.output) for step in steps)
