@@ -32,8 +32,8 @@ class Kind(NamedTuple):
 _kinds: dict[type, Kind] = {}
 # For an operation and the types of its arguments, the namespace, and whether its arrays need no device.
 _by_types: dict[tuple[object, ...], tuple[Namespace, bool]] = {}
-# For an operation and the types and dtypes of its arguments, the namespace, if they need neither a device nor a cast.
-_alike: dict[tuple[object, ...], Namespace] = {}
+# The same for the types and dtypes of arguments that are all of one floating dtype.
+_alike: dict[tuple[object, ...], tuple[Namespace, bool]] = {}
 # Libraries that compute on a current device, wherever their arrays are.
 _with_current_device: set[Namespace] = set()
 _kernels: dict[tuple[object, ...], Callable[..., Any]] = {}
@@ -322,15 +322,18 @@ def floating(op: str, **arrays: Array) -> tuple[Any, ...]:
     """The namespace of the arguments of ``op``, as of `array_namespace`, and they, `promoted`."""
     dtypes = [getattr(x, "dtype", None) for x in arrays.values()]
     key = (op, *map(type, arrays.values()), *dtypes)
-    xp = _alike.get(key)
-    if xp is not None:
-        return xp, *arrays.values()
-    xp = array_namespace(op, **arrays)
-    values = promoted(op, xp, **arrays)
-    one_dtype = len({*dtypes} - {None}) == 1
-    if one_dtype and all(places_itself(x) for x in values if x is not None):
-        _alike[key] = xp
-    return xp, *values
+    found = _alike.get(key)
+    if found is None:
+        xp = array_namespace(op, **arrays)
+        values = promoted(op, xp, **arrays)
+        if len({*dtypes} - {None}) == 1:
+            _alike[key] = xp, all(places_itself(x) for x in values if x is not None)
+        return xp, *values
+    xp, placed = found
+    if not placed:
+        # their devices may differ from call to call
+        array_namespace(op, **arrays)
+    return xp, *arrays.values()
 
 
 def real(op: str, xp: Namespace, **arrays: Array) -> None:
