@@ -84,7 +84,7 @@ _PLAIN = frozenset({int, bool, str, type(None)})
 
 def check_keywords(op: str, names: Iterable[str], given: Iterable[str]) -> None:
     """Raise ``TypeError`` for a keyword that is not among the ``names``, and suggest one that is."""
-    names = list(names)
+    names = [name for name in names if name != "self"]
     for keyword in given:
         if keyword in names:
             continue

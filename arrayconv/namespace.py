@@ -410,6 +410,15 @@ def _fuse(xp: Namespace) -> Callable[..., Any] | None:
     return getattr(xp, "fuse", None)
 
 
+def rolled_loop(xp: Namespace) -> Callable[..., Any] | None:
+    """JAX's ``lax.scan`` while it traces a function for its compiler; ``None`` where operations run as they come."""
+    if not array_api_compat.is_jax_namespace(xp):
+        return None
+    jax = sys.modules["jax"]
+    # what is made of no argument is a tracer only then: under grad and vmap alone it is an array
+    return jax.lax.scan if isinstance(xp.zeros(()), jax.core.Tracer) else None
+
+
 def memory_steps(xp: Namespace, x: Array) -> tuple[int, ...] | None:
     """What ``strided`` takes for ``x`` as it lies, in the library's own unit; ``None`` where it has no such views."""
     if _as_strided(xp) is None:

@@ -170,7 +170,7 @@ happy = models.Sequential(
     name="happy",
 )
 happy.summary()
-assert happy.config() == models.networks.happy((25, 25, 1)).config()
+assert happy.get_config() == models.networks.happy((25, 25, 1)).get_config()
 
 figure, axes = plt.subplots(1, 8, figsize=(11, 1.8))
 for ax, image, label in zip(axes, faces, labels, strict=False):
@@ -247,7 +247,7 @@ hidden = models.MaxPool(4, padding="same")(hidden)
 outputs = models.Dense(3, activation="softmax")(models.Flatten()(hidden))
 signs = models.Model(inputs, outputs, name="signs")
 signs.summary()
-assert signs.config() == models.networks.signs((64, 64, 1), classes=3).config()
+assert signs.get_config() == models.networks.signs((64, 64, 1), classes=3).get_config()
 assert models.networks.signs().count_params() == (16 * 3 * 8 + 8) + (4 * 8 * 16 + 16) + (64 * 6 + 6)
 
 # %%

@@ -14,7 +14,7 @@ from arrayconv import models
 from arrayconv.models import layers
 
 PACKAGE = str(Path(arrayconv.__file__).parent)
-# 449 on Python 3.11, where a comprehension is a call too
+# 450 on Python 3.11, where a comprehension is a call too
 MOST = 455
 
 

@@ -110,6 +110,12 @@ def test_saliency_is_the_gradient():
     dy = np.zeros((1, 10), np.float32)
     dy[0, 3] = 1
     assert np.array_equal(ac.onnx.saliency(net, x, 3), np.abs(net.vjp(dy, x))[0, 0])
+    for explain, score, error in (
+        (ac.onnx.saliency, 10, ValueError),
+        (ac.onnx.class_activation, "cat", TypeError),
+    ):
+        with pytest.raises(error, match=f"^{explain.__name__}: target must be .* got '?{score}"):
+            explain(net, x, score)
 
 
 def test_class_activation_by_hand():

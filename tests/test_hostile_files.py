@@ -123,10 +123,10 @@ def test_headers_that_lie(place, data):
 @some
 @given(st.data())
 def test_structures_of_an_enemy(place, data):
-    config = hostile_reader.network(models).config()
+    config = hostile_reader.network(models).get_config()
     if data.draw(st.booleans(), "graph"):
         model = hostile_reader.network(models)
-        config = models.Model(model.inputs, model.output, name="net").config()
+        config = models.Model(model.inputs, model.output, name="net").get_config()
     job = data.draw(st.sampled_from(("load", "load", "load_weights")))
     place.check(job, "m.safetensors", data.draw(drawn.structures(config, weights())))
 

@@ -56,6 +56,7 @@ def two(keras):
     shared = layers.Dense(4, activation="tanh", name="shared")
     x = layers.concatenate([shared(a), layers.Dense(8)(b)])
     y = layers.multiply([shared(layers.Dense(8)(x)), shared(a)])
+    y = layers.average([y, layers.minimum([y, shared(a)])])
     one = layers.Dense(1, activation="sigmoid", name="one")(y)
     return keras.Model([b, a], [one, layers.LayerNormalization(name="all")(x)], name="two")
 
@@ -85,6 +86,8 @@ def signal(keras):
             layers.Reshape((-1, 3)),
             layers.Rescaling(0.5, offset=0.1),
             layers.Activation("hard_sigmoid"),
+            layers.SpatialDropout1D(0.5),
+            layers.Identity(),
             layers.GlobalMaxPooling1D(),
         ]
     )

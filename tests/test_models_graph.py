@@ -392,7 +392,7 @@ def test_a_model_may_start_in_the_middle_of_another():
     x = data(3, 5)
     np.testing.assert_allclose(decoder(encoder(x)), whole(x))
     assert list(decoder.weights) == ["decode/kernel", "decode/bias"]
-    again = models.from_config(json.loads(json.dumps(decoder.config())))
+    again = models.from_config(json.loads(json.dumps(decoder.get_config())))
     again.set_weights(decoder.get_weights())
     np.testing.assert_array_equal(again(encoder(x)), decoder(encoder(x)))
 
@@ -406,9 +406,9 @@ def test_a_model_may_start_in_the_middle_of_another():
 ])  # fmt: skip
 def test_config_through_json_makes_the_same_model(make):
     model = make()
-    again = models.from_config(json.loads(json.dumps(model.config())))
+    again = models.from_config(json.loads(json.dumps(model.get_config())))
     assert type(again) is type(model)
-    assert again.config() == model.config()
+    assert again.get_config() == model.get_config()
     assert again.trainable == model.trainable
     again.set_weights(model.get_weights())
     x = [data(2, *node.sample, seed=i) for i, node in enumerate(model.inputs)]
@@ -420,7 +420,7 @@ def test_config_through_json_makes_the_same_model(make):
 
 def test_an_unbuilt_sequential_has_a_config_too():
     model = models.Sequential([layers.Dense(3), layers.Dense(2)], name="late")
-    again = models.from_config(model.config())
+    again = models.from_config(model.get_config())
     assert not again.built
     np.testing.assert_array_equal(again(np.ones((1, 4))), model(np.ones((1, 4))))
 
@@ -494,7 +494,7 @@ def test_a_layer_of_ones_own():
 
     model = models.Sequential([models.Input((3,)), Scale(3.0)])
     np.testing.assert_array_equal(model(np.ones((1, 3))), [[3, 3, 3]])
-    again = models.from_config(json.loads(json.dumps(model.config())))
+    again = models.from_config(json.loads(json.dumps(model.get_config())))
     np.testing.assert_array_equal(again(np.ones((1, 3))), [[3, 3, 3]])
     assert repr(again.layers[0]) == "Scale(name='scale', start=3.0)"
 
@@ -505,26 +505,28 @@ def test_a_layer_of_ones_own_upon_another():
             super().__init__(**given)
             self.times = times
 
-    config = Twice(3, units=4, activation="relu").config()
+    config = Twice(3, units=4, activation="relu").get_config()
     again = Twice(**json.loads(json.dumps(config)))
     assert (again.times, again.units) == (3, 4)
-    assert again.config() == config
+    assert again.get_config() == config
     assert config["activation"] == "relu"
 
     class Forgetful(layers.Flatten):
         def __init__(self, start, **common):
             super().__init__(**common)
 
-    with pytest.raises(AttributeError, match="Forgetful: config needs .* no 'start'"):
-        Forgetful(1).config()
+    with pytest.raises(AttributeError, match="Forgetful: get_config needs .* no 'start'"):
+        Forgetful(1).get_config()
 
 
 def test_numbers_of_numpy_are_numbers():
     layer = layers.Conv(np.int64(4), (np.int32(3), np.int64(2)), strides=np.int64(1))
-    assert layers.Conv(**json.loads(json.dumps(layer.config()))).config() == layer.config()
+    assert (
+        layers.Conv(**json.loads(json.dumps(layer.get_config()))).get_config() == layer.get_config()
+    )
     assert layers.Dropout(np.float32(0.5)).rate == 0.5
     model = models.Sequential([models.Input((4, 3)), layers.Softmax(axis=np.int64(1))])
-    assert json.loads(json.dumps(model.config()))["layers"][0]["axis"] == 1
+    assert json.loads(json.dumps(model.get_config()))["layers"][0]["axis"] == 1
 
 
 def test_models_of_unnamed_layers_are_put_together(tmp_path):

@@ -1,6 +1,7 @@
 """Every layer against Keras 3 on JAX: outputs, gradients, parameters, moving averages and output shapes."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from reference_keras import keras_in
 
 import arrayconv as ac
 from arrayconv import models
-from arrayconv.models import initializers, layers, regularizers
+from arrayconv.models import activations, initializers, layers, regularizers
 from arrayconv.models.graph import Graph
+from arrayconv.models.layers import activation
 from arrayconv.models.layers.returned import checked_forward, split_backward
 from arrayconv.models.topology import snake
 
@@ -175,6 +177,7 @@ CASES = [
     (layers.HardSigmoid, "Activation", {}, (5,), {"activation": "hard_sigmoid"}),
     (layers.HardSwish, "Activation", {}, (5,), {"activation": "hard_swish"}),
     (layers.Tanh, "Activation", {}, (5,), {"activation": "tanh"}),
+    (layers.Identity, "Identity", {}, 2),
     (layers.Add, "Add", {}, [IMAGE, IMAGE, IMAGE]),
     (layers.Concatenate, "Concatenate", {}, [(4, 3), (4, 1), (4, 2)]),
     (layers.Concatenate, "Concatenate", {"axis": 1}, [(4, 3), (2, 3)]),
@@ -184,6 +187,9 @@ CASES = [
     (layers.Multiply, "Multiply", {}, [(4, 3), (4, 3), (4, 3)]),
     (layers.Multiply, "Multiply", {}, [(4, 5, 3), (1, 1, 3)]),
     (layers.Maximum, "Maximum", {}, [(4, 3), (4, 3), (1, 3)]),
+    (layers.Minimum, "Minimum", {}, [(4, 3), (4, 3), (1, 3)]),
+    (layers.Average, "Average", {}, [(4, 3), (4, 3), (4, 3)]),
+    (layers.Average, "Average", {}, [(4, 5, 3), (1, 1, 3)]),
     (layers.ReLU, "ReLU", {"max_value": 0.7}, 2),
     (layers.ReLU, "ReLU", {"max_value": 6.0}, 2),
     (layers.ReLU, "ReLU", {"negative_slope": 0.2, "threshold": 0.5}, 2),
@@ -508,9 +514,9 @@ def test_config_makes_the_same_layer(case):
 
     kind, _, arguments, *_ = case
     layer = kind(**arguments, name="mine", trainable=False)
-    config = json.loads(json.dumps(layer.config()))
+    config = json.loads(json.dumps(layer.get_config()))
     again = kind(**config)
-    assert again.config() == layer.config()
+    assert again.get_config() == layer.get_config()
     assert (again.name, again.trainable) == ("mine", False)
     assert set(layer.fields) <= set(config)
     assert repr(layer).startswith(kind.__name__)
@@ -549,15 +555,17 @@ def test_nodes_are_joined_by_signs_and_functions():
         "add": (one + two, layers.add([one, two]), a + b),
         "subtract": (one - two, layers.subtract([one, two]), a - b),
         "multiply": (one * two, layers.multiply([one, two]), a * b),
-        "maximum": (layers.maximum([one, two]), layers.maximum([one, two]), np.maximum(a, b)),
+        "maximum": (layers.maximum([one, two]), layers.Maximum()([one, two]), np.maximum(a, b)),
+        "minimum": (layers.minimum([one, two]), layers.Minimum()([one, two]), np.minimum(a, b)),
+        "average": (layers.average([one, two]), layers.Average()([one, two]), (a + b) / 2),
         "concatenate": (
             layers.concatenate([one, two]),
-            layers.concatenate([one, two], axis=1),
+            layers.concatenate([one, two], 1),
             np.concatenate([a, b], 1),
         ),
     }
     for name, (sign, function, want) in made.items():
-        assert sign.layer.config() == {} or name == "concatenate"
+        assert sign.layer.get_config() == {} or name == "concatenate"
         for node in (sign, function):
             np.testing.assert_array_equal(models.Model([one, two], node)([a, b]), want)
     with pytest.raises(TypeError):
@@ -565,19 +573,33 @@ def test_nodes_are_joined_by_signs_and_functions():
     np.testing.assert_array_equal(layers.add([a, b]), a + b)
 
 
+@pytest.mark.parametrize("name", activation.FUNCTIONS)
+def test_activations_are_functions_too(keras, name):
+    mine, theirs = activations.get(name), keras.activations.get(name)
+    assert mine is getattr(activations, name)
+    assert pickle.loads(pickle.dumps(mine)) is mine
+    x = values(np.random.default_rng(0), (3, 5))
+    options = {"leaky_relu": {"negative_slope": 0.1}, "elu": {"alpha": 0.5}}.get(name, {})
+    for given in ({}, options):
+        close(mine(x, **given), theirs(x, **given), name)
+    layer = layers.Dense(2, activation=mine)
+    assert layer.get_config() == layers.Dense(2, activation=name).get_config()
+    assert layers.Dense.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
 KERAS_NAMES = [
-    "Activation", "Add", "AveragePooling2D", "AvgPool1D", "BatchNormalization", "Concatenate", "Conv1D", "Conv2D",
-    "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout", "Flatten",
-    "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D", "LayerNormalization",
-    "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maximum", "Multiply", "Normalization", "PReLU", "Permute", "ReLU",
-    "Rescaling", "Reshape", "SeparableConv1D", "Softmax", "Subtract", "UpSampling2D", "ZeroPadding2D",
+    "Activation", "Add", "Average", "AveragePooling2D", "AvgPool1D", "BatchNormalization", "Concatenate", "Conv1D",
+    "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout",
+    "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D",
+    "Identity", "LayerNormalization", "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maximum", "Minimum", "Multiply",
+    "Normalization", "PReLU", "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv1D", "Softmax",
+    "SpatialDropout2D", "Subtract", "UpSampling2D", "ZeroPadding2D",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", KERAS_NAMES)
 def test_keras_names_take_keras_arguments(keras, name):
     import inspect
-    import pickle
 
     mine, theirs = getattr(layers, name), getattr(keras.layers, name)
     assert mine.__name__ == theirs.__name__
@@ -603,7 +625,7 @@ def test_models_name_these_layers_as_keras_does(keras):
             "Activation": ("relu",), "Conv1D": (2, 2), "Conv2D": (2, 2), "Conv2DTranspose": (2, 2), "Conv3D": (2, 2),
             "Conv3DTranspose": (2, 2), "Dense": (2,), "DepthwiseConv2D": (2,), "Dropout": (0.5,),
             "Permute": ((2, 1),), "Rescaling": (2,), "Reshape": ((2, 1),), "SeparableConv1D": (2, 2),
-            "AveragePooling2D": (2,), "AvgPool1D": (2,), "Cropping2D": (1,),
+            "AveragePooling2D": (2,), "AvgPool1D": (2,), "Cropping2D": (1,), "SpatialDropout2D": (0.5,),
         }.get(name, ())  # fmt: skip
         keras.utils.clear_session()
         theirs = getattr(keras.layers, name)(*layer)
@@ -621,6 +643,22 @@ def test_dropout_drops_together_along_its_noise_shape():
     for wrong in ((None, 2, None), (None, 1), (None, 1, 1, 1)):
         with pytest.raises(ValueError, match=r"noise_shape .* does not fit \(N, 5, 3\)"):
             layers.Dropout(0.5, noise_shape=wrong)(x)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_spatial_dropout_drops_whole_channels(keras, data_format):
+    x = np.ones((40, 4, 5, 6))
+    mine, theirs = (m.SpatialDropout2D(0.5, data_format, seed=1) for m in (layers, keras.layers))
+    for y in (mine(x, training=True), np.asarray(theirs(x, training=True))):
+        channels = y if data_format == "channels_first" else np.moveaxis(y, -1, 1)
+        assert (channels == channels[:, :, :1, :1]).all()
+        assert set(np.unique(y)) == {0.0, 2.0}
+        assert abs(channels[:, :, 0, 0].mean() - 1) < 0.3
+    assert set(mine.get_config()) == {"rate", "data_format", "seed"}
+    with pytest.raises(ValueError, match="SpatialDropout2D: expects an input of 2 spatial axes"):
+        mine(x[0])
+    with pytest.raises(TypeError, match="noise_shape"):
+        layers.SpatialDropout2D(0.5, noise_shape=(None, 1, 1, None))
 
 
 def test_a_seed_of_its_own_decides_what_is_dropped():
@@ -651,12 +689,12 @@ DRAWN = {
 @pytest.mark.parametrize("name", DRAWN)
 def test_drawn_values_have_their_mean_and_deviation_which_are_keras_own(keras, name):
     initializer, mean, deviation = DRAWN[name]
-    shape, own = (400, 500), initializer.config()
+    shape, own = (400, 500), initializer.get_config()
     theirs = getattr(keras.initializers, own.pop("class"))(**{**own, "seed": 1})
     for drawn in (initializer(shape, 0, 0), np.asarray(theirs(shape, dtype="float64"))):
         np.testing.assert_allclose(drawn.mean(), mean, atol=4 * deviation / np.sqrt(drawn.size))
         np.testing.assert_allclose(drawn.std(), deviation, rtol=0.01)
-    again = layers.Dense(500, kernel_initializer=initializer.config()).kernel_initializer
+    again = layers.Dense(500, kernel_initializer=initializer.get_config()).kernel_initializer
     np.testing.assert_array_equal(again(shape, 0, 0), initializer(shape, 0, 0))
     assert type(layers.Dense(2, kernel_initializer=name).kernel_initializer) is type(initializer)
 
@@ -678,8 +716,8 @@ def test_initializers_and_regularizers_of_ones_own_go_by_name_and_config():
             return self.factor * xp.sum(xp.abs(w) ** 3)
 
     layer = layers.Dense(1, kernel_initializer="half_way", kernel_regularizer=Cubes(factor=2))
-    again = layers.Dense(**json.loads(json.dumps(layer.config())))
-    assert again.config() == layer.config()
+    again = layers.Dense(**json.loads(json.dumps(layer.get_config())))
+    assert again.get_config() == layer.get_config()
     np.testing.assert_array_equal(again(np.ones((1, 3))), [[1.5]])
     assert again.specs["kernel"].regularizer.value(np, np.ones(3)) == 6
     for wrong in ("half", np.ones(3), {"class": "Half"}):
@@ -734,8 +772,8 @@ def test_regularizers_reach_their_weights(layer, wanted):
     start = models.Input((6, 6, 3))
     graph = Graph([start], [layer(start)], "regularized")
     assert {name for _, name in graph.program.regularizers} == wanted
-    again = type(layer)(**layer.config())
-    assert again.config() == layer.config()
+    again = type(layer)(**layer.get_config())
+    assert again.get_config() == layer.get_config()
 
 
 def test_an_input_shape_is_keras_own(keras):
@@ -750,7 +788,8 @@ def test_the_further_layers_compute_on_every_library(xp):
     x = layers.Cropping(((1, 0), (0, 1)))(layers.Rescaling([0.5, 1.0, 2.0], offset=0.1)(x))
     x = layers.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.1)(layers.DepthwiseConv(1)(x))
     gate = layers.Reshape((1, 1, -1))(layers.GlobalAveragePool()(x))
-    x = layers.Maximum()([x * gate, x - gate])
+    x = layers.Maximum()([x * gate, x - gate, layers.Minimum()([x, gate])])
+    x = layers.Identity()(layers.Average()([x, gate, x]))
     x = layers.concatenate([x, layers.SeparableConv(2, 1)(x)])
     x = layers.UpSampling(2)(layers.ZeroPadding(1)(layers.Permute((2, 1, 3))(x)))
     graph = Graph([start], [layers.ConvTranspose(2, 3, strides=2)(x)], "further")

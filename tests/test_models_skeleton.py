@@ -198,7 +198,7 @@ def test_an_activation_may_be_a_layer_or_a_pair():
     assert models.Dense(1, activation=layers.LeakyReLU(0.5), **ones)(-x) == -0.5
     with pytest.raises(ValueError, match="activation must be a layer without weights, got Scale"):
         models.Dense(1, activation=Scale())(x)
-    assert models.Dense(1, activation="swish").config()["activation"] == "swish"
+    assert models.Dense(1, activation="swish").get_config()["activation"] == "swish"
 
 
 def test_a_loss_may_be_a_pair():

@@ -20,6 +20,18 @@ def branches():
     return m.Model(x, [m.GlobalMaxPool()(y), m.UpSampling(2)(y)])
 
 
+def joined():
+    x = m.Input((8, 9, 3))
+    a, b, c = m.Conv(4, 1)(x), m.Conv(4, 1)(x), m.Conv(4, 1)(x)
+    gate = m.GlobalAveragePool(keepdims=True)(a)
+    y = m.Minimum()([m.Maximum()([a, b, c]), m.Average()([a, b, c])])
+    y = m.Concatenate()(
+        [y, m.Multiply()([a, gate, c]), m.Subtract()([a, gate]), m.Add()([b, gate])]
+    )
+    # one of them in the order of the model
+    return m.Model(x, [y, m.Subtract()([x, m.Conv(3, 1)(y)])])
+
+
 MODELS = {
     "conv": lambda: m.Sequential([
         m.Conv(4, 3, padding="same", strides=2), m.BatchNormalization(), m.ReLU(), m.MaxPool(2),
@@ -40,6 +52,17 @@ MODELS = {
         m.GELU(approximate=True), m.Softmax(axis=1), m.GlobalMaxPool(keepdims=True),
     ]),
     "branches": branches,
+    "joined": joined,
+    "shapes": lambda: m.Sequential([
+        m.Rescaling([0.5, 1.0, 2.0], offset=[0.1, 0.2, 0.3]), m.Cropping(((1, 0), (0, 2))), m.Conv(4, 2),
+        m.Rescaling(1 / 3, offset=-1), m.Cropping(1), m.Permute((3, 1, 2)), m.Reshape((2, -1, 4)), m.Conv(3, 1),
+        m.SpatialDropout(0.5), m.Identity(), m.Permute((2, 1, 3)), m.Reshape((-1,)), m.Dense(2),
+    ]),
+    "normalized": lambda: m.Sequential([
+        m.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 4.0]), m.Conv(2, 2),
+        m.Normalization(axis=(1, 3)), m.Normalization(axis=None, mean=0.5, variance=2.0, invert=True),
+        m.Normalization(axis=2, mean=0.5, variance=0.0625),
+    ]),
     "one rank each": lambda: m.Sequential([
         m.layers.ZeroPadding2D(1), m.layers.Conv2D(4, 3, activation=m.ReLU(max_value=0.5)), m.layers.DepthwiseConv2D(2),
         m.layers.SeparableConv2D(3, 2), m.ReLU(negative_slope=0.25),
@@ -82,10 +105,22 @@ def test_onnxruntime_computes_the_same(name, tmp_path):
     compared(MODELS[name](), x, str(tmp_path / "net.onnx"))
 
 
+def test_every_layer_is_written():
+    from arrayconv.onnx.saving import ACTIVATIONS
+    from arrayconv.onnx.saving_layers import LAYERS
+
+    own = {
+        name
+        for name, kind in m.layers.base.LAYERS.items()
+        if kind.__module__.startswith("arrayconv.models") and kind.rank is None
+    }
+    assert own - set(LAYERS) - set(ACTIVATIONS) == {"InputLayer", "ReLU", "SiLU"}
+
+
 def test_channels_first(tmp_path):
     model = m.Sequential([
-        m.Conv(4, 3, padding="same", **FIRST), m.BatchNormalization(axis=1), m.MaxPool(2, **FIRST),
-        m.Flatten(), m.Dense(3),
+        m.Conv(4, 3, padding="same", **FIRST), m.Cropping(1, **FIRST), m.BatchNormalization(axis=1),
+        m.MaxPool(2, **FIRST), m.Flatten(), m.Dense(3),
     ])  # fmt: skip
     x = np.random.default_rng(1).standard_normal((2, 3, 8, 10)).astype(np.float32)
     compared(model, x, str(tmp_path / "net.onnx"))
@@ -93,7 +128,8 @@ def test_channels_first(tmp_path):
 
 def test_sequences(tmp_path):
     model = m.Sequential([
-        m.Conv(4, 3, padding="causal", dilation_rate=2), m.ZeroPadding((2, 1)), m.AveragePool(3), m.Dense(2),
+        m.Conv(4, 3, padding="causal", dilation_rate=2), m.ZeroPadding((2, 1)), m.Cropping((1, 2)),
+        m.AveragePool(3), m.Dense(2),
     ])  # fmt: skip
     x = np.random.default_rng(1).standard_normal((2, 20, 3)).astype(np.float32)
     compared(model, x, str(tmp_path / "net.onnx"))

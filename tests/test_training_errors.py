@@ -182,7 +182,7 @@ CALLS = [
         "compile: loss_weights must be a finite number, got nan",
     ),
     (lambda: compiled().fit(X, LABELS, verbose=3), ValueError, "verbose must be"),
-    (lambda: compiled().fit(X, LABELS, batch_size=0), ValueError, "batch_size must be positive"),
+    (lambda: compiled().fit(X, LABELS, batch_size=0), ValueError, "fit: batch_size must be an"),
     (lambda: compiled().fit(X, LABELS, validation_split=1.0), ValueError, "validation_split must"),
     (lambda: compiled().fit(X[:1], LABELS[:1], validation_split=0.1), ValueError, "both need some"),
     (

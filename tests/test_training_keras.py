@@ -67,6 +67,7 @@ SCHEDULES = [
     ("ExponentialDecay", (0.1, 5, 0.7), {}),
     ("ExponentialDecay", (0.1, 5, 0.7), {"staircase": True}),
     ("PolynomialDecay", (0.5, 8), {"end_learning_rate": 0.1, "power": 2.0}),
+    ("PolynomialDecay", (0.5, 4), {"power": 2.0, "cycle": True}),
     ("PiecewiseConstantDecay", ([3, 7], [1.0, 0.5, 0.1]), {}),
     ("CosineDecay", (0.2, 6), {"alpha": 0.1}),
     ("CosineDecay", (0.05, 6), {"warmup_target": 0.4, "warmup_steps": 4}),

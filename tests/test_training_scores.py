@@ -1,5 +1,8 @@
 """Metrics made of several sums, and metrics that weigh their samples, against Keras 3."""
 
+import csv
+import json
+
 import numpy as np
 import pytest
 from reference_keras import keras_in
@@ -18,9 +21,15 @@ WEIGHT = RNG.random(60) + 0.1
 
 CASES = [
     ("AUC", {}, YES, SCORES),
-    ("AUC", {"curve": "PR"}, YES, SCORES),
+    ("AUC", {"curve": "pr"}, YES, SCORES),
     ("AUC", {"num_thresholds": 5}, YES, SCORES),
     ("AUC", {"num_thresholds": 7, "curve": "PR"}, CLASSES, P / P.sum(-1, keepdims=True)),
+    *(
+        ("AUC", {"num_thresholds": 9, "curve": curve, "summation_method": method}, YES, SCORES)
+        for curve in ("ROC", "PR")
+        for method in ("minoring", "majoring")
+    ),
+    ("F1Score", {}, CLASSES, P),
     ("F1Score", {"average": "macro"}, CLASSES, P),
     ("F1Score", {"average": "micro"}, CLASSES, P),
     ("F1Score", {"average": "weighted"}, CLASSES, P),
@@ -51,12 +60,15 @@ def test_scores_over_batches(xp, case, weighted):
             numbers = [np.atleast_1d(n if isinstance(n, int) else xp.to_numpy(n)) for n in sums]
             total = total + np.concatenate(numbers)
         assert total.shape == (metric.size(p.shape[1:]),)
-        assert metric.result(total) == pytest.approx(float(theirs.result()), rel=1e-6)
+        got, want = metric.result(total), np.asarray(theirs.result())
+        assert np.shape(got) == want.shape
+        np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 def test_an_empty_epoch_scores_nothing():
-    for metric in (models.metrics.AUC(), models.metrics.AUC(curve="PR"), models.metrics.F1Score()):
-        assert metric(np.zeros((4, 2)), np.zeros((4, 2))) == 0
+    found = models.metrics.AUC, models.metrics.F1Score
+    for metric in (found[0](), found[0](curve="PR"), found[1]("macro"), found[1]()):
+        assert np.all(metric(np.zeros((4, 2)), np.zeros((4, 2))) == 0)
 
 
 def test_weighted_metrics_of_a_fit():
@@ -80,6 +92,35 @@ def test_weighted_metrics_of_a_fit():
     for name, values in theirs.items():
         np.testing.assert_allclose(ours[name], values, rtol=1e-6, err_msg=name)
     assert our_numbers == pytest.approx(their_numbers, rel=1e-6)
+
+
+def test_a_score_by_class_in_a_fit(tmp_path, capsys):
+    found = []
+    with keras_in("float64") as keras:
+        for m in (keras, models):
+            model = m.Sequential([m.Input((3,)), m.layers.Dense(3, activation="softmax")])
+            model.set_weights([np.eye(3), np.zeros(3)])
+            model.compile("sgd", "categorical_crossentropy", metrics=[m.metrics.F1Score()])
+            how = {"shuffle": False, "verbose": 2, "validation_data": (P, CLASSES)}
+            log = m.callbacks.CSVLogger(str(tmp_path / m.__name__))
+            history = model.fit(P, CLASSES, epochs=2, callbacks=[log], **how)
+            found.append((history.history, model.evaluate(P, CLASSES, verbose=0)))
+    (theirs, their_numbers), (ours, our_numbers) = found
+    assert set(ours) == set(theirs)
+    for name, values in theirs.items():
+        np.testing.assert_allclose(ours[name], values, rtol=1e-6, err_msg=name)
+    np.testing.assert_allclose(our_numbers[1], their_numbers[1], rtol=1e-6)
+    # both show the mean
+    mean = f"{ours['val_f1_score'][-1].mean():.4f}"
+    shown = capsys.readouterr().out
+    assert f"val_f1_score: {mean}" in shown
+    assert f"val_f1_score {mean}" in shown
+    assert f"val_f1_score={float(mean):.4g}" in repr(history)
+    rows = list(csv.DictReader((tmp_path / "arrayconv.models").read_text().splitlines()))
+    assert json.loads(rows[1]["f1_score"]) == ours["f1_score"][1].tolist()
+    stop = models.callbacks.EarlyStopping("val_f1_score", mode="max")
+    with pytest.raises(ValueError, match="monitor='val_f1_score' has a number for each class"):
+        model.fit(P, CLASSES, callbacks=[stop], **how)
 
 
 @pytest.mark.parametrize("library", ["jax.numpy", "torch"])
@@ -108,7 +149,9 @@ def test_what_cannot_be_weighed():
     model.compile("sgd", "mse", weighted_metrics=[lambda y, p: (y - p).mean()])
     with pytest.raises(ValueError, match=r"'?<lambda>'?: a weighted metric needs a number per sam"):
         model.fit(SCORES, YES, sample_weight=WEIGHT, verbose=0)
-    with pytest.raises(ValueError, match="F1Score: average must be one of macro, micro, weighted"):
-        models.metrics.F1Score(None)
-    with pytest.raises(ValueError, match="AUC: curve must be one of PR, ROC, got 'roc'"):
-        models.metrics.AUC(curve="roc")
+    with pytest.raises(ValueError, match="F1Score: average must be one of None, 'macro', 'micro'"):
+        models.metrics.F1Score("mean")
+    with pytest.raises(ValueError, match="AUC: summation_method must be one of interpolation, maj"):
+        models.metrics.AUC(summation_method="mid")
+    with pytest.raises(ValueError, match="AUC: curve must be one of PR, ROC, pr, roc, got 'AP'"):
+        models.metrics.AUC(curve="AP")

@@ -79,7 +79,7 @@ def test_what_the_file_holds(tmp_path):
     with safetensors.safe_open(path, "numpy") as file:
         assert set(file.keys()) == set(model.weights)
         assert file.metadata()["format"] == "arrayconv"
-        assert json.loads(file.metadata()["model"]) == json.loads(json.dumps(model.config()))
+        assert json.loads(file.metadata()["model"]) == json.loads(json.dumps(model.get_config()))
         np.testing.assert_array_equal(file.get_tensor("dense/bias"), model.get_weights()[-1])
         assert file.get_tensor("dense/bias").dtype == np.float32
 
@@ -310,7 +310,7 @@ def test_without_safetensors(tmp_path, monkeypatch):
 
 
 def test_a_layer_that_nobody_defined():
-    config = models.Sequential([models.Dense(2, input_shape=(3,))]).config()
+    config = models.Sequential([models.Dense(2, input_shape=(3,))]).get_config()
     config["layers"][0]["class"] = "Qwxyz"
     with pytest.raises(ValueError, match="got 'Qwxyz'; define or import a layer of your own first"):
         models.from_config(config)

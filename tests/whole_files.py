@@ -18,7 +18,7 @@ from arrayconv import models
 def ours():
     """Return a file of ours with the network of `hostile_reader`."""
     model = hostile_reader.network(models)
-    return drawn.packed(weights(), {"format": "arrayconv", "model": json.dumps(model.config())})
+    return drawn.packed(weights(), {"format": "arrayconv", "model": json.dumps(model.get_config())})
 
 
 def ours_for_keras():

@@ -44,7 +44,7 @@ from contextlib import nullcontext
 from itertools import tee, zip_longest
 from typing import Any, TypeVar
 
-from arrayconv.engine import chunks, native, windows
+from arrayconv.engine import chunks, loops, native, windows
 from arrayconv.engine.blocks import Block
 from arrayconv.engine.choice import STRATEGIES
 from arrayconv.engine.plan import Plan, make_plan
@@ -155,20 +155,24 @@ def correlate_weight_vjp(xp: Namespace, x: Array, dy: Array, window: Window, gro
     mutable = plan.problem.traits.mutable
     total = None
 
-    def compute(block: Block) -> Array:
-        return strategy.weight_vjp(
-            xp,
-            _grouped(xp, x[block.images, block.cells, ...], groups),
-            _grouped(xp, dy[block.images, block.rows, ...], groups),
-            block.window,
-            mutable,
-        )
+    def compute(window: Window, x: Array, dy: Array) -> Array:
+        x, dy = _grouped(xp, x, groups), _grouped(xp, dy, groups)
+        return strategy.weight_vjp(xp, x, dy, window, mutable)
+
+    def of_block(block: Block) -> Array:
+        cells, rows = x[block.images, block.cells, ...], dy[block.images, block.rows, ...]
+        return compute(block.window, cells, rows)
 
     def add(part: Array) -> None:
         nonlocal total
         total = windows.plus(total, part, mutable)
 
-    _run(plan, compute, plan.blocks, add)
+    if mutable:
+        _run(plan, of_block, plan.blocks, add)
+    else:
+        part = (groups, *window.kernel, channels, features)
+        wide = accumulator(xp, x.dtype)
+        total = loops.added(xp, plan.blocks, compute, part, wide, x=x, dy=dy)
     # (G, *kernel, C, O) -> (*kernel, C, G, O) -> (*kernel, C, G*O)
     ndim = len(window.kernel)
     dw = xp.permute_dims(total, (*range(1, ndim + 2), 0, ndim + 2))
@@ -234,16 +238,21 @@ def _correlate(
     if strategy.prepare is not None:
         weights = strategy.prepare(xp, weights, window)
 
-    def compute(block: Block) -> Array:
-        part = x if block is plan.only else x[block.images, block.cells, ...]
+    def compute(window: Window, part: Array) -> Array:
         part = _grouped(xp, part, groups)
-        y = _merged(xp, strategy.correlate(xp, part, weights, block.window, mutable))
+        y = _merged(xp, strategy.correlate(xp, part, weights, window, mutable))
         return cast(xp, windows.plus(y, bias, mutable), dtype)
 
-    if store is None:
-        return _assemble(xp, plan, shape, compute, dtype, x)
-    _run(plan, lambda block: store(block, compute(block)), plan.blocks)
-    return None
+    def of_block(block: Block) -> Array:
+        part = x if block is plan.only else x[block.images, block.cells, ...]
+        return compute(block.window, part)
+
+    if store is not None:
+        _run(plan, lambda block: store(block, of_block(block)), plan.blocks)
+        return None
+    if mutable or plan.only is not None:
+        return _assemble(xp, plan, shape, of_block, dtype, x)
+    return loops.joined(xp, plan.blocks, compute, x=x)
 
 
 def _bias(xp: Namespace, like: Array, b: Array) -> Array:
@@ -323,27 +332,26 @@ def _by_overlap(
     strategy = STRATEGIES[plan.strategy]
     mutable = plan.problem.traits.mutable
 
-    def compute(block: Block) -> Array:
-        part = _grouped(xp, dy[block.images, block.rows, ...], groups)
-        return _merged(xp, strategy.input_vjp(xp, part, weights, block.window, mutable))
+    def compute(window: Window, part: Array) -> Array:
+        part = _grouped(xp, part, groups)
+        return _merged(xp, strategy.input_vjp(xp, part, weights, window, mutable))
 
     def finished(part: Array) -> Array:
         return cast(xp, windows.plus(part, bias, mutable), dy.dtype)
 
-    if not mutable or plan.blocks.pieces == 1:
+    def of_block(block: Block) -> Array:
+        return compute(block.window, dy[block.images, block.rows, ...])
+
+    if not mutable:
+        return loops.joined(xp, plan.blocks, lambda *part: finished(compute(*part)), dy=dy)
+    if plan.blocks.pieces == 1:
         return _assemble(
-            xp,
-            plan,
-            shape,
-            lambda block: finished(compute(block)),
-            dy.dtype,
-            dy,
-            whole_rows=True,
+            xp, plan, shape, lambda block: finished(of_block(block)), dy.dtype, dy, whole_rows=True
         )
     dx = _filled(xp, shape, bias, dy)
     _run(
         plan,
-        lambda blocks: _add_rows(xp, dx, blocks, compute, finished),
+        lambda blocks: _add_rows(xp, dx, blocks, of_block, finished),
         plan.blocks.by_images(),
     )
     return dx
@@ -390,10 +398,6 @@ def _assemble(
             return compute(plan.only)
         with products_on_one_thread():
             return compute(plan.only)
-    if not plan.problem.traits.mutable:
-        images = [[compute(block) for block in row] for row in plan.blocks.by_images()]
-        rows = [row[0] if len(row) == 1 else xp.concat(row, axis=1) for row in images]
-        return rows[0] if len(rows) == 1 else xp.concat(rows, axis=0)
     result = xp.empty(shape, dtype=dtype, **placement(like))
 
     def write(block: Block) -> None:

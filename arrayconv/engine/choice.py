@@ -145,7 +145,7 @@ def _splits(p: Problem) -> bool:
 def _stacks_traced(p: Problem) -> bool:
     # the rows that a window adds to an image are computed too
     added = p.window.extent[0] - 1
-    return p.axes > 1 and 5 * added <= p.window.output[0] and p.channels > FEW_CHANNELS
+    return p.axes > 1 and 5 * added <= p.window.output[0]
 
 
 RULES = (
@@ -221,11 +221,16 @@ RULES = (
         "one channel: the compiler fuses the multiply-adds",
         lambda p, _: p.channels == 1,
     ),
-    Rule("columns", "one copy and one product per block", lambda p, _: not p.dense),
+    Rule(
+        "columns",
+        "one copy and one product per block",
+        lambda p, _: not p.dense or p.channels <= FEW_CHANNELS,
+    ),
     Rule(
         "stacked",
         "one product for all kernel rows, then fused sums",
         lambda p, _: _stacks_traced(p),
     ),
+    Rule("columns", "small images: one product", lambda p, _: not _large(p)),
     Rule("rows", "columns along the last axis only", lambda p, _: True),
 )

@@ -29,7 +29,7 @@ SMALL_PRODUCT, TINY_PRODUCT = 2**24, 2**19
 LONGEST_SUM = 8192
 # The same under a compiler, which sums without pieces of its own: 8192 erred 2.6 times as much as im2col on JAX's CPU.
 LONGEST_SUM_TRACED = 2048
-# Under a compiler each block is unrolled into the program.
+# Under a compiler the blocks of sharded arrays are written out one by one, not a loop.
 MOST_BLOCKS_TRACED = 16
 
 
@@ -253,9 +253,12 @@ def _budget(problem: Problem, name: str, room: int) -> int:
     # where there is a product alone, blocks would only copy its result
     if problem.traits.accelerator or (window.cells == 1 and not calling):
         return room
+    shared = max(0, window.extent[0] - window.stride[0])
+    lines = min(ROWS_PER_SHARED * shared + 1, window.output[0])
+    least = _cost(problem, name, largest(window, lines))
     if not problem.traits.mutable:
         # where a block is some hundred operations to compile, few blocks
-        return room if strategy.fast else min(room, BLOCK_BYTES)
+        return room if strategy.fast else min(room, max(BLOCK_BYTES, least))
     image = _cost(problem, name, window)
     if strategy.whole:
         return min(room, max(image, room // FEWEST_SHARED)) if calling else room
@@ -269,9 +272,7 @@ def _budget(problem: Problem, name: str, room: int) -> int:
     if strategy.enough is not None:
         windows = strategy.enough(window, problem.features)
     enough = image * windows // math.prod(window.output)
-    shared = max(0, window.extent[0] - window.stride[0])
-    lines = min(ROWS_PER_SHARED * shared + 1, window.output[0])
-    return min(room, max(size, enough, _cost(problem, name, largest(window, lines))))
+    return min(room, max(size, enough, least))
 
 
 def _blocks(problem: Problem, name: str, room: int) -> Blocks:
@@ -300,11 +301,17 @@ def _blocks(problem: Problem, name: str, room: int) -> Blocks:
     if not problem.divisible:
         images = batch
     if not problem.traits.mutable:
-        images = max(images, -(-batch // MOST_BLOCKS_TRACED))
-        image_blocks = -(-batch // images)
-        lines = max(lines, -(-window.output[0] * image_blocks // MOST_BLOCKS_TRACED))
+        # one loop of equal blocks, where a divisor is near
+        images, lines = _divisor(batch, images), _divisor(window.output[0], lines)
+        if not problem.divisible:
+            lines = max(lines, -(-window.output[0] // MOST_BLOCKS_TRACED))
         if problem.kind == "input_vjp":
             lines = window.output[0]
     tile = STRATEGIES[name].tile
     step = 1 if tile is None else tile(window, problem.channels, problem.features)[0]
     return grid(window, batch, images, lines, step, divisible=problem.divisible)
+
+
+def _divisor(total: int, most: int) -> int:
+    """The largest divisor of ``total`` from ``most`` down to half of it; ``most`` itself where there is none."""
+    return next((n for n in range(most, most // 2, -1) if total % n == 0), most)

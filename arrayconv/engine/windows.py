@@ -139,8 +139,7 @@ def gather(
         places = xp.asarray(numbers, dtype=xp.int64, **placement(x))
         return xp.reshape(xp.take(cells, places, axis=lead), tuple(shape))
     if not mutable:
-        joined = xp.concat(list(tap_views(padded, window, lead=lead)), axis=at)
-        return xp.reshape(joined, tuple(shape))
+        return xp.reshape(_stacked_by_axis(xp, padded, window, lead, at), tuple(shape))
     where = traits(xp, x)
     if (where.accelerator or where.calling) and (steps := memory_steps(xp, padded)) is not None:
         # all the windows by one copy: each is a launch, or hands over the interpreter
@@ -153,6 +152,21 @@ def gather(
     for k, view in enumerate(tap_views(padded, window, lead=lead)):
         columns[(*whole, k, ...)] = view
     return columns
+
+
+def _stacked_by_axis(xp: Namespace, x: Array, window: Window, lead: int, at: int) -> Array:
+    """Every window of what ``reach`` gave, with the kernel's axes at ``at``, made along one axis after the other.
+
+    That is few slices: a compiler takes long over one for each cell of a window.
+    """
+    for done, axis in enumerate(reversed(range(len(window.size)))):
+        k, s, d, o = (
+            of[axis] for of in (window.kernel, window.stride, window.dilation, window.output)
+        )
+        before = _whole(lead + axis + (done if at <= lead else 0))
+        cells = (slice(d * i, d * i + s * (o - 1) + 1, s) for i in range(k))
+        x = xp.stack([x[(*before, part, ...)] for part in cells], axis=at)
+    return x
 
 
 def _window_view(

@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 from arrayconv.models import (
-    callbacks, checks, initializers, layers, losses, metrics, models, networks, optimizers,
-    regularizers, saving, utils,
+    activations, callbacks, checks, initializers, layers, losses, metrics, models, networks,
+    optimizers, regularizers, saving, utils,
 )  # fmt: skip
 from arrayconv.models.build import clone_model, from_config, load
 from arrayconv.models.callbacks import (
@@ -25,12 +25,12 @@ from arrayconv.models.initializers import (
     VarianceScaling, Zeros, set_seed,
 )  # fmt: skip
 from arrayconv.models.layers import (
-    ELU, GELU, SELU, Activation, Add, AveragePool, BatchNormalization, Concatenate, Conv,
-    ConvTranspose, Cropping, Dense, DepthwiseConv, Dropout, Flatten, GlobalAveragePool,
-    GlobalMaxPool, HardSigmoid, HardSwish, Input, InputLayer, Layer, LayerNormalization,
-    LeakyReLU, LogSoftmax, Maximum, MaxPool, Multiply, Node, Normalization, Permute, PReLU,
-    ReLU, Rescaling, Reshape, SeparableConv, Sigmoid, SiLU, Softmax, Softplus, Subtract, Tanh,
-    UpSampling, WeightSpec, ZeroPadding,
+    ELU, GELU, SELU, Activation, Add, Average, AveragePool, BatchNormalization, Concatenate,
+    Conv, ConvTranspose, Cropping, Dense, DepthwiseConv, Dropout, Flatten, GlobalAveragePool,
+    GlobalMaxPool, HardSigmoid, HardSwish, Identity, Input, InputLayer, Layer,
+    LayerNormalization, LeakyReLU, LogSoftmax, Maximum, MaxPool, Minimum, Multiply, Node,
+    Normalization, Permute, PReLU, ReLU, Rescaling, Reshape, SeparableConv, Sigmoid, SiLU,
+    Softmax, Softplus, SpatialDropout, Subtract, Tanh, UpSampling, WeightSpec, ZeroPadding,
 )  # fmt: skip
 from arrayconv.models.losses import (
     BinaryCrossentropy, CategoricalCrossentropy, CosineSimilarity, Hinge, Huber, KLDivergence,
@@ -52,32 +52,35 @@ from arrayconv.models.training.history import History
 
 __all__ = [
     "AUC", "ELU", "GELU", "L1", "L1L2", "L2", "SELU", "SGD", "Accuracy", "Activation",
-    "Adagrad", "Adam", "AdamW", "Add", "AveragePool", "BatchNormalization", "BinaryAccuracy",
-    "BinaryCrossentropy", "CSVLogger", "Callback", "CategoricalAccuracy",
+    "Adagrad", "Adam", "AdamW", "Add", "Average", "AveragePool", "BatchNormalization",
+    "BinaryAccuracy", "BinaryCrossentropy", "CSVLogger", "Callback", "CategoricalAccuracy",
     "CategoricalCrossentropy", "Concatenate", "Constant", "Conv", "ConvTranspose",
     "CosineDecay", "CosineSimilarity", "Cropping", "Dense", "DepthwiseConv", "Dropout",
     "EarlyStopping", "ExponentialDecay", "F1Score", "Flatten", "GlobalAveragePool",
     "GlobalMaxPool", "GlorotNormal", "GlorotUniform", "HardSigmoid", "HardSwish", "HeNormal",
-    "HeUniform", "Hinge", "History", "Huber", "Initializer", "Input", "InputLayer",
+    "HeUniform", "Hinge", "History", "Huber", "Identity", "Initializer", "Input", "InputLayer",
     "KLDivergence", "LambdaCallback", "Layer", "LayerNormalization", "LeakyReLU",
     "LearningRateSchedule", "LearningRateScheduler", "LecunNormal", "LecunUniform", "Lion",
     "LogSoftmax", "Loss", "MaxPool", "Maximum", "MeanAbsoluteError", "MeanSquaredError",
-    "Metric", "Model", "ModelCheckpoint", "Multiply", "Nadam", "Node", "Normalization", "Ones",
-    "Optimizer", "Orthogonal", "PReLU", "Permute", "PiecewiseConstantDecay", "PolynomialDecay",
-    "Precision", "RMSprop", "RandomNormal", "RandomUniform", "ReLU", "Recall",
-    "ReduceLROnPlateau", "Rescaling", "Reshape", "SeparableConv", "Sequential", "SiLU",
-    "Sigmoid", "Softmax", "Softplus", "SparseCategoricalAccuracy",
-    "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "Subtract", "Tanh",
-    "TerminateOnNaN", "TopKCategoricalAccuracy", "TruncatedNormal", "UpSampling",
-    "VarianceScaling", "WeightSpec", "ZeroPadding", "Zeros", "callbacks", "clone_model",
-    "from_config", "initializers", "layers", "load", "load_keras_weights", "load_torch_weights",
+    "Metric", "Minimum", "Model", "ModelCheckpoint", "Multiply", "Nadam", "Node",
+    "Normalization", "Ones", "Optimizer", "Orthogonal", "PReLU", "Permute",
+    "PiecewiseConstantDecay", "PolynomialDecay", "Precision", "RMSprop", "RandomNormal",
+    "RandomUniform", "ReLU", "Recall", "ReduceLROnPlateau", "Rescaling", "Reshape",
+    "SeparableConv", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus",
+    "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy", "SpatialDropout", "Subtract", "Tanh", "TerminateOnNaN",
+    "TopKCategoricalAccuracy", "TruncatedNormal", "UpSampling", "VarianceScaling", "WeightSpec",
+    "ZeroPadding", "Zeros", "activations", "callbacks", "clone_model", "from_config",
+    "initializers", "layers", "load", "load_keras_weights", "load_torch_weights",
     "load_weights", "losses", "metrics", "models", "networks", "optimizers", "plot_model",
     "regularizers", "save", "saving", "set_seed", "utils",
 ]  # fmt: skip
 
 _ELSEWHERE = {
-    "activations": "layers take an activation by its name, activation='relu', or as a pair (f, f_vjp)",
     "applications": "load a network that Keras saved: load('net.keras')",
+    "constraints": "weights are not constrained",
+    "mixed_precision": "the dtype of the data decides",
+    "preprocessing": "arrayconv.data reads files",
     "backend": "layers compute with the library of the data",
     "datasets": "arrayconv.data reads files",
     "ops": "operations are arrayconv's own: arrayconv.conv, arrayconv.relu",

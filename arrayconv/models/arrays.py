@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from arrayconv.namespace import (
     cast,
     fused,
     is_floating,
+    is_real,
     placement,
     places_itself,
     scalar,
@@ -61,6 +63,17 @@ def moved(values: Array, like: Array) -> Array:
     sharding = sharding_of(like)
     there = beside(xp, host, like) if sharding is None else everywhere(np.asarray(host), sharding)
     return cast(xp, there, like.dtype)
+
+
+def common_dtype(label: str, xp: Namespace, x: Sequence[Array], default: Any) -> Any:
+    """The floating dtype that inputs are cast to; ``default`` if none is floating."""
+    for a in x:
+        if not is_real(xp, a.dtype) and not xp.isdtype(a.dtype, "bool"):
+            raise TypeError(
+                f"{label}: the inputs must be real floating, integer or boolean, got {a.dtype}"
+            )
+    floats = [a.dtype for a in x if is_floating(xp, a.dtype)]
+    return xp.result_type(*floats) if floats else default
 
 
 def float_name(xp: Namespace, dtype: Any) -> str:

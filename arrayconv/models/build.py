@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from arrayconv.models.checks import choice
-from arrayconv.models.config import layers_from_config, nodes_from_config
+from arrayconv.models import checks
 from arrayconv.models.files.keras_arrays import read, values_for
 from arrayconv.models.files.keras_config import LONGEST, Reader
 from arrayconv.models.files.native import KERAS, take_slots
@@ -19,14 +18,17 @@ from arrayconv.models.model import Model
 from arrayconv.models.sequential import Sequential
 from arrayconv.models.training.trainer import Trainer
 
+# An argument of Keras that load has no need of.
+_FOUND = {"custom_objects": "leave it out: classes of your own are found by their names"}
+
 
 def from_config(config: Mapping[str, Any]) -> Model:
-    """Make a model from the config of another, ``model.config()``, with newly drawn weights.
+    """Make a model from the config of another, ``model.get_config()``, with newly drawn weights.
 
     Parameters
     ----------
     config : mapping
-        What `Model.config` returned, also after a round trip through JSON.
+        What `Model.get_config` returned, also after a round trip through JSON.
 
     Returns
     -------
@@ -43,7 +45,7 @@ def from_config(config: Mapping[str, Any]) -> Model:
     --------
     >>> from arrayconv import models
     >>> model = models.Sequential([models.Dense(3, input_shape=(4,))], name="small")
-    >>> models.from_config(model.config())
+    >>> models.from_config(model.get_config())
     <Sequential 'small'>
     """
     model = _undrawn(config)
@@ -71,27 +73,17 @@ def clone_model(model: Model) -> Model:
     >>> [float(w.sum()) for w in models.clone_model(model).get_weights()]
     [1.0, 0.0]
     """
-    return from_config(model.config())
+    return from_config(model.get_config())
 
 
 def _undrawn(config: Mapping[str, Any]) -> Model:
     """The model of `from_config`, with its weights declared but not drawn."""
     kind = config.get("class") if isinstance(config, Mapping) else None
-    needed = {
-        "Model": ("name", "layers", "nodes", "inputs", "outputs"),
-        "Sequential": ("name", "input", "layers"),
-    }
-    for key in choice("from_config", "class", kind, needed):
-        if key not in config:
-            raise ValueError(f"from_config: the {kind} config has no {key!r}")
-    if kind == "Model":
-        return Model.undrawn(*nodes_from_config(config), config["name"])
-    model = Sequential(name=config["name"])
-    model.append(layers_from_config(config))
-    return model
+    known: dict[str, type[Model]] = {"Model": Model, "Sequential": Sequential}
+    return checks.choice("from_config", "class", kind, known).undrawn(config)
 
 
-def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
+def load(path: str | os.PathLike[str], compile: bool = True, **unknown: Any) -> Model:
     """Make a model from a file that `save` wrote, or from a ``.keras`` file of Keras 3.
 
     Parameters
@@ -111,6 +103,8 @@ def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
     ------
     OSError
         If there is no such file.
+    TypeError
+        An argument of Keras that is not supported here.
     ValueError
         If the file is truncated, is of another kind, or its structure and weights do not agree. No memory is
         allocated for weights that the structure declares and the file does not have.
@@ -119,6 +113,7 @@ def load(path: str | os.PathLike[str], compile: bool = True) -> Model:
     --------
     See `save`.
     """
+    checks.known("load", unknown, _FOUND, load)
     if Path(path).suffix == ".keras":
         return _load_keras(Path(path))
     if Path(path).suffix in KERAS:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from arrayconv.data.sharding import first_process
 from arrayconv.models import checks
 from arrayconv.models.training.hooks import (
@@ -40,7 +42,8 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    raise checks.absent(__name__, name, _ELSEWHERE.get(name, ""))
+    hint = _ELSEWHERE.get(name, "a callback of your own derives from Callback")
+    raise checks.absent(__name__, name, hint)
 
 
 @dataclass(eq=False)
@@ -133,7 +136,8 @@ class CSVLogger(Callback):
         self._write(self._names, "w")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        self._write([epoch, *(logs.get(name, "") for name in self._names[1:])], "a")
+        values = (np.asarray(logs.get(name, "")).tolist() for name in self._names[1:])
+        self._write([epoch, *values], "a")
 
     def _write(self, row: list[Any], mode: str) -> None:
         if not first_process():

@@ -31,6 +31,11 @@ def steps(label: str, argument: str, value: Any) -> int | None:
     return None if value is None else count(label, argument, value)
 
 
+def batch_size(label: str, value: Any) -> int:
+    """A number of samples, 32 by default."""
+    return 32 if value is None else count(label, "batch_size", value)
+
+
 def count(label: str, argument: str, value: Any, least: int = 1) -> int:
     """An int of at least ``least``; NumPy's ints are accepted too, as in ``Dense(y.max() + 1)``."""
     return arguments.integer(label, argument, value, least=least)
@@ -79,9 +84,8 @@ def part_of(name: str) -> Callable[[type[T]], type[T]]:
 
 def absent(module: str, name: str, hint: str) -> AttributeError:
     """The error for a name that a module does not have; ``hint`` says what to use instead of Keras's name."""
-    return AttributeError(
-        f"module {module!r} has no attribute {name!r}" + (f"; {hint}" if hint else "")
-    )
+    said = f"; {hint}" if hint and name[0] != "_" else ""
+    return AttributeError(f"module {module!r} has no attribute {name!r}{said}")
 
 
 def refuse(

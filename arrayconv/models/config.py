@@ -24,12 +24,12 @@ class Described(Protocol):
     def graph(self) -> Graph: ...
     @property
     def weights(self) -> dict[str, Array]: ...
-    def config(self) -> dict[str, Any]: ...
+    def get_config(self) -> dict[str, Any]: ...
 
 
 def layer_config(layer: Layer, name: str) -> dict[str, Any]:
     """A layer's class and arguments, with the name that it has in its model."""
-    return {"class": type(layer).__name__, **layer.config(), "name": name}
+    return {"class": type(layer).__name__, **layer.get_config(), "name": name}
 
 
 def layer_from_config(config: Mapping[str, Any]) -> Layer:
@@ -39,9 +39,7 @@ def layer_from_config(config: Mapping[str, Any]) -> Layer:
         kind = choice("from_config", "class", arguments.pop("class", None), LAYERS)
     except ValueError as error:
         raise ValueError(f"{error}; define or import a layer of your own first") from None
-    if isinstance(arguments.get("activation"), Mapping):
-        arguments["activation"] = layer_from_config(arguments["activation"])
-    layer = kind(**arguments)
+    layer = kind.from_config(arguments)
     layer.named_by_class = is_class_name(kind, layer.name)
     return layer
 
@@ -78,6 +76,7 @@ def chain_config(
 
 def nodes_from_config(config: Mapping[str, Any]) -> tuple[list[Node], Any]:
     """The input nodes, and the output node or nodes, of what `graph_config` described."""
+    _complete(config, "layers", "nodes", "inputs", "outputs")
     layers = [layer_from_config(item) for item in config["layers"]]
     nodes: list[Node] = []
     for number, parents in config["nodes"]:
@@ -96,5 +95,14 @@ def placed(ends: Any, values: Sequence[Any]) -> Any:
 
 def layers_from_config(config: Mapping[str, Any]) -> list[Layer]:
     """The layers that `chain_config` described."""
+    _complete(config, "input", "layers")
     start = [] if config["input"] is None else [config["input"]]
     return [layer_from_config(item) for item in [*start, *config["layers"]]]
+
+
+def _complete(config: Mapping[str, Any], *keys: str) -> None:
+    for key in ("name", *keys):
+        if key not in config:
+            raise ValueError(
+                f"from_config: the {config.get('class', 'model')} config has no {key!r}"
+            )

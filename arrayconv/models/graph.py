@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arrayconv.models import checks
-from arrayconv.models.arrays import float_name, holds_arrays, same_place
+from arrayconv.models.arrays import common_dtype, float_name, holds_arrays, same_place
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.base import Layer, Node
 from arrayconv.models.layers.input import InputLayer
@@ -191,14 +191,9 @@ class Graph:
             raise ValueError(
                 f"{self.label}: takes {len(self.inputs)} inputs ({names}), got {len(arrays)}"
             )
-        floats = []
+        default = getattr(xp, self.float_name(), xp.float32)
+        dtype = common_dtype(self.label, xp, arrays, default)
         for node, a in zip(self.inputs, arrays, strict=True):
-            if is_floating(xp, a.dtype):
-                floats.append(a.dtype)
-            elif not xp.isdtype(a.dtype, ("integral", "bool")):
-                raise TypeError(
-                    f"{self.label}: the inputs must be real floating, integer or boolean, got {a.dtype}"
-                )
             if tuple(a.shape[1:]) != node.sample or a.ndim < 1:
                 raise ValueError(
                     f"{self.label}: {node.layer.label} expects an array of shape {checks.batched(node.sample)}, "
@@ -209,7 +204,6 @@ class Graph:
                 raise ValueError(
                     f"{self.label}: the inputs must have equally many samples, got {lengths}"
                 )
-        dtype = xp.result_type(*floats) if floats else getattr(xp, self.float_name(), xp.float32)
         return tuple([cast(xp, a, dtype) for a in arrays])
 
     def _arrays(self, x: Any) -> tuple[Array, ...]:

@@ -173,6 +173,7 @@ class VarianceScaling(Initializer):
         return math.sqrt(variance) * rng.standard_normal(shape)
 
 
+@checks.part_of("Initializer")
 class _Case(VarianceScaling):
     case: ClassVar[tuple[float, str, str]]
 
@@ -300,6 +301,11 @@ class Orthogonal(Initializer):
         q = q * np.sign(np.diagonal(r))
         values: Drawn = self.gain * (q if rows >= columns else q.T).reshape(shape)
         return values
+
+
+def get(identifier: Any) -> Initializer:
+    """The initializer of this name, config or class."""
+    return Initializer.of("initializers.get", "identifier", identifier)
 
 
 def fans(shape: checks.Shape) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from arrayconv.arguments import suggesting
 from arrayconv.models import checks
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.predictor import Predictor
@@ -150,6 +151,7 @@ class Model(Predictor):
         self._build_for(batch.x)
         return self.graph.as_inputs(first_row(batch.x))[0]
 
+    @suggesting
     def fit(
         self,
         x: Any = None,
@@ -270,6 +272,7 @@ class Model(Predictor):
         )
         return self.history
 
+    @suggesting
     def evaluate(
         self,
         x: Any = None,
@@ -329,10 +332,8 @@ class Model(Predictor):
         """
         label = "train_on_batch"
         size, trainer = rows_of(label, x), self._compiled(label)
-        how = {"batch_size": size, "class_weight": class_weight}
-        data = self._source(label, x, y, sample_weight, **how)
-        hooks = Hooks(label, None, 0, self)
-        logs, _ = loop.train_epoch(self.graph, trainer, data, hooks, label)
+        data = self._source(label, x, y, sample_weight, batch_size=size, class_weight=class_weight)
+        logs, _ = loop.train_epoch(self.graph, trainer, data, Hooks(label, None, 0, self), label)
         return results(logs, return_dict)
 
     def test_on_batch(

@@ -29,7 +29,7 @@ class Named:
             snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
             cls.known[cls.__name__] = cls.known[snake] = cls
 
-    def config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         """The class and its arguments, ready for JSON."""
         return {"class": type(self).__name__, **{name: getattr(self, name) for name in self.fields}}
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from arrayconv.models import checks
-from arrayconv.models.config import graph_config
+from arrayconv.models.config import graph_config, nodes_from_config
 from arrayconv.models.display import table
 from arrayconv.models.files.native import load_weights, save
 from arrayconv.models.graph import Graph
@@ -35,7 +35,12 @@ class Network:
     # optimizer, loss and metrics, once compiled
     _trainer: Trainer | None = None
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
+        if inputs is None or outputs is None:
+            raise TypeError(
+                "Model: needs inputs and outputs, the nodes of Input(...) and of layers called on it; "
+                "a model is not a class with call here"
+            )
         self._connect(inputs, outputs, name)
         self.draw()
 
@@ -47,10 +52,17 @@ class Network:
         self._graph = Graph(_nodes(inputs), _nodes(outputs), self.label, output_names=self._keys)
 
     @classmethod
-    def undrawn(cls, inputs: Any, outputs: Any, name: str | None) -> Self:
-        """A model whose weights are declared but not drawn, to be filled from a file."""
+    def undrawn(cls, config: Mapping[str, Any]) -> Self:
+        """The model of `from_config`, with its weights declared but not drawn, to be filled from a file."""
         model = cls.__new__(cls)
-        model._connect(inputs, outputs, name)
+        model._connect(*nodes_from_config(config), config["name"])
+        return model
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The model that `get_config` described, with newly drawn weights; a ``ValueError`` if a key is missing."""
+        model = cls.undrawn(config)
+        model.draw()
         return model
 
     def draw(self) -> None:
@@ -230,7 +242,7 @@ class Network:
         for layer, fitted in zip(layers, new, strict=True):
             layer.weights = fitted
 
-    def config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         """The layers and their connections as plain data, for JSON and for `from_config`; no weights."""
         graph = graph_config(self.graph)
         graph["outputs"] = self._arranged(graph["outputs"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from arrayconv.models import checks
 from arrayconv.models.named import Named
 from arrayconv.namespace import Array, Namespace
@@ -64,6 +66,13 @@ class L2(L1L2):
 
     def __init__(self, l2: float = 0.01) -> None:
         super().__init__(l2=l2)
+
+
+def get(identifier: Any) -> Regularizer | None:
+    """The regularizer of this name, config or class; ``None`` for ``None``."""
+    if identifier is None:
+        return None
+    return Regularizer.of("regularizers.get", "identifier", identifier)
 
 
 # Keras's aliases.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 from arrayconv.models import checks
-from arrayconv.models.config import chain_config
+from arrayconv.models.config import chain_config, layers_from_config
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import Layer, Node
 from arrayconv.models.layers.input import InputLayer
@@ -46,13 +46,13 @@ class Sequential(Model):
     def __init__(
         self, layers: Iterable[Layer | Model | Node] | None = None, name: str | None = None
     ) -> None:
-        self.name = "sequential" if name is None else checks.name("Sequential", name)
         self._graph: Graph | None = None
         self._input: Node | None = None
         self._end: Node | None = None
         self._stack: list[Layer] = []
         if isinstance(layers, Layer | Node):
-            raise TypeError(f"{self.label}: layers must be a list of layers, got {layers!r}")
+            raise TypeError(f"Sequential: layers must be a list of layers, got {layers!r}")
+        self.name = "sequential" if name is None else checks.name("Sequential", name)
         self.append(layers or ())
         self.draw()
 
@@ -169,7 +169,14 @@ class Sequential(Model):
     def chain(self) -> list[Layer]:
         return self.layers
 
-    def config(self) -> dict[str, Any]:
+    @classmethod
+    def undrawn(cls, config: Mapping[str, Any]) -> Self:
+        layers = layers_from_config(config)
+        model = cls(name=config["name"])
+        model.append(layers)
+        return model
+
+    def get_config(self) -> dict[str, Any]:
         start = None if self._input is None else self._input.layer
         chain = chain_config(start, self._stack, self._names())
         return {"class": "Sequential", "name": self.name, **chain}

@@ -13,6 +13,22 @@ from arrayconv.models.initializers import set_seed as set_random_seed
 
 __all__ = ["plot_model", "set_random_seed", "to_categorical"]
 
+_FOLDER = "arrayconv.data.open_folder reads a folder of images"
+_BATCHES = "fit takes any iterable of batches (x, y)"
+_ELSEWHERE = {
+    "PyDataset": _BATCHES,
+    "Sequence": _BATCHES,
+    "clear_session": "leave it out: there is no session",
+    "image_dataset_from_directory": _FOLDER,
+    "img_to_array": _FOLDER,
+    "load_img": _FOLDER,
+    "register_keras_serializable": "leave it out: classes of your own are found by their names",
+}
+
+
+def __getattr__(name: str) -> Any:
+    raise checks.absent(__name__, name, _ELSEWHERE.get(name, ""))
+
 
 def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32]:
     """One-hot encode labels: 1 at the index of the label, 0 elsewhere.
@@ -43,8 +59,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32
            [0., 0., 1.]], dtype=float32)
     """
     labels = np.asarray(x)
-    whole = labels.astype(np.int64)
-    if labels.dtype.kind not in "biuf" or not np.array_equal(whole, labels):
+    whole = labels.astype(np.int64) if labels.dtype.kind in "biuf" else None
+    if whole is None or not np.array_equal(whole, labels):
         raise TypeError(f"to_categorical: x must hold whole numbers, got {labels.dtype}")
     if whole.ndim > 1 and whole.shape[-1] == 1:
         whole = whole[..., 0]

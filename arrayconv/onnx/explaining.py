@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import arrayconv as ac
+from arrayconv.arguments import integer
 from arrayconv.namespace import Array, array_namespace, placement, to_numpy
 from arrayconv.onnx.net import Net
 
@@ -31,10 +32,8 @@ def saliency(net: Net, x: Array, target: int) -> NDArray[Any]:
 
     Raises
     ------
-    IndexError
-        If the output has no such index.
     TypeError, ValueError
-        If ``x`` does not fit the input.
+        If ``x`` does not fit the input, or the output has no such index.
 
     Notes
     -----
@@ -45,7 +44,7 @@ def saliency(net: Net, x: Array, target: int) -> NDArray[Any]:
     --------
     See notebook 09.
     """
-    dx = to_numpy(net.vjp(_pick(net, x, target), x))[0]
+    dx = to_numpy(net.vjp(_pick("saliency", net, x, target), x))[0]
     return np.asarray(np.max(np.abs(dx), axis=channel_axis(net) - 1))
 
 
@@ -67,10 +66,8 @@ def class_activation(net: Net, x: Array, target: int) -> NDArray[Any] | None:
 
     Raises
     ------
-    IndexError
-        If the output has no such index.
     TypeError, ValueError
-        If ``x`` does not fit the input.
+        If ``x`` does not fit the input, or the output has no such index.
 
     Notes
     -----
@@ -81,7 +78,7 @@ def class_activation(net: Net, x: Array, target: int) -> NDArray[Any] | None:
     --------
     See notebook 09.
     """
-    dy = _pick(net, x, target)
+    dy = _pick("class_activation", net, x, target)
     for name in reversed(net.values("Conv")):
         name = net.activated(name)
         maps = to_numpy(net.cut(name)(x))
@@ -104,12 +101,17 @@ def channel_axis(net: Net) -> int:
     return 3 if len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3) else 1
 
 
-def _pick(net: Net, x: Array, target: int) -> Any:
+def _pick(op: str, net: Net, x: Array, target: int) -> Any:
     """An upstream gradient that is 1 at one score and 0 elsewhere."""
     found = net(x)
     ys = found if isinstance(found, tuple) else (found,)
     xp = array_namespace("net", y=ys[0])
     host = np.zeros(tuple(ys[0].shape), np.float64)
-    host.reshape(-1)[target] = 1
+    at = integer(op, "target", target)
+    if not -host.size <= at < host.size:
+        raise ValueError(
+            f"{op}: target must be one of the {host.size} scores of {host.shape}, got {at}"
+        )
+    host.reshape(-1)[at] = 1
     one = xp.astype(xp.asarray(host, **placement(ys[0])), ys[0].dtype)
     return (one, *[None] * (len(ys) - 1)) if len(ys) > 1 else one

@@ -39,7 +39,9 @@ def _int(op: str, name: str, entry: Any, given: Any) -> int:
         raise TypeError(f"{op}: {name} expects ints, got {given!r}") from None
 
 
-def pad_pairs(op: str, padding: Any, ndim: int, *, named: Sequence[str] = ()) -> Pairs | str:
+def pad_pairs(
+    op: str, padding: Any, ndim: int, *, named: Sequence[str] = (), argument: str = "padding"
+) -> Pairs | str:
     """``padding`` as one ``(before, after)`` pair per spatial axis, or the name it is."""
     if type(padding) is int and padding >= 0:
         return ((padding, padding),) * ndim
@@ -47,31 +49,31 @@ def pad_pairs(op: str, padding: Any, ndim: int, *, named: Sequence[str] = ()) ->
         if padding not in named:
             choices = "".join(f", {name!r}" for name in named)
             raise ValueError(
-                f"{op}: padding expects an int, {ndim} ints, {ndim} pairs of ints{choices}, got {padding!r}"
+                f"{op}: {argument} expects an int, {ndim} ints, {ndim} pairs of ints{choices}, got {padding!r}"
             )
         if padding == "causal" and ndim != 1:
-            raise ValueError(f"{op}: padding 'causal' is for one spatial axis, x has {ndim}")
+            raise ValueError(f"{op}: {argument} 'causal' is for one spatial axis, x has {ndim}")
         return padding
     if isinstance(padding, tuple | list):
         if len(padding) != ndim:
             raise ValueError(
-                f"{op}: padding expects {ndim} entries, one per spatial axis, got {padding!r}"
+                f"{op}: {argument} expects {ndim} entries, one per spatial axis, got {padding!r}"
             )
-        pairs = tuple(_pair(op, entry, padding) for entry in padding)
+        pairs = tuple(_pair(op, argument, entry, padding) for entry in padding)
     else:
-        pairs = (_pair(op, padding, padding),) * ndim
+        pairs = (_pair(op, argument, padding, padding),) * ndim
     if any(width < 0 for pair in pairs for width in pair):
-        raise ValueError(f"{op}: padding must not be negative, got {padding!r}")
+        raise ValueError(f"{op}: {argument} must not be negative, got {padding!r}")
     return pairs
 
 
-def _pair(op: str, entry: Any, given: Any) -> tuple[int, int]:
+def _pair(op: str, argument: str, entry: Any, given: Any) -> tuple[int, int]:
     if not isinstance(entry, tuple | list):
-        width = _int(op, "padding", entry, given)
+        width = _int(op, argument, entry, given)
         return width, width
     if len(entry) != 2:
-        raise ValueError(f"{op}: padding expects (before, after) pairs, got {given!r}")
-    return _int(op, "padding", entry[0], given), _int(op, "padding", entry[1], given)
+        raise ValueError(f"{op}: {argument} expects (before, after) pairs, got {given!r}")
+    return _int(op, argument, entry[0], given), _int(op, argument, entry[1], given)
 
 
 def known_size(op: str, size: Sequence[Any]) -> tuple[int, ...]:

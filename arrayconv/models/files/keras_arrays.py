@@ -259,7 +259,7 @@ def save_keras(model: Described, path: str | os.PathLike[str]) -> None:
     """Write a file for Keras: ``.keras`` with architecture and weights, or ``.weights.h5`` with weights only."""
     h5py = needs("h5py", "writing weights for Keras")
     graph = model.graph
-    config = theirs(model.name, model.config(), graph)
+    config = theirs(model.name, model.get_config(), graph)
     names = {item["config"]["name"]: item["class_name"] for item in config["config"]["layers"]}
     counts: dict[str, int] = {}
     held = io.BytesIO()

@@ -33,6 +33,7 @@ _FUNCTIONS = (
 # Arguments here that a Keras class does not have, with the value that it behaves as.
 _LACKING = {
     "Cropping1D": {"data_format": "channels_last"},
+    "SpatialDropout1D": {"data_format": "channels_last"},
     "UpSampling1D": {"data_format": "channels_last", "interpolation": "nearest"},
     "UpSampling3D": {"interpolation": "nearest"},
 }
@@ -59,7 +60,7 @@ class Reader:
     Attributes
     ----------
     config : dict
-        The same model as `Model.config` describes it. A nested model is replaced by the layers it holds.
+        The same model as `Model.get_config` describes it. A nested model is replaced by the layers it holds.
     paths : dict of str to tuple of str
         For each layer here its path in Keras: the names of the models that contain it, then its own.
 
@@ -243,7 +244,7 @@ def theirs(name: str, config: Mapping[str, Any], graph: Graph) -> dict[str, Any]
     ----------
     name : str
     config : mapping
-        As `Model.config` gives it.
+        As `Model.get_config` gives it.
     graph : Graph
 
     Raises

@@ -76,7 +76,7 @@ def save(model: Described, path: str | os.PathLike[str]) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"save: {os.fspath(path)}: there is no folder {folder}")
     tensors = {name: to_numpy(w) for name, w in model.weights.items()}
-    metadata = {"format": "arrayconv", "model": json.dumps(model.config())}
+    metadata = {"format": "arrayconv", "model": json.dumps(model.get_config())}
     if (trainer := model._trainer) is not None:
         metadata["training"] = json.dumps(trainer.config())
         for slot, values in trainer.slots.items():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
-from arrayconv.models.layers.base import Layer, Weights, WeightSpec
-from arrayconv.namespace import Array, array_namespace
+from arrayconv.models.layers.base import LAYERS, Layer, Weights, WeightSpec
+from arrayconv.models.layers.rectifier import LeakyReLU, ReLU
+from arrayconv.namespace import Array
 
 
 class _Pair(Layer):
@@ -22,74 +24,6 @@ class _Pair(Layer):
 
     def backward(self, dy: Array, w: Weights, x: Array) -> Array:
         return self.pair[1](dy, x)
-
-
-class ReLU(Layer):
-    """``min(x, max_value)`` above ``threshold``, and ``negative_slope * (x - threshold)`` below.
-
-    With the default arguments this is `arrayconv.relu`.
-
-    Parameters
-    ----------
-    max_value : float, optional
-        At least 0; no limit if not given.
-    negative_slope, threshold : float
-        At least 0.
-    """
-
-    def __init__(
-        self,
-        max_value: float | None = None,
-        negative_slope: float = 0.0,
-        threshold: float = 0.0,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        label, self.max_value = self.label, max_value
-        if max_value is not None:
-            self.max_value = checks.number(label, "max_value", max_value, least=0)
-        self.negative_slope = checks.number(label, "negative_slope", negative_slope, least=0)
-        self.threshold = checks.number(label, "threshold", threshold, least=0)
-
-    def forward(self, w: Weights, x: Array) -> Array:
-        y, t = ac.relu(x), self.threshold
-        if (self.max_value, self.negative_slope, t) == (None, 0, 0):
-            return y
-        xp = array_namespace(self.label, x=x)
-        if self.max_value is not None:
-            y = xp.minimum(y, xp.full_like(x, self.max_value))
-        below = self.negative_slope * (x - t) if self.negative_slope else xp.zeros_like(x)
-        return xp.where(x <= t, below, y)
-
-    def backward(self, dy: Array, w: Weights, *, y: Array) -> Array:
-        # the output tells on which side of the kinks the input was
-        dx = ac.relu_vjp(dy, y)
-        if self.max_value is None and not self.negative_slope:
-            return dx
-        xp = array_namespace(self.label, y=y)
-        if self.max_value is not None:
-            dx = xp.where(y >= self.max_value, xp.zeros_like(dy), dx)
-        return xp.where(y < 0, self.negative_slope * dy, dx) if self.negative_slope else dx
-
-
-class LeakyReLU(Layer):
-    """`arrayconv.leaky_relu` as a layer.
-
-    Parameters
-    ----------
-    negative_slope : float
-        The factor of negative inputs; 0.3, as in Keras's layer.
-    """
-
-    def __init__(self, negative_slope: float = 0.3, **common: Any) -> None:
-        super().__init__(**common)
-        self.negative_slope = checks.number(self.label, "negative_slope", negative_slope)
-
-    def forward(self, w: Weights, x: Array) -> Array:
-        return ac.leaky_relu(x, negative_slope=self.negative_slope)
-
-    def backward(self, dy: Array, w: Weights, x: Array) -> Array:
-        return ac.leaky_relu_vjp(dy, x, negative_slope=self.negative_slope)
 
 
 class ELU(Layer):
@@ -216,48 +150,17 @@ class LogSoftmax(Layer):
         return ac.log_softmax_vjp(dy, y, y=y)
 
 
-class PReLU(Layer):
-    """`arrayconv.prelu` as a layer: the slope of negative inputs is learned, one for each element of a sample.
-
-    Parameters
-    ----------
-    alpha_initializer : str or Initializer
-        Initial slopes.
-    alpha_regularizer : str or Regularizer, optional
-        Penalty on the slopes, added to the loss.
-    shared_axes : sequence of int, optional
-        Axes along which elements share a slope, counted with the batch as 0: ``[1, 2]`` gives
-        channels_last images one slope per channel.
-    """
-
-    def __init__(
-        self,
-        alpha_initializer: Any = "zeros",
-        alpha_regularizer: Any = None,
-        shared_axes: Any = None,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        self._keep("alpha", alpha_initializer, alpha_regularizer)
-        self.shared_axes = None if shared_axes is None else tuple(shared_axes)
-
-    def build(self, shape: Shape) -> dict[str, WeightSpec]:
-        shared = {checks.axis(self.label, a, shape) for a in self.shared_axes or ()}
-        alpha = tuple(1 if i in shared else n for i, n in enumerate(shape, start=1))
-        return {"alpha": self._spec("alpha", alpha)}
+class Identity(Layer):
+    """The input as it is."""
 
     def forward(self, w: Weights, x: Array) -> Array:
-        # (*shape) -> (1, *shape), since JAX may be set to refuse rank promotion
-        return ac.prelu(x, w["alpha"][None, ...])
+        return x
 
-    def backward(self, dy: Array, w: Weights, x: Array) -> Any:
-        alpha = w["alpha"]
-        dx, dalpha = ac.prelu_vjp(dy, x, alpha[None, ...])
-        xp = array_namespace(self.label, alpha=alpha)
-        return dx, {"alpha": xp.reshape(dalpha, alpha.shape)}
+    def backward(self, dy: Array, w: Weights) -> Array:
+        return dy
 
 
-class Activation(Layer):
+class Activation(Identity):
     """An activation given by name, as a layer, or as a pair of functions.
 
     Parameters
@@ -287,12 +190,6 @@ class Activation(Layer):
         super().__init__(**common)
         self.activation = as_activation(self.label, activation)
 
-    def forward(self, w: Weights, x: Array) -> Array:
-        return x
-
-    def backward(self, dy: Array, w: Weights) -> Array:
-        return dy
-
 
 class _Given(_Pair):
     """An activation given as a pair ``(f, f_vjp)``."""
@@ -308,22 +205,22 @@ class _Given(_Pair):
     def label(self) -> str:
         return f"activation {getattr(self.pair[0], '__name__', self.pair[0])!r}"
 
-    def config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         raise TypeError(f"{self.label}: a pair of functions has no config; write it as a Layer")
 
 
 # The activations by Keras's names.
-_BY_NAME: Mapping[str, Callable[[], Layer | None]] = {
+_BY_NAME: Mapping[str, Callable[..., Layer | None]] = {
     "elu": ELU,
     "gelu": GELU,
     "hard_sigmoid": HardSigmoid,
     "hard_silu": HardSwish,
     "hard_swish": HardSwish,
-    "leaky_relu": lambda: LeakyReLU(0.2),
+    "leaky_relu": partial(LeakyReLU, negative_slope=0.2),
     "linear": lambda: None,
     "log_softmax": LogSoftmax,
     "relu": ReLU,
-    "relu6": lambda: ReLU(6.0),
+    "relu6": partial(ReLU, max_value=6.0),
     "selu": SELU,
     "sigmoid": Sigmoid,
     "silu": SiLU,
@@ -334,15 +231,36 @@ _BY_NAME: Mapping[str, Callable[[], Layer | None]] = {
 }
 
 
+def _function(name: str) -> Callable[..., Any]:
+    def call(x: Any, **options: Any) -> Any:
+        layer = _BY_NAME[name](**options)
+        return x if layer is None else layer(x)
+
+    call.__name__ = call.__qualname__ = name
+    call.__module__ = "arrayconv.models.activations"
+    return call
+
+
+# The same as functions of arrays and nodes.
+FUNCTIONS = {name: _function(name) for name in _BY_NAME}
+
+
 def as_activation(label: str, value: Any) -> Layer | None:
     """The activation layer for a name, a layer or a pair ``(f, f_vjp)``; ``None`` for linear."""
     if value is None or isinstance(value, Layer):
         return value
+    if isinstance(value, Mapping):
+        config = dict(value)
+        kind = checks.choice(label, "activation['class']", config.pop("class", None), LAYERS)
+        return kind.from_config(config)
     if checks.is_pair(value):
         return _Given(value)
+    if callable(value) and value in FUNCTIONS.values():
+        value = value.__name__
     if callable(value):
         raise TypeError(
             f"{label}: activation must be a name, a layer or a pair (f, f_vjp), got {value!r}"
+            f"{checks.suggestion(getattr(value, '__name__', ''), _BY_NAME)}"
         )
     found = checks.choice(label, "activation", value, _BY_NAME)()
     if found is not None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from arrayconv.models import checks
-from arrayconv.models.arrays import drawn_beside, holds_arrays, moved
+from arrayconv.models.arrays import common_dtype, drawn_beside, holds_arrays, moved
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.node import Node
 from arrayconv.models.layers.returned import Reads, arguments, checked_forward, named
 from arrayconv.models.layers.weights import Weighted, Weights, WeightSpec, looked_up
-from arrayconv.namespace import Array, array_namespace, is_floating
+from arrayconv.namespace import Array, array_namespace, cast
 
 __all__ = ["COMMON", "LAYERS", "Layer", "Node", "WeightSpec", "Weights"]
 
@@ -39,7 +40,7 @@ class Layer(Weighted):
 
     A layer of your own defines ``forward`` and ``backward``, `build` if it has weights, and `output_shape` if
     that differs from the input's. Its constructor keeps each argument as an attribute of the same name, which
-    `config` reads. The two functions may take more as keyword-only arguments, after ``*``; what neither of
+    `get_config` reads. The two functions may take more as keyword-only arguments, after ``*``; what neither of
     them takes is neither kept nor computed:
 
     ==============  ============  =====================================================================
@@ -123,13 +124,15 @@ class Layer(Weighted):
 
     def __init__(
         self,
-        *,
+        *positional: Any,
         name: str | None = None,
         trainable: bool = True,
         input_shape: Any = None,
         **unknown: Any,
     ) -> None:
         super().__init__()
+        if positional:
+            raise TypeError(f"{self.label}: takes no further argument, got {positional[0]!r}")
         checks.refuse(type(self).__name__, unknown, (*self.fields, *COMMON), _REFUSED)
         if name is not None:
             self.name = checks.name(type(self).__name__, name)
@@ -151,8 +154,7 @@ class Layer(Weighted):
 
     def output_shape(self, *args: Any, **kwargs: Any) -> Shape:
         """``output_shape(*shapes)``: the output's shape, without batch axes; by default that of the first input."""
-        shape: Shape = args[0]
-        return shape
+        return tuple(args[0])
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """``forward(w, *x)``: the output ``y``, or ``(y, {untrained weight: new value})``.
@@ -195,7 +197,7 @@ class Layer(Weighted):
         """
         return None
 
-    def config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as plain data that JSON can hold."""
         config: dict[str, Any] = {"name": self.name} if self.name else {}
         if not self.trainable:
@@ -205,11 +207,16 @@ class Layer(Weighted):
         for field in self.fields:
             if not hasattr(self, field):
                 raise AttributeError(
-                    f"{self.label}: config needs every argument of the constructor as an attribute, and there is "
+                    f"{self.label}: get_config needs every argument of the constructor as an attribute, and there is "
                     f"no {field!r}"
                 )
             config[field] = _plain(getattr(self, field))
         return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The layer that `get_config` described, without weights."""
+        return cls(**config)
 
     def declare(self, *shapes: Shape) -> Shape:
         """Check the inputs' shapes, keep the weights that `build` declares, and return the output's shape.
@@ -251,7 +258,8 @@ class Layer(Weighted):
                 f"call it as {type(self).__name__}()([a, b])"
             )
         if self.arity is not None and len(shapes) != self.arity:
-            raise ValueError(f"{self.label}: takes {self.arity} input, got {len(shapes)}")
+            wanted = "1 input" if self.arity == 1 else f"a list of {self.arity} inputs"
+            raise ValueError(f"{self.label}: takes {wanted}, got {len(shapes)}")
         if self.rank is not None and len(shapes[0]) != self.rank + 1:
             raise ValueError(
                 f"{self.label}: expects an input of {self.rank} spatial axes and channels, got "
@@ -289,11 +297,9 @@ class Layer(Weighted):
         xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(x)})
         shape = self.declare(*(tuple(a.shape[1:]) for a in x))
         self.draw(0)
-        like = next((a for a in x if is_floating(xp, a.dtype)), None)
-        if like is None:
-            like = xp.astype(x[0][:0, ...], xp.float32)
-        x = tuple(xp.astype(a, like.dtype) for a in x)
-        y, updates = self._run(self.weights_beside(like), x, shape, training)
+        dtype = common_dtype(self.label, xp, x, xp.float32)
+        x = tuple(cast(xp, a, dtype) for a in x)
+        y, updates = self._run(self.weights_beside(x[0]), x, shape, training)
         kept = {name: moved(value, self.weights[name]) for name, value in updates.items()}
         self.weights = {**self.weights, **kept}
         return y if self.activation is None else self.activation._run({}, (y,), shape, training)[0]
@@ -328,16 +334,16 @@ class Layer(Weighted):
         return self.nodes[0]
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
+        given = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
         return f"{type(self).__name__}({given})"
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Layer):
         # an activation given by name is written by name
-        return value.spelled or {"class": type(value).__name__, **value.config()}
-    if hasattr(value, "config"):
-        value = value.config()
+        return value.spelled or {"class": type(value).__name__, **value.get_config()}
+    if hasattr(value, "get_config"):
+        value = value.get_config()
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value.item() if isinstance(value, np.generic) else value

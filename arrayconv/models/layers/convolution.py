@@ -10,7 +10,7 @@ from arrayconv.models.checks import Shape
 from arrayconv.models.layers.activation import as_activation
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
 from arrayconv.models.layers.dense import bias_of
-from arrayconv.models.layers.geometry import convolved, join, keep_window, kernel_size, split
+from arrayconv.models.layers.geometry import along, convolved, ints, join, keep_window, split
 from arrayconv.namespace import Array
 from arrayconv.window import per_axis, transposed
 
@@ -48,7 +48,7 @@ class Conv(Layer):
     TypeError
         An argument of a wrong type.
     ValueError
-        Counts below 1, an unknown name; once the input shape is known, arguments that do not fit it.
+        Numbers below 1, an unknown name; once the input shape is known, arguments that do not fit it.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class Conv(Layer):
                 f"{self.label}: groups must divide the input's channels and filters, got groups={self.groups} "
                 f"with {channels} and {self.filters}"
             )
-        kernel = (*kernel_size(self, size), channels // self.groups, self.filters)
+        kernel = (*along(self, "kernel_size", size), channels // self.groups, self.filters)
         return {"kernel": self._spec("kernel", kernel), **bias_of(self, self.filters)}
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -159,7 +159,9 @@ class ConvTranspose(Layer):
         self.geometry = keep_window(self, kernel_size, strides, padding, data_format, dilation_rate)
         if self.geometry["padding"] not in ("valid", "same"):
             raise ValueError(f"{self.label}: padding must be 'valid' or 'same', got {padding!r}")
-        self.output_padding = checks.as_tuple(output_padding)
+        self.output_padding = None
+        if output_padding is not None:
+            self.output_padding = ints(self, "output_padding", output_padding, least=0)
         self.activation = as_activation(self.label, activation)
         self.use_bias = checks.flag(self.label, "use_bias", use_bias)
         self._keep("kernel", kernel_initializer, kernel_regularizer)
@@ -167,17 +169,17 @@ class ConvTranspose(Layer):
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         size, channels = split(self, shape)
-        kernel = (*kernel_size(self, size), self.filters, channels)
+        kernel = (*along(self, "kernel_size", size), self.filters, channels)
         return {"kernel": self._spec("kernel", kernel), **bias_of(self, self.filters)}
 
     def output_shape(self, shape: Shape) -> Shape:
         size = split(self, shape)[0]
-        kernel = kernel_size(self, size)
-        found = self._options(kernel)
+        kernel = along(self, "kernel_size", size)
+        found = self.cropped(kernel)
         cut = (found[name] for name in ("stride", "padding", "output_padding", "dilation"))
         return join(self, transposed(self.label, size, kernel, *cut).size, self.filters)
 
-    def _options(self, kernel: Shape) -> dict[str, Any]:
+    def cropped(self, kernel: Shape) -> dict[str, Any]:
         """The options of `arrayconv.conv_transpose` that crop and extend its result to the size that Keras's has."""
         ndim, geometry = len(kernel), self.geometry
         strides = per_axis(self.label, "strides", geometry["stride"], ndim)
@@ -204,11 +206,11 @@ class ConvTranspose(Layer):
 
     def forward(self, w: Weights, x: Array) -> Array:
         kernel = w["kernel"]
-        options = self._options(kernel.shape[:-2])
+        options = self.cropped(kernel.shape[:-2])
         return ac.conv_transpose(x, kernel, w.get("bias"), **options)
 
     def backward(self, dy: Array, w: Weights, x: Array, *, wrt: tuple[str, ...]) -> Any:
         kernel, bias = w["kernel"], w.get("bias")
-        options = self._options(kernel.shape[:-2])
+        options = self.cropped(kernel.shape[:-2])
         dx, dw, db = ac.conv_transpose_vjp(dy, x, kernel, bias, wrt=wrt, **options)
         return dx, {"kernel": dw, "bias": db}

@@ -10,7 +10,7 @@ from arrayconv.models.checks import Shape
 from arrayconv.models.layers.activation import as_activation
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
 from arrayconv.models.layers.dense import bias_of
-from arrayconv.models.layers.geometry import convolved, keep_window, kernel_size, split
+from arrayconv.models.layers.geometry import along, convolved, keep_window, split
 from arrayconv.namespace import Array, array_namespace
 
 
@@ -179,7 +179,7 @@ class SeparableConv(Layer):
 
 def _depthwise(layer: Any, shape: Shape) -> WeightSpec:
     size, channels = split(layer, shape)
-    kernel = (*kernel_size(layer, size), channels, layer.depth_multiplier)
+    kernel = (*along(layer, "kernel_size", size), channels, layer.depth_multiplier)
     spec: WeightSpec = layer._spec("depthwise", kernel)
     return spec
 

@@ -10,6 +10,7 @@ import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
+from arrayconv.models.layers.geometry import join, split
 from arrayconv.namespace import Array
 
 
@@ -61,9 +62,11 @@ class Dropout(Layer):
         if not self.rate:
             return None
         (shape,) = shapes
+        return np.broadcast_to(rng.random(self._mask_shape(shape)) >= self.rate, shape)
+
+    def _mask_shape(self, shape: Shape) -> Shape:
         given = self.noise_shape or shape
-        drawn = tuple(n if m is None else m for n, m in zip(shape, given, strict=True))
-        return np.broadcast_to(rng.random(drawn) >= self.rate, shape)
+        return tuple(n if m is None else m for n, m in zip(shape, given, strict=True))
 
     def forward(self, w: Weights, x: Array, *, noise: Array | None) -> Array:
         return x if noise is None else ac.dropout(x, noise, rate=self.rate)
@@ -71,3 +74,39 @@ class Dropout(Layer):
     def backward(self, dy: Array, w: Weights, *, noise: Array | None) -> Array:
         # the derivative does not depend on x, so dy stands in for it
         return dy if noise is None else ac.dropout_vjp(dy, dy, noise, rate=self.rate)[0]
+
+
+class SpatialDropout(Dropout):
+    """`Dropout` of whole channels: all cells of a channel share the mask.
+
+    Parameters
+    ----------
+    rate, seed
+        As for `Dropout`.
+    data_format : {"channels_last", "channels_first"}
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `Dropout`.
+
+    Notes
+    -----
+    J. Tompson et al., "Efficient object localization using convolutional networks", arXiv:1411.4280, section 3.2.
+    """
+
+    fields = ("rate", "data_format", "seed")
+
+    def __init__(
+        self, rate: float, data_format: str | None = None, seed: int | None = None, **common: Any
+    ) -> None:
+        super().__init__(rate, None, seed, **common)
+        self.data_format = checks.data_format(self.label, data_format)
+
+    def build(self, shape: Shape) -> dict[str, WeightSpec]:
+        split(self, shape)
+        return {}
+
+    def _mask_shape(self, shape: Shape) -> Shape:
+        size, channels = split(self, shape[1:])
+        return (shape[0], *join(self, (1,) * len(size), channels))

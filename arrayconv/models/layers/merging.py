@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
@@ -13,7 +14,7 @@ from arrayconv.namespace import Array, array_namespace, unchunked
 
 
 class _CellByCell(Layer):
-    arity = None
+    arity: ClassVar[int | None] = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
         widest = tuple(max(lengths) for lengths in zip(*shapes, strict=False))
@@ -53,13 +54,20 @@ class Add(_CellByCell):
         return tuple([_folded(dy, a) for a in x])
 
 
+class Average(Add):
+    """The mean of two or more inputs, given as a list. Shapes and errors as for `Add`."""
+
+    def forward(self, w: Weights, *x: Array) -> Array:
+        return super().forward(w, *x) / len(x)
+
+    def backward(self, dy: Array, w: Weights, *x: Array) -> tuple[Array, ...]:
+        return super().backward(dy / len(x), w, *x)
+
+
 class Subtract(_CellByCell):
     """The first of two inputs minus the second; for nodes also ``a - b``. Shapes and errors as for `Add`."""
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        if len(shapes) != 2:
-            raise ValueError(f"{self.label}: takes a list of two inputs, got {len(shapes)}")
-        return super().output_shape(*shapes)
+    arity = 2
 
     def forward(self, w: Weights, a: Array, b: Array) -> Array:
         return a - b
@@ -96,6 +104,13 @@ class Maximum(_CellByCell):
         chosen = [xp.astype(a == y, dy.dtype) for a in x]
         share = dy / sum(chosen[1:], chosen[0])
         return tuple([_folded(share * c, a) for a, c in zip(x, chosen, strict=True)])
+
+
+class Minimum(Maximum):
+    """The elementwise minimum of two or more inputs, given as a list. Shapes, errors and ties as for `Maximum`."""
+
+    def forward(self, w: Weights, *x: Array) -> Array:
+        return reduce(array_namespace(self.label, x=x[0]).minimum, x)
 
 
 class Concatenate(Layer):
@@ -143,29 +158,18 @@ class Concatenate(Layer):
         return tuple(parts)
 
 
-def add(inputs: Any, **common: Any) -> Any:
-    """The same as ``Add(**common)(inputs)``."""
-    return Add(**common)(inputs)
+def _function(kind: type[Layer]) -> Callable[..., Any]:
+    def call(inputs: Any, *arguments: Any, **named: Any) -> Any:
+        return kind(*arguments, **named)(inputs)
+
+    call.__name__ = call.__qualname__ = kind.__name__.lower()
+    call.__doc__ = f"The same as ``{kind.__name__}(*arguments, **named)(inputs)``."
+    return call
 
 
-def subtract(inputs: Any, **common: Any) -> Any:
-    """The same as ``Subtract(**common)(inputs)``."""
-    return Subtract(**common)(inputs)
-
-
-def multiply(inputs: Any, **common: Any) -> Any:
-    """The same as ``Multiply(**common)(inputs)``."""
-    return Multiply(**common)(inputs)
-
-
-def maximum(inputs: Any, **common: Any) -> Any:
-    """The same as ``Maximum(**common)(inputs)``."""
-    return Maximum(**common)(inputs)
-
-
-def concatenate(inputs: Any, axis: int = -1, **common: Any) -> Any:
-    """The same as ``Concatenate(axis, **common)(inputs)``."""
-    return Concatenate(axis, **common)(inputs)
+add, average, concatenate, maximum, minimum, multiply, subtract = map(
+    _function, (Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract)
+)
 
 
 def _folded(dy: Array, x: Array) -> Array:

@@ -45,6 +45,8 @@ class Node:
         return self._joined("*", other)
 
     def _joined(self, sign: str, other: Any) -> Any:
+        if isinstance(other, int | float):
+            raise TypeError(f"{self!r} {sign} {other}: Rescaling(scale, offset) takes numbers")
         if sign not in self.operators or not isinstance(other, Node):
             return NotImplemented
         return self.operators[sign]()([self, other])

@@ -8,9 +8,9 @@ import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.base import Layer, Weights
-from arrayconv.models.layers.geometry import join, split
+from arrayconv.models.layers.geometry import along, ints, join, split, window_padding
 from arrayconv.namespace import Array
-from arrayconv.window import per_axis, sliding
+from arrayconv.window import sliding
 
 
 class _Pool(Layer):
@@ -23,8 +23,9 @@ class _Pool(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.pool_size, self.strides = checks.as_tuple(pool_size), checks.as_tuple(strides)
-        self.padding = checks.as_tuple(padding)
+        self.pool_size = ints(self, "pool_size", pool_size)
+        self.strides = None if strides is None else ints(self, "strides", strides)
+        self.padding = window_padding(self, padding)
         self.data_format = checks.data_format(self.label, data_format)
         self.geometry = {
             "window": self.pool_size,
@@ -35,8 +36,8 @@ class _Pool(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         size, channels = split(self, shape)
-        window = per_axis(self.label, "pool_size", self.pool_size, len(size))
-        strides = window if self.strides is None else self.strides
+        window = along(self, "pool_size", size)
+        strides = window if self.strides is None else along(self, "strides", size)
         # every window must contain a cell of the input
         found = sliding(self.label, size, window, strides, self.padding, 1, inside=True)
         return join(self, found.output, channels)
@@ -72,7 +73,7 @@ class MaxPool(_Pool):
     Raises
     ------
     TypeError, ValueError
-        Once the input shape is known: if the window, the strides or the padding are invalid or do not fit it.
+        If the window, the strides or the padding are invalid, or, once the input shape is known, do not fit it.
 
     Examples
     --------

@@ -9,9 +9,8 @@ import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.base import Layer, Weights
-from arrayconv.models.layers.geometry import join, split
+from arrayconv.models.layers.geometry import along, ints, join, pairs, split
 from arrayconv.namespace import Array, array_namespace
-from arrayconv.window import pad_pairs, per_axis
 
 
 class Flatten(Layer):
@@ -40,7 +39,7 @@ class ZeroPadding(Layer):
     Raises
     ------
     TypeError, ValueError
-        Once the input shape is known: if the padding is not ints, is negative, or does not fit its axes.
+        If the padding is not ints, is negative, or, once the input shape is known, does not fit its axes.
 
     Examples
     --------
@@ -53,21 +52,22 @@ class ZeroPadding(Layer):
     def __init__(self, padding: Any = 1, data_format: str | None = None, **common: Any) -> None:
         super().__init__(**common)
         self.padding = checks.as_tuple(padding)
+        pairs(self, "padding")
         self.data_format = checks.data_format(self.label, data_format)
 
     def output_shape(self, shape: Shape) -> Shape:
         size, channels = split(self, shape)
-        pairs = _pairs(self.label, self.padding, len(size))
-        wide = tuple(n + a + b for n, (a, b) in zip(size, pairs, strict=True))
+        widths = pairs(self, "padding", len(size))
+        wide = tuple(n + a + b for n, (a, b) in zip(size, widths, strict=True))
         return join(self, wide, channels)
 
     def forward(self, w: Weights, x: Array) -> Array:
-        pairs = _pairs(self.label, self.padding, x.ndim - 2)
-        return ac.pad(x, pairs, data_format=self.data_format)
+        widths = pairs(self, "padding", x.ndim - 2)
+        return ac.pad(x, widths, data_format=self.data_format)
 
     def backward(self, dy: Array, w: Weights, x: Array) -> Any:
-        pairs = _pairs(self.label, self.padding, x.ndim - 2)
-        return ac.pad_vjp(dy, x, pairs, data_format=self.data_format)
+        widths = pairs(self, "padding", x.ndim - 2)
+        return ac.pad_vjp(dy, x, widths, data_format=self.data_format)
 
 
 class Cropping(Layer):
@@ -82,7 +82,7 @@ class Cropping(Layer):
     Raises
     ------
     TypeError, ValueError
-        Once the input shape is known: as for `ZeroPadding`, or if nothing would be left.
+        As for `ZeroPadding`; once the input shape is known, also if nothing would be left.
 
     Examples
     --------
@@ -95,26 +95,27 @@ class Cropping(Layer):
     def __init__(self, cropping: Any, data_format: str | None = None, **common: Any) -> None:
         super().__init__(**common)
         self.cropping = checks.as_tuple(cropping)
+        pairs(self, "cropping")
         self.data_format = checks.data_format(self.label, data_format)
 
     def output_shape(self, shape: Shape) -> Shape:
         size, channels = split(self, shape)
-        pairs = _pairs(self.label, self.cropping, len(size))
-        left = tuple(n - a - b for n, (a, b) in zip(size, pairs, strict=True))
+        widths = pairs(self, "cropping", len(size))
+        left = tuple(n - a - b for n, (a, b) in zip(size, widths, strict=True))
         if min(left) < 1:
-            raise ValueError(f"{self.label}: cropping {pairs} leaves nothing of {size}")
+            raise ValueError(f"{self.label}: cropping {widths} leaves nothing of {size}")
         return join(self, left, channels)
 
     def forward(self, w: Weights, x: Array) -> Array:
-        pairs = _pairs(self.label, self.cropping, x.ndim - 2)
+        widths = pairs(self, "cropping", x.ndim - 2)
         lead = 1 if self.data_format == "channels_last" else 2
-        spatial = x.shape[lead : lead + len(pairs)]
-        kept = [slice(a, n - b) for n, (a, b) in zip(spatial, pairs, strict=True)]
+        spatial = x.shape[lead : lead + len(widths)]
+        kept = [slice(a, n - b) for n, (a, b) in zip(spatial, widths, strict=True)]
         return x[(*(slice(None),) * lead, *kept, ...)]
 
     def backward(self, dy: Array, w: Weights) -> Array:
-        pairs = _pairs(self.label, self.cropping, dy.ndim - 2)
-        return ac.pad(dy, pairs, data_format=self.data_format)
+        widths = pairs(self, "cropping", dy.ndim - 2)
+        return ac.pad(dy, widths, data_format=self.data_format)
 
 
 class Reshape(Layer):
@@ -189,8 +190,8 @@ class Permute(Layer):
 
     def __init__(self, dims: Any, **common: Any) -> None:
         super().__init__(**common)
-        self.dims = checks.shape(self.label, dims)
-        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+        self.dims = checks.as_tuple(dims)
+        if not isinstance(dims, list | tuple) or {*self.dims} != {*range(1, len(dims) + 1)}:
             raise ValueError(f"{self.label}: dims must hold 1 to the number of axes, got {dims!r}")
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -221,7 +222,7 @@ class UpSampling(Layer):
     Raises
     ------
     TypeError, ValueError
-        If the interpolation is unknown; once the input shape is known, if ``size`` is not ints or does not fit it.
+        If the interpolation is unknown or ``size`` is not ints; once the input shape is known, if it does not fit it.
 
     Examples
     --------
@@ -239,7 +240,7 @@ class UpSampling(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.size, self.interpolation = checks.as_tuple(size), interpolation
+        self.size, self.interpolation = ints(self, "size", size), interpolation
         # with whole factors, the floor of the source coordinate repeats each element equally often
         methods = {"nearest": ("nearest", "asymmetric"), "bilinear": ("linear", "half_pixel")}
         method, coordinates = checks.choice(self.label, "interpolation", interpolation, methods)
@@ -253,7 +254,7 @@ class UpSampling(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         size, channels = split(self, shape)
-        factors = per_axis(self.label, "size", self.size, len(size))
+        factors = along(self, "size", size)
         return join(self, tuple(n * f for n, f in zip(size, factors, strict=True)), channels)
 
     def forward(self, w: Weights, x: Array) -> Array:
@@ -261,10 +262,3 @@ class UpSampling(Layer):
 
     def backward(self, dy: Array, w: Weights, x: Array) -> Any:
         return ac.resize_vjp(dy, x, **self.geometry)
-
-
-def _pairs(label: str, given: Any, ndim: int) -> tuple[tuple[int, int], ...]:
-    pair = ndim == 1 and isinstance(given, tuple) and len(given) == 2
-    pairs = pad_pairs(label, (given,) if pair else given, ndim)
-    assert not isinstance(pairs, str)
-    return pairs

@@ -39,7 +39,7 @@ LOSSES: dict[str, type[Loss]] = {"mae": MeanAbsoluteError, "mse": MeanSquaredErr
 }
 
 
-def loss(value: Any) -> Loss:
+def get(value: Any) -> Loss:
     """A loss from a name, a `Loss` class, a `Loss` or a pair ``(f, f_vjp)``."""
     if isinstance(value, Loss):
         return value
@@ -57,5 +57,6 @@ def loss(value: Any) -> Loss:
 
 
 def __getattr__(name: str) -> Any:
-    hint = f"compile takes it by its name, loss={name!r}" if name in LOSSES else ""
+    own = "a loss of your own derives from Loss, or is a pair (f, f_vjp)"
+    hint = f"compile takes it by its name, loss={name!r}" if name in LOSSES else own
     raise checks.absent(__name__, name, hint)

@@ -153,7 +153,8 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
     name = "sparse_categorical_crossentropy"
     pair = ac.sparse_categorical_cross_entropy, ac.sparse_categorical_cross_entropy_vjp
 
-    def __init__(self, from_logits: bool = False) -> None:
+    def __init__(self, from_logits: bool = False, **unknown: Any) -> None:
+        super().__init__(**unknown)
         self.from_logits = checks.flag(type(self).__name__, "from_logits", from_logits)
 
     def expected(self, shape: tuple[int, ...]) -> str:

@@ -44,6 +44,8 @@ def class_numbers(label: str, xp: Namespace, y: Array, y_pred: Array, twin: str)
     shape, wanted = tuple(y.shape), tuple(y_pred.shape[:-1])
     if shape not in (wanted, (*wanted, 1)):
         hint = f"; for one-hot labels use {twin}" if shape == tuple(y_pred.shape) else ""
+        if len(shape) == 1 < len(wanted):
+            hint = "; Flatten or a global pool before the last layer makes one output per sample"
         raise ValueError(
             f"{label}: y must have the shape {wanted}, one class number per sample, got {shape}{hint}"
         )
@@ -55,7 +57,6 @@ _REFUSED = {
     "axis": "the classes lie along the last axis",
     "dtype": "the dtype of the data decides",
     "ignore_class": "give those samples sample_weight=0",
-    "name": "a loss is shown under the name of its output",
     "reduction": "it is the mean over the samples; a factor for each is sample_weight",
 }
 
@@ -79,12 +80,15 @@ class Loss:
     1.0
     """
 
-    name: ClassVar[str] = "loss"
+    # That of the values as a metric; the loss itself is shown under the name of its output.
+    name: str = "loss"
     # The range of valid targets, for error messages.
     range: ClassVar[str] = ""
 
-    def __init__(self, **unknown: Any) -> None:
-        checks.known(type(self).__name__, unknown, _REFUSED, type(self))
+    def __init__(self, name: str | None = None, **unknown: Any) -> None:
+        checks.known(type(self).__name__, unknown, _REFUSED, type(self), Loss)
+        if name is not None:
+            self.name = name
 
     def expected(self, shape: tuple[int, ...]) -> str:
         """The range of valid targets in words, for an output of this shape; by default `range`."""
@@ -150,5 +154,5 @@ class Pair(Loss):
     def __init__(
         self, f: Callable[..., Array], f_vjp: Callable[..., Array], name: str | None = None
     ) -> None:
+        super().__init__(str(getattr(f, "__name__", "pair")) if name is None else name)
         self.values, self.gradient = f, f_vjp  # type: ignore[method-assign]
-        self.name = str(getattr(f, "__name__", "pair")) if name is None else name  # type: ignore[misc]

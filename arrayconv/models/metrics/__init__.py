@@ -36,8 +36,11 @@ _BY_NAME: dict[str, Callable[..., Any]] = {"acc": Accuracy} | {
     kind.name: kind for kind in map(globals().__getitem__, __all__) if kind is not Metric
 }
 
+# Losses are metrics too, but Keras's metric CosineSimilarity is the negative of the loss.
+_LOSSES = {kind.__name__: kind for kind in LOSSES.values() if kind is not losses.CosineSimilarity}
 
-def metric(value: Any) -> Metric:
+
+def get(value: Any) -> Metric:
     """A metric from a name, a `Metric`, a `Loss`, one of their classes, or a function."""
     if isinstance(value, type) and issubclass(value, Metric | Loss):
         value = value()
@@ -48,17 +51,18 @@ def metric(value: Any) -> Metric:
     if callable(value):
         return OfFunction(value)
     name = value.lower() if isinstance(value, str) else value
-    # Keras's metric of this name is not the loss, but its negative
-    means = {key: kind for key, kind in LOSSES.items() if key != "cosine_similarity"}
+    means = {key: kind for key, kind in LOSSES.items() if kind in _LOSSES.values()}
     known: dict[str, Callable[..., Any]] = {**_BY_NAME, **means}
     found = checks.choice("compile", "metrics", name, known)
     return OfLoss(found(), value) if name in means else found(name=value)
 
 
 def __getattr__(name: str) -> Any:
-    hint = ""
-    if name in losses.__all__:
-        hint = f"compile takes a loss among its metrics, losses.{name}()"
+    if name in _LOSSES:
+        return _LOSSES[name]
+    hint = "a metric of your own derives from Metric, or is a function of (y_true, y_pred)"
+    if name == "CosineSimilarity":
+        hint = "it is minus losses.CosineSimilarity(), which compile takes among its metrics"
     elif name in LOSSES or name in _BY_NAME:
         hint = f"compile takes it by its name, metrics=[{name!r}]"
     raise checks.absent(__name__, name, hint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from arrayconv.models import checks
 from arrayconv.models.losses.loss import aligned, class_numbers
 from arrayconv.models.metrics.metric import Metric, Terms
@@ -51,8 +53,8 @@ class BinaryAccuracy(Metric):
 
     name, best = "binary_accuracy", "max"
 
-    def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = None, threshold: float = 0.5, **unknown: Any) -> None:
+        super().__init__(name, **unknown)
         self.threshold = checks.number(type(self).__name__, "threshold", threshold)
 
     def terms(self, xp: Namespace, y_true: Array, y_pred: Array) -> Terms:
@@ -123,8 +125,8 @@ class SparseTopKCategoricalAccuracy(Metric):
 
     name, best = "sparse_top_k_categorical_accuracy", "max"
 
-    def __init__(self, k: int = 5, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, k: int = 5, name: str | None = None, **unknown: Any) -> None:
+        super().__init__(name, **unknown)
         self.k = checks.count(type(self).__name__, "k", k)
 
     def terms(self, xp: Namespace, y_true: Array, y_pred: Array) -> Terms:

@@ -8,12 +8,23 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from arrayconv.models import checks
 from arrayconv.models.arrays import clipped
 from arrayconv.models.losses import Loss
 from arrayconv.namespace import Array, Namespace, accumulator, array_namespace, cast, is_floating
 
 Ratio = tuple[Array, Array | int]
 Terms = tuple[Array, Array | None]
+
+
+# Arguments of Keras's metrics that these do not take.
+_REFUSED = {
+    "class_id": "cut y and the output to that class in a metric of your own",
+    "dtype": "the dtype of the data decides",
+    "from_logits": "the metric takes probabilities: end the model with an activation",
+    "multi_label": "all outputs count together",
+    "top_k": "TopKCategoricalAccuracy(k) counts the largest outputs",
+}
 
 
 class Metric:
@@ -40,10 +51,12 @@ class Metric:
     """
 
     name: str = "metric"
-    # "min" or "max", whichever is better, for callbacks with mode="auto"; None if unknown.
+    # "min" or "max", whichever is better, for callbacks with mode="auto"; None if unknown; "by class" if `result` is
+    # an array of a number for each class.
     best: str | None = None
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, **unknown: Any) -> None:
+        checks.known(type(self).__name__, unknown, _REFUSED, type(self), Metric)
         if name is not None:
             self.name = name
 
@@ -90,7 +103,7 @@ class Metric:
         counts = xp.ones_like(tops, dtype=dtype) if bottoms is None else bottoms
         return [xp.sum(_numbers(xp, part, dtype) * shares) for part in (tops, counts)]
 
-    def result(self, sums: NDArray[Any]) -> float:
+    def result(self, sums: NDArray[Any]) -> Any:
         """The metric of an epoch, from the total of its `sums`; 0 if the denominator is 0."""
         top, bottom = sums
         return float(top / bottom) if bottom else 0.0

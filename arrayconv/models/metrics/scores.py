@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from arrayconv import arguments
 from arrayconv.models import checks
 from arrayconv.models.losses.loss import aligned
 from arrayconv.models.metrics.metric import Metric, Terms
@@ -39,8 +41,10 @@ class Precision(Metric):
 
     name, best = "precision", "max"
 
-    def __init__(self, thresholds: float | None = None, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(
+        self, thresholds: float | None = None, name: str | None = None, **unknown: Any
+    ) -> None:
+        super().__init__(name, **unknown)
         self.thresholds = checks.number(
             type(self).__name__, "thresholds", 0.5 if thresholds is None else thresholds
         )
@@ -75,13 +79,24 @@ class Recall(Precision):
         return wanted
 
 
+# The height of the curve between two thresholds, by AUC's summation_method.
+_HEIGHTS: dict[str, Callable[..., NDArray[Any]]] = {
+    "interpolation": lambda a, b: (a + b) / 2,
+    "majoring": np.maximum,
+    "minoring": np.minimum,
+}
+
+
+_CURVES = {"PR": "PR", "ROC": "ROC", "pr": "PR", "roc": "ROC"}
+
+
 class _Counted(Metric):
     """A metric computed from more sums than one numerator and one denominator."""
 
     best = "max"
 
     def __call__(self, y_true: Array, y_pred: Array) -> Any:
-        """The metric of one batch, a float."""
+        """The metric of one batch, as `result` gives it."""
         xp = array_namespace(self.name, y_true=y_true, y_pred=y_pred)
         sums = self.sums(xp, y_true, y_pred, None)
         return self.result(np.concatenate([to_numpy(part) for part in sums]))
@@ -96,12 +111,14 @@ class AUC(_Counted):
         At least 2.
     curve : {"ROC", "PR"}
         The true positive rate over the false positive rate, or precision over recall.
+    summation_method : {"interpolation", "minoring", "majoring"}
+        What the curve is between two thresholds: interpolated, or the smaller or the larger of its two values.
     name : str, optional
 
     Notes
     -----
-    Between two thresholds the ROC curve is interpolated linearly, and the precision-recall curve as in Davis and
-    Goadrich, "The Relationship Between Precision-Recall and ROC Curves", ICML 2006.
+    The ROC curve is interpolated linearly, and the precision-recall curve as in Davis and Goadrich, "The
+    Relationship Between Precision-Recall and ROC Curves", ICML 2006.
 
     Examples
     --------
@@ -114,11 +131,18 @@ class AUC(_Counted):
     name = "auc"
 
     def __init__(
-        self, num_thresholds: int = 200, curve: str = "ROC", name: str | None = None
+        self,
+        num_thresholds: int = 200,
+        curve: str = "ROC",
+        summation_method: str = "interpolation",
+        name: str | None = None,
+        **unknown: Any,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, **unknown)
         self.num_thresholds = checks.count("AUC", "num_thresholds", num_thresholds, least=2)
-        self.curve = checks.choice("AUC", "curve", curve, {"ROC": "ROC", "PR": "PR"})
+        self.curve = checks.choice("AUC", "curve", curve, _CURVES)
+        checks.choice("AUC", "summation_method", summation_method, _HEIGHTS)
+        self.summation_method = summation_method
 
     def size(self, shape: tuple[int, ...]) -> int:
         return 2 * self.num_thresholds + 2
@@ -147,12 +171,17 @@ class AUC(_Counted):
         count = self.num_thresholds
         true, false = (sums[:count].astype(np.float64), sums[count:-2].astype(np.float64))
         ones, zeros = map(float, sums[-2:])
-        if self.curve == "ROC":
-            right, wrong = true / (ones or 1.0), false / (zeros or 1.0)
-            return float(np.sum((wrong[:-1] - wrong[1:]) * (right[:-1] + right[1:]) / 2))
         found = true + false
+        x, y = (
+            (false / (zeros or 1.0), true / (ones or 1.0))
+            if self.curve == "ROC"
+            else (true / (ones or 1.0), _ratio(true, found))
+        )
+        if (self.curve, self.summation_method) != ("PR", "interpolation"):
+            heights = _HEIGHTS[self.summation_method](y[:-1], y[1:])
+            return float(np.sum((x[:-1] - x[1:]) * heights))
         steps, falls = true[:-1] - true[1:], found[:-1] - found[1:]
-        slope = np.divide(steps, falls, out=np.zeros_like(steps), where=falls > 0)
+        slope = _ratio(steps, falls)
         both = (found[:-1] > 0) & (found[1:] > 0)
         ratio = np.divide(found[:-1], found[1:], out=np.ones_like(falls), where=both)
         areas = slope * (steps + (true[1:] - slope * found[1:]) * np.log(ratio))
@@ -160,13 +189,14 @@ class AUC(_Counted):
 
 
 class F1Score(_Counted):
-    """The F1 score, ``2 * tp / (2 * tp + fp + fn)``, averaged over the classes of one-hot targets.
+    """The F1 score, ``2 * tp / (2 * tp + fp + fn)``, of each class of one-hot targets, or averaged over them.
 
     Parameters
     ----------
-    average : {"macro", "micro", "weighted"}
-        "macro" is the mean of the classes' scores, "weighted" their mean weighted by the classes' frequencies;
-        "micro" adds up the counts of all classes first.
+    average : {None, "macro", "micro", "weighted"}
+        ``None`` gives an array of one score per class, of which progress and plots show the mean; "macro" is the
+        mean, "weighted" the mean weighted by the classes' frequencies; "micro" adds up the counts of all classes
+        first.
     threshold : float, optional
         Outputs above it are positive; by default the largest along the axis is.
     name : str, optional
@@ -174,7 +204,7 @@ class F1Score(_Counted):
     Raises
     ------
     ValueError
-        If ``average`` is another value; ``None``, a score per class, is not supported.
+        If ``average`` is another value; from ``fit``, if a callback monitors a score per class.
 
     Examples
     --------
@@ -187,11 +217,17 @@ class F1Score(_Counted):
     name = "f1_score"
 
     def __init__(
-        self, average: str = "macro", threshold: float | None = None, name: str | None = None
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str | None = None,
+        **unknown: Any,
     ) -> None:
-        super().__init__(name)
-        averages = {key: key for key in ("macro", "micro", "weighted")}
-        self.average = checks.choice("F1Score", "average", average, averages)
+        super().__init__(name, **unknown)
+        arguments.choice("F1Score", "average", average, (None, "macro", "micro", "weighted"))
+        self.average = average
+        if average is None:
+            self.best = "by class"
         if threshold is not None:
             checks.number("F1Score", "threshold", threshold)
         self.threshold = threshold
@@ -214,16 +250,23 @@ class F1Score(_Counted):
         axes = tuple(range(y.ndim - 1))
         return [xp.sum(part * shares, axis=axes) for part in (y * yes, yes, y)]
 
-    def result(self, sums: NDArray[Any]) -> float:
+    def result(self, sums: NDArray[Any]) -> Any:
         true, found, wanted = sums.astype(np.float64).reshape(3, -1)
         if self.average == "micro":
             true, found, wanted = (part.sum(keepdims=True) for part in (true, found, wanted))
-        both = found + wanted
-        scores = np.divide(2 * true, both, out=np.zeros_like(true), where=both > 0)
+        scores = _ratio(2 * true, found + wanted)
+        if self.average is None:
+            return scores
         if self.average == "weighted":
             total = wanted.sum()
             return float((scores * wanted).sum() / total) if total else 0.0
         return float(scores.mean())
+
+
+def _ratio(top: NDArray[Any], bottom: NDArray[Any]) -> NDArray[Any]:
+    """``top / bottom``, and 0 where ``bottom`` is not positive."""
+    found: NDArray[Any] = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+    return found
 
 
 def _shares(xp: Namespace, weight: Array | None, like: Array) -> Array:

@@ -25,7 +25,7 @@ _BY_NAME = {
 }
 
 
-def as_optimizer(value: Any) -> Optimizer:
+def get(value: Any) -> Optimizer:
     """An optimizer from a name, an `Optimizer` class or an `Optimizer`."""
     if isinstance(value, Optimizer):
         return value
@@ -33,3 +33,7 @@ def as_optimizer(value: Any) -> Optimizer:
         return value()
     name = value.lower() if isinstance(value, str) else value
     return checks.choice("compile", "optimizer", name, _BY_NAME)()
+
+
+def __getattr__(name: str) -> Any:
+    raise checks.absent(__name__, name, "an optimizer of your own derives from Optimizer")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import Any
 
 from arrayconv.models import checks
 
@@ -40,7 +41,12 @@ class _Decay(LearningRateSchedule):
 
     def __post_init__(self) -> None:
         label = type(self).__name__
-        checks.number(label, "initial_learning_rate", self.initial_learning_rate)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "bool":
+                checks.flag(label, field.name, value)
+            elif value is not None or field.default is not None:
+                checks.number(label, field.name, value)
         checks.number(label, "decay_steps", self.decay_steps, above=0)
 
 
@@ -75,7 +81,7 @@ class ExponentialDecay(_Decay):
 
 @dataclass(eq=False, repr=False)
 class PolynomialDecay(_Decay):
-    """From ``initial_learning_rate`` to ``end_learning_rate`` in ``decay_steps`` steps, then constant.
+    """From ``initial_learning_rate`` to ``end_learning_rate`` in ``decay_steps`` steps, then constant or anew.
 
     The rate is ``(initial - end) * (1 - step / decay_steps) ** power + end``; ``power=1`` is a line.
 
@@ -85,6 +91,8 @@ class PolynomialDecay(_Decay):
     decay_steps : int
         Above 0, else a ``ValueError``.
     end_learning_rate, power : float
+    cycle : bool
+        Whether to decay anew after the end, over the steps up to the next multiple of ``decay_steps``.
 
     Examples
     --------
@@ -95,9 +103,11 @@ class PolynomialDecay(_Decay):
 
     end_learning_rate: float = 0.0001
     power: float = 1.0
+    cycle: bool = False
 
     def __call__(self, step: int) -> float:
-        left = 1 - min(step, self.decay_steps) / self.decay_steps
+        end = self.decay_steps * (max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1)
+        left = 1 - min(step, end) / end
         span = self.initial_learning_rate - self.end_learning_rate
         return float(span * left**self.power + self.end_learning_rate)
 
@@ -196,3 +206,8 @@ class CosineDecay(_Decay):
             step -= self.warmup_steps
         part = min(step, self.decay_steps) / self.decay_steps
         return top * ((1 - self.alpha) * 0.5 * (1 + math.cos(math.pi * part)) + self.alpha)
+
+
+def __getattr__(name: str) -> Any:
+    hint = "a schedule of your own derives from LearningRateSchedule, with __call__"
+    raise checks.absent(__name__, name, hint)

@@ -12,6 +12,7 @@ import numpy as np
 
 from arrayconv.data.batches import Batches
 from arrayconv.data.sharding import sharding_of, taken
+from arrayconv.models import checks
 from arrayconv.models.arrays import drawn_beside, moved, rows_beside
 from arrayconv.namespace import Array, Namespace, array_namespace, library, to_numpy
 
@@ -57,6 +58,7 @@ class Source:
         class_weight: Mapping[int, float] | None = None,
     ) -> None:
         self.label, self._outputs, self._steps = label, tuple(outputs), steps
+        size = checks.batch_size(label, batch_size)
         self._class_weight = None if class_weight is None else _factors(label, class_weight)
         # the epoch that `first` has begun, and, with `steps`, the current pass over the iterable
         self._begun: Iterator[Batch] | None = None
@@ -87,7 +89,7 @@ class Source:
         self._batches = Batches(
             tuple(inputs),
             (*targets, *weights),
-            batch_size=32 if batch_size is None else batch_size,
+            batch_size=size,
             shuffle=shuffle,
             seed=seed,
         )
@@ -251,7 +253,7 @@ def inputs_alone(label: str, x: Any, inputs: int, batch_size: int | None) -> Ite
     names, parts = inputs_of(x)
     # a list with one array per input holds the inputs; a list of another length holds batches
     if parts is not None and (not isinstance(x, list | tuple) or len(parts) == inputs):
-        size = 32 if batch_size is None else batch_size
+        size = checks.batch_size(label, batch_size)
         for part in Batches(tuple(map(as_array, parts)), batch_size=size, shuffle=False):
             yield Batch(part if names is None else dict(zip(names, part, strict=True)), (), None)
         return

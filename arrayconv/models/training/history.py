@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 # Okabe and Ito's blue and vermilion, which colour-blind readers tell apart
 _BLUE, _VERMILION = "#0072B2", "#D55E00"
 
@@ -16,7 +18,8 @@ class History:
     Attributes
     ----------
     history : dict of str to list of float
-        One value per epoch for ``"loss"`` and each metric, and with the prefix ``val_`` for the validation data.
+        One value per epoch for ``"loss"`` and each metric, an array for a metric by class; and with the prefix
+        ``val_`` for the validation data.
     epoch : list of int
         The numbers of the epochs, counted from 0.
 
@@ -87,7 +90,8 @@ class History:
             for prefix, (label, style, colour) in looks.items():
                 if (key := prefix + name) in history:
                     epochs = [epoch + 1 for epoch, logs in self._epochs if key in logs]
-                    axes.plot(epochs, history[key], style, color=colour, markersize=3, label=label)
+                    values = [np.mean(value) for value in history[key]]
+                    axes.plot(epochs, values, style, color=colour, markersize=3, label=label)
             axes.set_xlabel("epoch")
             axes.set_ylabel(name.replace("_", " "))
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -99,6 +103,8 @@ class History:
         return tuple(grid[0])
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items())
+        last = ", ".join(
+            f"{name}={np.mean(values[-1]):.4g}" for name, values in self.history.items()
+        )
         epochs = f"{len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}"
         return f"History({epochs}{f', last: {last}' if last else ''})"

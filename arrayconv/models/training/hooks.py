@@ -151,6 +151,10 @@ class Monitor(Callback):
             raise ValueError(
                 f"{label}: monitor={self.monitor!r} is not among what fit reports here, {', '.join(known)}{data}"
             )
+        if known[self.monitor] == "by class":
+            raise ValueError(
+                f"{label}: monitor={self.monitor!r} has a number for each class; F1Score(average='macro') has one"
+            )
         mode = known[self.monitor] if mode == "auto" else mode
         if mode is None:
             raise ValueError(
@@ -205,7 +209,8 @@ class Hooks:
 
     def __init__(self, label: str, callbacks: Any, verbose: Any, model: Any) -> None:
         alone = [] if callbacks is None else [callbacks]
-        self.callbacks = list(callbacks) if isinstance(callbacks, Iterable) else alone
+        several = isinstance(callbacks, Iterable) and not isinstance(callbacks, str)
+        self.callbacks = list(callbacks) if several else alone
         for hook in self.callbacks:
             if not isinstance(hook, Callback):
                 made = f"; {hook.__name__}() makes one" if isinstance(hook, type) else ""

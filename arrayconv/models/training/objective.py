@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 from arrayconv.data.sharding import everywhere, sharding_of
 from arrayconv.models import checks
-from arrayconv.models.losses import Loss, loss
-from arrayconv.models.metrics import Metric, metric
+from arrayconv.models.losses import Loss
+from arrayconv.models.losses import get as loss
+from arrayconv.models.metrics import Metric
+from arrayconv.models.metrics import get as metric
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -212,8 +214,8 @@ class Objective:
                     f"expects {part.loss.expected(shape)}"
                 )
 
-    def averages(self, totals: Array, shapes: Sequence[tuple[int, ...]]) -> dict[str, float]:
-        """The losses and metrics by name as floats, from their sums over an epoch; waits for the device."""
+    def averages(self, totals: Array, shapes: Sequence[tuple[int, ...]]) -> dict[str, Any]:
+        """The losses and metrics by name, from their sums over an epoch; waits for the device."""
         sums, found, start = to_numpy(totals), {}, 0
         for name, (size, kind) in zip(self.names, self._parts(shapes), strict=True):
             found[name] = kind.result(sums[start : start + size])

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from arrayconv.data.sharding import first_process
 
 # Seconds between two updates of the shown numbers, each of which makes an accelerator synchronize.
@@ -120,7 +122,7 @@ def say(text: object) -> None:
 
 
 def _listed(logs: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {_number(value)}" for name, value in logs.items())
+    return ", ".join(f"{name} {_number(float(np.mean(value)))}" for name, value in logs.items())
 
 
 def _number(value: float) -> str:

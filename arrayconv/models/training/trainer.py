@@ -14,7 +14,7 @@ from arrayconv.models.initializers import current_seed
 from arrayconv.models.losses import Loss
 from arrayconv.models.metrics import Metric
 from arrayconv.models.metrics.metric import OfFunction, OfLoss
-from arrayconv.models.optimizers import Optimizer, as_optimizer, schedules
+from arrayconv.models.optimizers import Optimizer, schedules
 from arrayconv.models.optimizers.optimizer import Slots
 from arrayconv.models.optimizers.schedules import LearningRateSchedule
 from arrayconv.models.program import Key
@@ -75,7 +75,7 @@ class Trainer:
         *,
         outputs: Sequence[str],
     ) -> None:
-        self.optimizer = as_optimizer(optimizer)
+        self.optimizer = optimizers.get(optimizer)
         self._given = {
             "loss": loss,
             "loss_weights": loss_weights,
@@ -211,6 +211,7 @@ def _made(label: str, value: Any) -> Any:
 def _arguments(kind: type) -> list[str]:
     """The names of the constructor's arguments; each is an attribute too."""
     own = dict(inspect.signature(kind).parameters)
-    if issubclass(kind, Optimizer):
-        own |= inspect.signature(Optimizer).parameters
+    for base in (Loss, Optimizer):
+        if issubclass(kind, base):
+            own |= inspect.signature(base).parameters
     return [name for name, p in own.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
