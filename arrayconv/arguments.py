@@ -11,12 +11,13 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
-from functools import wraps
+from functools import lru_cache, wraps
 from numbers import Real
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Shape: TypeAlias = tuple[int, ...]
 
 # What Keras, PyTorch, TensorFlow and JAX call our arguments, where the two names are not alike.
 ELSEWHERE = {
@@ -55,6 +56,30 @@ def suggesting(f: Callable[P, R]) -> Callable[P, R]:
             raise
 
     return call
+
+
+def once(check: Callable[..., R]) -> Callable[..., R]:
+    """``check``, whose arguments decide alone what it returns or raises, run once for those that it has accepted.
+
+    Of other arguments than ints, flags, names, ``None`` and tuples of ints, equal ones need not be the same to a check,
+    as ``(1, True)`` and ``(1, 1)``: it is run with these every time.
+    """
+    accepted = lru_cache(maxsize=4096, typed=True)(check)
+
+    @wraps(check)
+    def call(*args: Any) -> R:
+        for value in args:
+            kind = type(value)
+            plain = _INTS.issuperset(map(type, value)) if kind is tuple else kind in _PLAIN
+            if not plain:
+                return check(*args)
+        return accepted(*args)
+
+    return call
+
+
+_INTS = frozenset({int})
+_PLAIN = frozenset({int, bool, str, type(None)})
 
 
 def check_keywords(op: str, names: Iterable[str], given: Iterable[str]) -> None:

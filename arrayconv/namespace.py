@@ -18,11 +18,22 @@ Array: TypeAlias = Any
 Namespace: TypeAlias = Any
 DType: TypeAlias = Any
 
-_lazy_types: dict[type, Callable[[], bool]] = {}
-_self_placing_types: dict[type, bool] = {}
-_chunked_types: dict[type, bool] = {}
-_by_types: dict[tuple[object, ...], Namespace] = {}
-_symbol_types: dict[type, bool] = {}
+
+class Kind(NamedTuple):
+    """What the type of an array says of it; looked up often, so it is found out once."""
+
+    # a function where it may change from call to call
+    lazy: bool | Callable[[], bool]
+    places_itself: bool
+    chunked: bool
+    symbol: bool
+
+
+_kinds: dict[type, Kind] = {}
+# For an operation and the types of its arguments, the namespace, and whether its arrays need no device.
+_by_types: dict[tuple[object, ...], tuple[Namespace, bool]] = {}
+# The same for the types and dtypes of arguments that are all of one floating dtype.
+_alike: dict[tuple[object, ...], tuple[Namespace, bool]] = {}
 # Libraries that compute on a current device, wherever their arrays are.
 _with_current_device: set[Namespace] = set()
 _kernels: dict[tuple[object, ...], Callable[..., Any]] = {}
@@ -43,13 +54,17 @@ def array_namespace(op: str, **arrays: Array) -> Namespace:
         that its library computes on (CuPy's current one).
     """
     key = (op, *map(type, arrays.values()))
-    xp = _by_types.get(key)
-    if xp is None:
-        xp = _by_types[key] = _find_namespace(op, arrays)
-    if len(arrays) > 1:
-        _same_device(op, arrays)
-    if xp in _with_current_device:
-        _on_current_device(op, arrays)
+    found = _by_types.get(key)
+    if found is None:
+        xp = _find_namespace(op, arrays)
+        given = (x for x in arrays.values() if x is not None)
+        found = _by_types[key] = xp, all(map(places_itself, given))
+    xp, placed = found
+    if not placed:
+        if len(arrays) > 1:
+            _same_device(op, arrays)
+        if xp in _with_current_device:
+            _on_current_device(op, arrays)
     return xp
 
 
@@ -139,20 +154,13 @@ def library(xp: Namespace) -> str:
 
 def is_lazy(x: Array) -> bool:
     """Whether ``x`` cannot be written or looked at: JAX's, Dask's, ndonnx's, torch's inside ``torch.func``."""
-    kind = type(x)
-    lazy = _lazy_types.get(kind)
-    if lazy is None:
-        lazy = _lazy_types[kind] = _lazy_test(x)
-    return lazy()
+    lazy = (_kinds.get(type(x)) or _look(x)).lazy
+    return lazy if isinstance(lazy, bool) else lazy()
 
 
 def is_chunked(x: Array) -> bool:
     """Whether ``x`` is made of chunks, of which other tasks may be made: Dask's."""
-    kind = type(x)
-    found = _chunked_types.get(kind)
-    if found is None:
-        found = _chunked_types[kind] = is_lazy(x) and hasattr(x, "numblocks")
-    return found
+    return (_kinds.get(type(x)) or _look(x)).chunked
 
 
 def unchunked(x: Array, axis: int) -> Array:
@@ -160,29 +168,30 @@ def unchunked(x: Array, axis: int) -> Array:
     return x.rechunk({axis: -1}) if is_chunked(x) else x
 
 
-def _lazy_test(x: Array) -> Callable[[], bool]:
-    if array_api_compat.is_torch_array(x):
-        # vmap writes no batch into a tensor that has none, and its tensors are of the same type as all others
-        return sys.modules["torch"]._C._are_functorch_transforms_active  # type: ignore[no-any-return]
-    return _always if is_symbol(x) or array_api_compat.is_lazy_array(x) else _never
-
-
-def _always() -> bool:
-    return True
-
-
-def _never() -> bool:
-    return False
-
-
 def places_itself(x: Array) -> bool:
     """Whether arrays like ``x`` need no device: NumPy has one, and lazy libraries choose theirs."""
-    kind = type(x)
-    found = _self_placing_types.get(kind)
-    if found is None:
-        found = bool(array_api_compat.is_lazy_array(x) or array_api_compat.is_numpy_array(x))
-        _self_placing_types[kind] = found
-    return found
+    return (_kinds.get(type(x)) or _look(x)).places_itself
+
+
+def is_symbol(x: Array) -> bool:
+    """Whether ``x`` stands for an array in a function that ``fused`` makes a kernel of."""
+    return (_kinds.get(type(x)) or _look(x)).symbol
+
+
+def _look(x: Array) -> Kind:
+    symbol = not array_api_compat.is_array_api_obj(x)
+    lazy = bool(array_api_compat.is_lazy_array(x))
+    kind = Kind(
+        lazy=symbol or lazy,
+        places_itself=lazy or array_api_compat.is_numpy_array(x),
+        chunked=lazy and hasattr(x, "numblocks"),
+        symbol=symbol,
+    )
+    if array_api_compat.is_torch_array(x):
+        # vmap writes no batch into a tensor that has none, and its tensors are of the same type as all others
+        kind = kind._replace(lazy=sys.modules["torch"]._C._are_functorch_transforms_active)
+    _kinds[type(x)] = kind
+    return kind
 
 
 class Traits(NamedTuple):
@@ -195,15 +204,19 @@ class Traits(NamedTuple):
 
 
 _ON_HOST = Traits(mutable=True, accelerator=False, calling=True)
+_IN_KERNEL = Traits(mutable=False, accelerator=True)
 
 
 def traits(xp: Namespace, x: Array) -> Traits:
     """Whether results can be written in place, and whether they live on an accelerator."""
-    lazy, placed = is_lazy(x), places_itself(x)
-    if placed and not lazy:
+    known = _kinds.get(type(x)) or _look(x)
+    if known.places_itself and known.lazy is False:
         # NumPy: there is no device to ask for, and small calls count every microsecond
         return _ON_HOST
-    kind = None if placed else getattr(array_api_compat.device(x), "type", None)
+    if known.symbol:
+        return _IN_KERNEL
+    lazy = is_lazy(x)
+    kind = None if known.places_itself else getattr(array_api_compat.device(x), "type", None)
     if isinstance(kind, str):
         # torch's devices say what they are, and its compiler cannot trace DLPack's answer
         return Traits(not lazy, kind != "cpu")
@@ -305,6 +318,24 @@ def promoted(op: str, xp: Namespace, **arrays: Array) -> tuple[Any, ...]:
     return tuple(None if x is None else cast(xp, x, common) for x in values)
 
 
+def floating(op: str, **arrays: Array) -> tuple[Any, ...]:
+    """The namespace of the arguments of ``op``, as of `array_namespace`, and they, `promoted`."""
+    dtypes = [getattr(x, "dtype", None) for x in arrays.values()]
+    key = (op, *map(type, arrays.values()), *dtypes)
+    found = _alike.get(key)
+    if found is None:
+        xp = array_namespace(op, **arrays)
+        values = promoted(op, xp, **arrays)
+        if len({*dtypes} - {None}) == 1:
+            _alike[key] = xp, all(places_itself(x) for x in values if x is not None)
+        return xp, *values
+    xp, placed = found
+    if not placed:
+        # their devices may differ from call to call
+        array_namespace(op, **arrays)
+    return xp, *arrays.values()
+
+
 def real(op: str, xp: Namespace, **arrays: Array) -> None:
     """Raise ``TypeError`` unless every array is real floating or integer."""
     for name, x in arrays.items():
@@ -320,6 +351,15 @@ def cast(xp: Namespace, x: Array, dtype: DType) -> Array:
     return x if x.dtype == dtype else xp.astype(x, dtype)
 
 
+def widened(xp: Namespace, *arrays: Array) -> tuple[Any, ...]:
+    """Arrays of one dtype in that which their sums are taken in; ``None`` stays ``None``."""
+    dtype = arrays[0].dtype
+    wide = accumulator(xp, dtype)
+    if wide == dtype:
+        return arrays
+    return tuple(None if x is None else cast(xp, x, wide) for x in arrays)
+
+
 def copied(xp: Namespace, x: Array) -> Array:
     """A new array of the values of ``x``."""
     # asarray(copy=True) would warn, and older torch lose the gradient, where a tensor requires one
@@ -328,7 +368,17 @@ def copied(xp: Namespace, x: Array) -> Array:
 
 def placement(x: Array) -> dict[str, Any]:
     """Keyword arguments that put a new array beside ``x``; none where the library places arrays itself."""
-    return {} if places_itself(x) else {"device": array_api_compat.device(x)}
+    placed = (_kinds.get(type(x)) or _look(x)).places_itself
+    return {} if placed else {"device": array_api_compat.device(x)}
+
+
+def scalar(xp: Namespace, value: float, like: Array) -> Array:
+    """``value`` as a 0-d array, for the functions of a namespace that take arrays alone; of a kernel, a constant."""
+    kind = _kinds.get(type(like)) or _look(like)
+    if kind.symbol:
+        return value
+    device = {} if kind.places_itself else placement(like)
+    return xp.full((), value, dtype=like.dtype, **device)
 
 
 def fused(xp: Namespace, compute: Callable[..., Any], *arrays: Array) -> Any:
@@ -358,15 +408,6 @@ def fused(xp: Namespace, compute: Callable[..., Any], *arrays: Array) -> Any:
 @lru_cache
 def _fuse(xp: Namespace) -> Callable[..., Any] | None:
     return getattr(xp, "fuse", None)
-
-
-def is_symbol(x: Array) -> bool:
-    """Whether ``x`` stands for an array in a function that ``fused`` makes a kernel of."""
-    kind = type(x)
-    found = _symbol_types.get(kind)
-    if found is None:
-        found = _symbol_types[kind] = not array_api_compat.is_array_api_obj(x)
-    return found
 
 
 def rolled_loop(xp: Namespace) -> Callable[..., Any] | None:

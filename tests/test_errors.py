@@ -565,3 +565,21 @@ def test_adapters_refuse_masked_arrays():
 def test_memory_maps_are_plain_arrays(tmp_path):
     x = np.memmap(tmp_path / "x", dtype="float64", mode="w+", shape=X.shape)
     np.testing.assert_array_equal(ac.max_pool(x, 2), ac.max_pool(np.zeros(X.shape), 2))
+
+
+@pytest.mark.parametrize(
+    ("accepted", "equal"),
+    [
+        ({"stride": (1, 1)}, {"stride": (1, True)}),
+        ({"stride": (1, 1)}, {"stride": (1.0, 1)}),
+        ({"dilation": 1}, {"dilation": True}),
+        ({"padding": ((0, 0), (0, 0))}, {"padding": ((0, 0), (0, False))}),
+        ({"groups": 1}, {"groups": 1.0}),
+        ({"flip_kernel": False}, {"flip_kernel": 0}),
+    ],
+)
+def test_an_argument_that_equals_an_accepted_one_is_checked_itself(accepted, equal):
+    x, w = np.ones((1, 4, 4, 1)), np.ones((2, 2, 1, 1))
+    ac.conv(x, w, **accepted)
+    with pytest.raises(TypeError, match=next(iter(equal))):
+        ac.conv(x, w, **equal)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from arrayconv.data.h5 import H5Rows
 from arrayconv.data.rows import Rows, whole
 from arrayconv.data.sharding import Part, check_sharding, sharding_of, taken
 from arrayconv.namespace import Array, array_namespace, placement
+
+_Part: TypeAlias = slice | NDArray[np.int64]
+_Rows: TypeAlias = Callable[[_Part], Array]
 
 
 class Batches:
@@ -137,6 +141,8 @@ class Batches:
         return self._batches(order)
 
     def _batches(self, order: NDArray[np.int64] | None) -> Iterator[Any]:
+        x_rows = [_rows(name, source) for name, source in self._x.items()]
+        y_rows = [_rows(name, source) for name, source in (self._y or {}).items()]
         for start in range(0, self._rows, self._size):
             stop = min(start + self._size, self._rows)
             part = slice(start, stop) if order is None else order[start:stop]
@@ -144,8 +150,8 @@ class Batches:
             if self._sharding is not None:
                 lies = Part(self._sharding, stop - start)
                 part = lies.own + start if order is None else order[start:stop][lies.own]
-            x = _taken(self._x, part, self._several[0])
-            batch = x if self._y is None else (x, _taken(self._y, part, self._several[1]))
+            x = _taken(x_rows, part, self._several[0])
+            batch = x if self._y is None else (x, _taken(y_rows, part, self._several[1]))
             if self._transform is not None:
                 batch = self._transform(x) if self._y is None else self._transform(*batch)
             yield batch if lies is None else _put(lies, batch)
@@ -176,17 +182,22 @@ def _source(name: str, value: Any) -> Any:
     return value
 
 
-def _taken(sources: dict[str, Any], part: slice | NDArray[np.int64], several: bool) -> Any:
-    found = tuple(_rows(name, source, part) for name, source in sources.items())
+def _taken(sources: list[_Rows], part: _Part, several: bool) -> Any:
+    found = tuple([rows(part) for rows in sources])
     return found if several else found[0]
 
 
-def _rows(name: str, source: Any, part: slice | NDArray[np.int64]) -> Array:
+def _rows(name: str, source: Any) -> _Rows:
+    """What takes rows of ``source``, by a slice or by their numbers."""
     if isinstance(source, Rows):
-        return source[part]
+        return source.__getitem__
     if sharding_of(source) is not None:
-        return taken(source, part)
-    if isinstance(part, slice):
-        return source[part, ...]
-    xp = array_namespace("Batches", **{name: source})
-    return xp.take(source, xp.asarray(part, **placement(source)), axis=0)
+        return partial(taken, source)
+    xp, place = array_namespace("Batches", **{name: source}), placement(source)
+
+    def rows(part: _Part) -> Array:
+        if isinstance(part, slice):
+            return source[part, ...]
+        return xp.take(source, xp.asarray(part, **place), axis=0)
+
+    return rows

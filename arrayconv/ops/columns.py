@@ -10,12 +10,11 @@ from arrayconv.namespace import (
     Array,
     Namespace,
     accumulator,
-    array_namespace,
     cast,
     copied,
+    floating,
     is_lazy,
     placement,
-    promoted,
 )
 from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
 from arrayconv.window import Ints, Padding, Window, per_axis, sliding
@@ -81,8 +80,7 @@ def im2col(
            [1., 2.],
            [2., 3.]])
     """
-    xp = array_namespace("im2col", x=x)
-    (x,) = promoted("im2col", xp, x=x)
+    xp, x = floating("im2col", x=x)
     geometry = _geometry("im2col", x.shape, window, stride, padding, dilation, data_format)
     return _gathered(xp, to_last(xp, x, data_format), geometry)
 
@@ -137,8 +135,7 @@ def im2col_vjp(
     >>> ac.im2col_vjp(dy, np.zeros((1, 4, 1)), 2)[0, :, 0]
     array([1., 5., 9., 6.])
     """
-    xp = array_namespace("im2col_vjp", dy=dy, x=x)
-    dy, x = promoted("im2col_vjp", xp, dy=dy, x=x)
+    xp, dy, x = floating("im2col_vjp", dy=dy, x=x)
     geometry = _geometry("im2col_vjp", x.shape, window, stride, padding, dilation, data_format)
     batch, channels = _batch_and_channels(tuple(x.shape), data_format)
     check_gradient("im2col_vjp", dy, _columns_shape(batch, channels, geometry))
@@ -190,8 +187,7 @@ def col2im(
     >>> ac.col2im(np.ones((3, 2)), (1, 4, 1), 2)[0, :, 0]
     array([1., 2., 2., 1.])
     """
-    xp = array_namespace("col2im", columns=columns)
-    (columns,) = promoted("col2im", xp, columns=columns)
+    xp, columns = floating("col2im", columns=columns)
     geometry = _geometry("col2im", shape, window, stride, padding, dilation, data_format)
     batch, channels = _check_columns("col2im", columns, shape, geometry, data_format)
     return from_last(xp, _scattered(xp, columns, batch, channels, geometry), data_format)
@@ -251,8 +247,7 @@ def col2im_vjp(
            [3., 4.]])
     """
     op = "col2im_vjp"
-    xp = array_namespace(op, dy=dy, columns=columns)
-    dy, columns = promoted(op, xp, dy=dy, columns=columns)
+    xp, dy, columns = floating(op, dy=dy, columns=columns)
     geometry = _geometry(op, shape, window, stride, padding, dilation, data_format)
     _check_columns(op, columns, shape, geometry, data_format)
     check_gradient(op, dy, shape)

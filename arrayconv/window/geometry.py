@@ -187,6 +187,15 @@ class Window:
             for pairs in product(*axes)
         )
 
+    @kept_while_small
+    def tap_outside(self) -> tuple[Pairs, ...]:
+        """For each cell of the window, how many windows along each axis it lies outside for; ``()`` if for none."""
+        widths = [
+            tuple((o.start, n - o.stop) for o, n in zip(windows, self.output, strict=True))
+            for _, windows in self.tap_inside
+        ]
+        return tuple(pairs if any(map(any, pairs)) else () for pairs in widths)
+
     def inside(self, axis: int, k: int) -> tuple[slice, slice]:
         """The input cells that window cell ``k`` meets along ``axis``, and the outputs that meet them there."""
         n, s, d, o = self.size[axis], self.stride[axis], self.dilation[axis], self.output[axis]

@@ -51,6 +51,8 @@ class ReLU(Layer):
     def backward(self, dy: Array, w: Weights, *, y: Array) -> Array:
         # the output tells on which side of the kinks the input was
         dx = ac.relu_vjp(dy, y)
+        if self.max_value is None and not self.negative_slope:
+            return dx
         xp = array_namespace(self.label, y=y)
         if self.max_value is not None:
             dx = xp.where(y >= self.max_value, xp.zeros_like(dy), dx)

@@ -34,7 +34,7 @@ class _CrossEntropy(Loss):
         if self.label_smoothing > 1:
             raise ValueError(f"{label}: label_smoothing must be at most 1, got {label_smoothing!r}")
 
-    def given(self, y: Array) -> Array:
+    def given(self, xp: Namespace, y: Array) -> Array:
         """The targets as the operation takes them: with label smoothing."""
         if not self.label_smoothing:
             return y
@@ -42,19 +42,19 @@ class _CrossEntropy(Loss):
         return y * (1 - self.label_smoothing) + self.label_smoothing / classes
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
+        xp = array_namespace(self.name, y_pred=y_pred)
         if not self.from_logits:
-            xp = array_namespace(self.name, y_pred=y_pred)
             if self.of_classes:
                 y_pred = y_pred / xp.sum(y_pred, axis=-1, keepdims=True)
             y_pred = clipped(xp, y_pred, _EPSILON, 1 - _EPSILON)
-        y = self.given(y_true)
+        y = self.given(xp, y_true)
         return self.pair[0](y_pred, y, reduction="none", from_logits=self.from_logits)
 
     def gradient(self, dy: Array, y_true: Array, y_pred: Array) -> Array:
-        y, vjp = self.given(y_true), self.pair[1]
+        xp = array_namespace(self.name, y_pred=y_pred)
+        y, vjp = self.given(xp, y_true), self.pair[1]
         if self.from_logits:
             return vjp(dy, y_pred, y, reduction="none", from_logits=True)[0]
-        xp = array_namespace(self.name, y_pred=y_pred)
         q = y_pred
         if self.of_classes:
             total = xp.sum(y_pred, axis=-1, keepdims=True)
@@ -163,8 +163,7 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
             return "more classes than this output's 1; with one sigmoid output use loss='binary_crossentropy'"
         return f"whole numbers from 0 to {classes - 1}, the output having {classes} classes"
 
-    def given(self, y: Array) -> Array:
-        xp = array_namespace(self.name, y=y)
+    def given(self, xp: Namespace, y: Array) -> Array:
         return cast(xp, y, xp.int32)
 
     def targets(self, xp: Namespace, y: Array, y_pred: Array) -> Array:

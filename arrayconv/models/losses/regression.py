@@ -9,8 +9,7 @@ import arrayconv as ac
 from arrayconv.models import checks
 from arrayconv.models.arrays import clipped
 from arrayconv.models.losses.loss import Loss
-from arrayconv.namespace import Array, Namespace, array_namespace, fused
-from arrayconv.ops.layout import scalar
+from arrayconv.namespace import Array, Namespace, array_namespace, fused, scalar
 
 # As in Keras, norms and probabilities are at least this.
 _EPSILON = 1e-7

@@ -27,11 +27,11 @@ class Accuracy(Metric):
     name, best = "accuracy", "max"
 
     def terms(self, xp: Namespace, y_true: Array, y_pred: Array) -> Terms:
-        chosen: Metric = CategoricalAccuracy()
+        chosen = _ONE_HOT
         if y_pred.shape[-1] == 1:
-            chosen = BinaryAccuracy()
+            chosen = _BINARY
         elif y_true.ndim < y_pred.ndim or y_true.shape[-1] == 1:
-            chosen = SparseCategoricalAccuracy()
+            chosen = _NUMBERED
         return chosen.terms(xp, y_true, y_pred)
 
 
@@ -97,6 +97,12 @@ class SparseCategoricalAccuracy(Metric):
         labels = _numbers(xp, type(self).name, y_true, y_pred)
         found = xp.argmax(y_pred, axis=-1)
         return found == xp.astype(labels, found.dtype), None
+
+
+# what `Accuracy` chooses from
+_BINARY: Metric = BinaryAccuracy()
+_ONE_HOT: Metric = CategoricalAccuracy()
+_NUMBERED: Metric = SparseCategoricalAccuracy()
 
 
 class SparseTopKCategoricalAccuracy(Metric):

@@ -154,23 +154,27 @@ class Optimizer:
         numbers = list(coefficients.values())
         if self.weight_decay is not None:
             numbers.append(self.weight_decay * coefficients["learning_rate"])
+        # a user's change may contain sums, which cannot be fused
+        ours = getattr(self.change, "elementwise", False)
+        kind: type | None = None
+        xp: Namespace = None
+
+        def step(w: Array, g: Array, *rest: Any) -> tuple[Array, ...]:
+            given = dict(zip(names, rest[slots:], strict=False))
+            delta, new = self.change(xp, g, rest[:slots], given)
+            if decays:
+                w = w - w * rest[-1]
+            return (w - delta, *new)
+
         new_weights: dict[Any, Array] = {}
         new_state: Slots = {slot: {} for slot in self.slots}
         for name, g in self._clipped(gradients).items():
             w = weights[name]
-            xp = array_namespace("update", w=w)
-
-            def step(w: Array, g: Array, *rest: Any, xp: Namespace = xp) -> tuple[Array, ...]:
-                given = dict(zip(names, rest[slots:], strict=False))
-                delta, new = self.change(xp, g, rest[:slots], given)
-                if decays:
-                    w = w - w * rest[-1]
-                return (w - delta, *new)
-
-            kept = [state[slot][name] for slot in self.slots]
-            arguments = (w, cast(xp, g, w.dtype), *kept, *numbers)
-            # a user's change may contain sums, which cannot be fused
-            ours = getattr(self.change, "elementwise", False)
+            if type(w) is not kind:
+                kind, xp = type(w), array_namespace("update", w=w)
+            if g.dtype != w.dtype:
+                g = xp.astype(g, w.dtype)
+            arguments = (w, g, *[state[slot][name] for slot in self.slots], *numbers)
             new_weights[name], *new = fused(xp, step, *arguments) if ours else step(*arguments)
             for slot, value in zip(self.slots, new, strict=True):
                 new_state[slot][name] = value

@@ -140,17 +140,16 @@ class Objective:
         ValueError
             If the targets, the sample weights or a loss's values have the wrong shape.
         """
-        xp = array_namespace("fit", y_pred=outputs[0])
         like = outputs[0]
         batch = like.shape[0]
-        dtype = accumulator(xp, like.dtype)
         total: Any = penalty
         valid: Any = None
         means: list[Any] = []
         sums: list[Any] = []
         dys: list[Any] = []
         for part, y_pred, y in zip(self.outputs, outputs, targets, strict=True):
-            array_namespace("fit", x=y_pred, y=y)
+            xp = array_namespace("fit", x=y_pred, y=y)
+            dtype = accumulator(xp, like.dtype)
             _check_kind("fit", xp, y)
             y_true = part.loss.targets(xp, y, y_pred)
             inside = part.loss.valid(xp, y_true, y_pred)
@@ -186,8 +185,7 @@ class Objective:
         numbers = [total * batch, batch, *(means if len(self.outputs) > 1 else ()), *sums]
         if valid is None:
             valid = xp.ones((), dtype=xp.bool, **placement(like))
-        table = xp.concat([_numbers(xp, n, dtype, like) for n in numbers])
-        return Evaluated(total, table, valid, tuple(dys))
+        return Evaluated(total, _table(xp, numbers, dtype, like), valid, tuple(dys))
 
     def check(
         self, label: str, shapes: Sequence[tuple[int, ...]], dtype: Any, targets: Any
@@ -230,11 +228,15 @@ def _check_kind(label: str, xp: Namespace, y: Array) -> None:
         raise TypeError(f"{label}: y must be real floating, integer or boolean, got {y.dtype}")
 
 
-def _numbers(xp: Namespace, value: Any, dtype: Any, like: Array) -> Array:
-    """A number or an array as an array of one axis."""
-    if isinstance(value, int | float):
-        return xp.full((1,), float(value), dtype=dtype, **placement(like))
-    return xp.reshape(cast(xp, value, dtype), (-1,))
+def _table(xp: Namespace, values: Sequence[Any], dtype: Any, like: Array) -> Array:
+    """Numbers and arrays, joined to one array of one axis beside ``like``."""
+    rows, place = [], placement(like)
+    for value in values:
+        if isinstance(value, int | float):
+            rows.append(xp.full((1,), float(value), dtype=dtype, **place))
+        else:
+            rows.append(xp.reshape(value, (-1,)))
+    return xp.concat([row if row.dtype == dtype else xp.astype(row, dtype) for row in rows])
 
 
 def _spread(argument: str, value: Any, outputs: Sequence[str]) -> list[Any]:

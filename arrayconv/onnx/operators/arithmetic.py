@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any
 
 import arrayconv as ac
-from arrayconv.namespace import Array, Namespace, accumulator, cast, is_floating
+from arrayconv.namespace import Array, Namespace, accumulator, cast, is_floating, scalar
 from arrayconv.onnx.operators.quick import passes
 from arrayconv.onnx.operators.shared import (
     aligned,
@@ -20,7 +20,6 @@ from arrayconv.onnx.operators.shared import (
 )
 from arrayconv.onnx.table import register
 from arrayconv.ops.activation.elementwise import sign
-from arrayconv.ops.layout import scalar
 
 Unary = Callable[[Namespace, Array], Array]
 Slope = Callable[[Namespace, Array, Array], Array]

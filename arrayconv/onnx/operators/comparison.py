@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from arrayconv.namespace import Array, Namespace, cast
+from arrayconv.namespace import Array, Namespace, cast, scalar
 from arrayconv.onnx.operators.shared import aligned, dtype_of, elementwise, namespace
 from arrayconv.onnx.table import register
-from arrayconv.ops.layout import scalar
 
 Compare = Callable[[Namespace, Array, Array], Array]
 

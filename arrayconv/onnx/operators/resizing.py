@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import arrayconv as ac
-from arrayconv.namespace import Array, Namespace, accumulator, cast, is_floating, placement
+from arrayconv.namespace import Array, Namespace, accumulator, cast, is_floating, placement, scalar
 from arrayconv.onnx.operators.shared import Attributes, last_axis, namespace, normalized
 from arrayconv.onnx.table import register
-from arrayconv.ops.layout import scalar
 
 HALF = Fraction(1, 2)
 Row = tuple[tuple[int, float], ...]

@@ -12,24 +12,22 @@ from arrayconv.engine.blockwise import blockwise
 from arrayconv.namespace import (
     Array,
     Namespace,
-    accumulator,
     cast,
     fused,
-    is_lazy,
     is_symbol,
     places_itself,
+    scalar,
     traits,
+    widened,
 )
-from arrayconv.ops.layout import scalar
 
 
 def elementwise(xp: Namespace, compute: Callable[..., Array], *arrays: Array) -> Array:
     """``compute(*arrays)``, the arrays having one shape and one dtype, which is the result's too."""
     dtype = arrays[0].dtype
-    wide = accumulator(xp, dtype)
 
     def run(*parts: Array) -> Array:
-        return cast(xp, fused(xp, compute, *(cast(xp, part, wide) for part in parts)), dtype)
+        return cast(xp, fused(xp, compute, *widened(xp, *parts)), dtype)
 
     return blockwise(xp, run, *arrays, threaded=True)
 
@@ -50,7 +48,8 @@ def sign(xp: Namespace, x: Array) -> Array:
 def kept(xp: Namespace, on: Array, dy: Array) -> Array:
     """``dy`` where ``on`` is True and 0 elsewhere, whatever ``dy`` is there."""
     zero = scalar(xp, 0, dy)
-    if is_lazy(dy) or traits(xp, dy).accelerator:
+    at = traits(xp, dy)
+    if not at.mutable or at.accelerator:
         return xp.where(on, dy, zero)
     # by a product where branches are guessed, but for what is not finite, which a product would turn into NaN
     finite = xp.isfinite(dy)

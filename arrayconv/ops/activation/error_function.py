@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from arrayconv.namespace import Array, Namespace, array_namespace, promoted
+from arrayconv.namespace import Array, Namespace, floating
 from arrayconv.ops.activation.elementwise import clipped, elementwise, step
 from arrayconv.ops.layout import check_gradient
 
@@ -92,8 +92,7 @@ def erf(x: Array) -> Array:
     >>> ac.erf(np.asarray([-np.inf, 0.0, 0.5])).round(4)
     array([-1. , 0. , 0.5205])
     """
-    xp = array_namespace("erf", x=x)
-    (x,) = promoted("erf", xp, x=x)
+    xp, x = floating("erf", x=x)
 
     def forward(x: Array) -> Array:
         x = clipped(xp, x, -FAR, FAR)
@@ -140,8 +139,7 @@ def erf_vjp(dy: Array, x: Array) -> Array:
     >>> ac.erf_vjp(np.asarray([1.0, 1.0]), np.asarray([0.0, 40.0])).round(4)
     array([1.1284, 0.    ])
     """
-    xp = array_namespace("erf_vjp", dy=dy, x=x)
-    dy, x = promoted("erf_vjp", xp, dy=dy, x=x)
+    xp, dy, x = floating("erf_vjp", dy=dy, x=x)
     check_gradient("erf_vjp", dy, x.shape)
 
     def backward(dy: Array, x: Array) -> Array:

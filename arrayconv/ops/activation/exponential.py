@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from arrayconv.arguments import number, suggesting
-from arrayconv.namespace import Array, Namespace, array_namespace, promoted
+from arrayconv.namespace import Array, Namespace, floating, scalar
 from arrayconv.ops.activation.elementwise import elementwise, step
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient
 
 # Klambauer et al., equation 14, to the digits of a float64
 SELU_ALPHA = 1.6732632423543772
@@ -53,8 +53,7 @@ def elu(x: Array, *, alpha: float = 1.0) -> Array:
     >>> ac.elu(np.asarray([-1.0, 0.0, 2.0])).round(4)
     array([-0.6321, 0. , 2. ])
     """
-    xp = array_namespace("elu", x=x)
-    (x,) = promoted("elu", xp, x=x)
+    xp, x = floating("elu", x=x)
     return _forward(xp, x, number("elu", "alpha", alpha), 1.0)
 
 
@@ -97,8 +96,7 @@ def elu_vjp(dy: Array, x: Array, *, alpha: float = 1.0) -> Array:
     >>> ac.elu_vjp(dy, x, alpha=2.0).round(4)
     array([0.7358, 2.    , 3.    ])
     """
-    xp = array_namespace("elu_vjp", dy=dy, x=x)
-    dy, x = promoted("elu_vjp", xp, dy=dy, x=x)
+    xp, dy, x = floating("elu_vjp", dy=dy, x=x)
     alpha = number("elu_vjp", "alpha", alpha)
     check_gradient("elu_vjp", dy, x.shape)
     return _backward(xp, dy, x, alpha, 1.0)
@@ -143,8 +141,7 @@ def selu(x: Array) -> Array:
     >>> ac.selu(np.asarray([-1.0, 0.0, 2.0])).round(4)
     array([-1.1113, 0. , 2.1014])
     """
-    xp = array_namespace("selu", x=x)
-    (x,) = promoted("selu", xp, x=x)
+    xp, x = floating("selu", x=x)
     return _forward(xp, x, SELU_ALPHA, SELU_SCALE)
 
 
@@ -185,8 +182,7 @@ def selu_vjp(dy: Array, x: Array) -> Array:
     >>> ac.selu_vjp(np.asarray([1.0, 1.0, 1.0]), np.asarray([-1.0, 0.0, 5.0])).round(4)
     array([0.6468, 1.7581, 1.0507])
     """
-    xp = array_namespace("selu_vjp", dy=dy, x=x)
-    dy, x = promoted("selu_vjp", xp, dy=dy, x=x)
+    xp, dy, x = floating("selu_vjp", dy=dy, x=x)
     check_gradient("selu_vjp", dy, x.shape)
     return _backward(xp, dy, x, SELU_ALPHA, SELU_SCALE)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from arrayconv.arguments import flag, suggesting
-from arrayconv.namespace import Array, array_namespace, promoted
+from arrayconv.namespace import Array, floating, scalar
 from arrayconv.ops.activation.elementwise import clipped, elementwise
 from arrayconv.ops.activation.error_function import normal
 from arrayconv.ops.activation.sigmoids import logistic
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient
 
 # Beyond this the gates are 0 and 1 in every dtype; a gate's own argument stops there, so that neither its square
 # nor its cube overflows and infinity meets no zero.
@@ -56,8 +56,7 @@ def silu(x: Array) -> Array:
     >>> ac.silu(np.asarray([-1e4, 0.0, 1e4]))
     array([   -0.,     0., 10000.])
     """
-    xp = array_namespace("silu", x=x)
-    (x,) = promoted("silu", xp, x=x)
+    xp, x = floating("silu", x=x)
 
     def forward(x: Array) -> Array:
         x = xp.maximum(x, scalar(xp, -FAR, x))
@@ -101,8 +100,7 @@ def silu_vjp(dy: Array, x: Array) -> Array:
     >>> ac.silu_vjp(np.asarray([2.0, 3.0]), np.asarray([0.0, 1e4]))
     array([1., 3.])
     """
-    xp = array_namespace("silu_vjp", dy=dy, x=x)
-    dy, x = promoted("silu_vjp", xp, dy=dy, x=x)
+    xp, dy, x = floating("silu_vjp", dy=dy, x=x)
     check_gradient("silu_vjp", dy, x.shape)
 
     def backward(dy: Array, x: Array) -> Array:
@@ -156,8 +154,7 @@ def gelu(x: Array, *, approximate: bool = False) -> Array:
     >>> ac.gelu(np.asarray([-1.0, 0.0, 2.0]), approximate=True).round(4)
     array([-0.1588, 0. , 1.9546])
     """
-    xp = array_namespace("gelu", x=x)
-    (x,) = promoted("gelu", xp, x=x)
+    xp, x = floating("gelu", x=x)
     flag("gelu", "approximate", approximate)
 
     def forward(x: Array) -> Array:
@@ -206,8 +203,7 @@ def gelu_vjp(dy: Array, x: Array, *, approximate: bool = False) -> Array:
     >>> ac.gelu_vjp(np.asarray([2.0, 3.0]), np.asarray([0.0, 1e4]))
     array([1., 3.])
     """
-    xp = array_namespace("gelu_vjp", dy=dy, x=x)
-    dy, x = promoted("gelu_vjp", xp, dy=dy, x=x)
+    xp, dy, x = floating("gelu_vjp", dy=dy, x=x)
     flag("gelu_vjp", "approximate", approximate)
     check_gradient("gelu_vjp", dy, x.shape)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from arrayconv.arguments import number, suggesting
-from arrayconv.namespace import Array, array_namespace, promoted
+from arrayconv.namespace import Array, floating, scalar
 from arrayconv.ops.activation.elementwise import clipped, elementwise, kept, step
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient
 
 
 @suggesting
@@ -49,8 +49,7 @@ def hard_sigmoid(x: Array, *, slope: float = 1 / 6, offset: float = 0.5) -> Arra
     >>> ac.hard_sigmoid(np.asarray([-4.0, 0.0, 1.5]))
     array([0. , 0.5 , 0.75])
     """
-    xp = array_namespace("hard_sigmoid", x=x)
-    (x,) = promoted("hard_sigmoid", xp, x=x)
+    xp, x = floating("hard_sigmoid", x=x)
     slope = number("hard_sigmoid", "slope", slope)
     offset = number("hard_sigmoid", "offset", offset)
     return elementwise(xp, lambda x: clipped(xp, x * slope + offset, 0, 1), x)
@@ -95,8 +94,7 @@ def hard_sigmoid_vjp(dy: Array, x: Array, *, slope: float = 1 / 6, offset: float
     >>> ac.hard_sigmoid_vjp(dy, x, slope=0.25)
     array([0., 1., 1.])
     """
-    xp = array_namespace("hard_sigmoid_vjp", dy=dy, x=x)
-    dy, x = promoted("hard_sigmoid_vjp", xp, dy=dy, x=x)
+    xp, dy, x = floating("hard_sigmoid_vjp", dy=dy, x=x)
     slope = number("hard_sigmoid_vjp", "slope", slope)
     offset = number("hard_sigmoid_vjp", "offset", offset)
     check_gradient("hard_sigmoid_vjp", dy, x.shape)
@@ -145,8 +143,7 @@ def hard_swish(x: Array) -> Array:
     >>> ac.hard_swish(np.asarray([-4.0, -1.5, 6.0]))
     array([-0. , -0.375, 6. ])
     """
-    xp = array_namespace("hard_swish", x=x)
-    (x,) = promoted("hard_swish", xp, x=x)
+    xp, x = floating("hard_swish", x=x)
 
     def forward(x: Array) -> Array:
         # the result is 0 from -3 down, where infinity would meet a zero
@@ -193,8 +190,7 @@ def hard_swish_vjp(dy: Array, x: Array) -> Array:
     >>> ac.hard_swish_vjp(np.asarray([2.0, 2.0, 2.0]), np.asarray([-4.0, 0.0, 6.0]))
     array([0., 1., 2.])
     """
-    xp = array_namespace("hard_swish_vjp", dy=dy, x=x)
-    dy, x = promoted("hard_swish_vjp", xp, dy=dy, x=x)
+    xp, dy, x = floating("hard_swish_vjp", dy=dy, x=x)
     check_gradient("hard_swish_vjp", dy, x.shape)
 
     def backward(dy: Array, x: Array) -> Array:

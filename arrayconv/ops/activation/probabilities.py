@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import integer, suggesting
+from arrayconv.arguments import Shape, integer, once, suggesting
 from arrayconv.engine.blockwise import blockwise
 from arrayconv.namespace import (
     Array,
     Namespace,
     accumulator,
-    array_namespace,
     cast,
     copied,
+    floating,
     fused,
-    promoted,
+    scalar,
+    widened,
 )
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient
 
 
 @suggesting
@@ -62,9 +63,8 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
     >>> ac.softmax(np.log(np.asarray([1.0, 2.0, 5.0])))
     array([0.125, 0.25 , 0.625])
     """
-    xp = array_namespace("softmax", x=x)
-    (x,) = promoted("softmax", xp, x=x)
-    axis = _check_axis("softmax", x, axis)
+    xp, x = floating("softmax", x=x)
+    axis = _check_axis("softmax", tuple(x.shape), axis)
 
     def forward(x: Array) -> Array:
         return cast(xp, _softmax(xp, cast(xp, x, accumulator(xp, x.dtype)), axis), x.dtype)
@@ -114,18 +114,17 @@ def softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = None) 
     array([ 3., -1., -2.])
     """
     op = "softmax_vjp"
-    xp = array_namespace(op, dy=dy, x=x, y=y)
-    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
-    axis = _check_axis(op, x, axis)
+    xp, dy, x, y = floating(op, dy=dy, x=x, y=y)
+    axis = _check_axis(op, tuple(x.shape), axis)
     check_gradient(op, dy, x.shape)
     if 0 in x.shape:
         return copied(xp, dy)
     dtype = x.dtype
-    wide = accumulator(xp, dtype)
 
     def backward(dy: Array, x: Array, y: Array | None = None) -> Array:
-        y = _softmax(xp, cast(xp, x, wide), axis) if y is None else cast(xp, y, wide)
-        dy = cast(xp, dy, wide)
+        if y is None:
+            y = _softmax(xp, widened(xp, x)[0], axis)
+        dy, y = widened(xp, dy, y)
         along = xp.sum(dy * y, axis=axis, keepdims=True)
         return cast(xp, fused(xp, lambda dy, along, y: (dy - along) * y, dy, along, y), dtype)
 
@@ -179,9 +178,8 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     >>> ac.log_softmax(np.asarray([0.0, 1e4]))
     array([-10000., 0.])
     """
-    xp = array_namespace("log_softmax", x=x)
-    (x,) = promoted("log_softmax", xp, x=x)
-    axis = _check_axis("log_softmax", x, axis)
+    xp, x = floating("log_softmax", x=x)
+    axis = _check_axis("log_softmax", tuple(x.shape), axis)
     if 0 in x.shape:
         return copied(xp, x)
 
@@ -237,9 +235,8 @@ def log_softmax_vjp(dy: Array, x: Array, *, axis: int = -1, y: Array | None = No
     array([ 3., -1., -2.])
     """
     op = "log_softmax_vjp"
-    xp = array_namespace(op, dy=dy, x=x, y=y)
-    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
-    axis = _check_axis(op, x, axis)
+    xp, dy, x, y = floating(op, dy=dy, x=x, y=y)
+    axis = _check_axis(op, tuple(x.shape), axis)
     check_gradient(op, dy, x.shape)
     if 0 in x.shape:
         return copied(xp, dy)
@@ -274,10 +271,11 @@ def _shifted(xp: Namespace, x: Array, top: Array) -> Array:
     return x - xp.where(xp.abs(top) < math.inf, top, scalar(xp, math.nan, top))
 
 
-def _check_axis(op: str, x: Array, axis: int) -> int:
-    axis = integer(op, "axis", axis)
-    if not -x.ndim <= axis < x.ndim:
+@once
+def _check_axis(op: str, shape: Shape, axis: int) -> int:
+    axis, ndim = integer(op, "axis", axis), len(shape)
+    if not -ndim <= axis < ndim:
         raise ValueError(
-            f"{op}: axis must be one of the {x.ndim} axes of x, got {axis} for shape {tuple(x.shape)}"
+            f"{op}: axis must be one of the {ndim} axes of x, got {axis} for shape {shape}"
         )
-    return axis % int(x.ndim)
+    return axis % ndim

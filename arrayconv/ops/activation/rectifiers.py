@@ -11,15 +11,17 @@ from arrayconv.namespace import (
     accumulator,
     array_namespace,
     cast,
+    floating,
     fused,
     is_floating,
     is_lazy,
     promoted,
     real,
+    scalar,
     traits,
 )
 from arrayconv.ops.activation.elementwise import elementwise, kept, step
-from arrayconv.ops.layout import check_gradient, scalar, summed
+from arrayconv.ops.layout import check_gradient, summed
 
 
 class PReluGradients(NamedTuple):
@@ -158,8 +160,7 @@ def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     >>> ac.leaky_relu(np.asarray([-1.0, 0.0, 2.0]), negative_slope=0.5)
     array([-0.5, 0. , 2. ])
     """
-    xp = array_namespace("leaky_relu", x=x)
-    (x,) = promoted("leaky_relu", xp, x=x)
+    xp, x = floating("leaky_relu", x=x)
     slope = number("leaky_relu", "negative_slope", negative_slope)
 
     def forward(x: Array) -> Array:
@@ -212,8 +213,7 @@ def leaky_relu_vjp(dy: Array, x: Array, *, negative_slope: float = 0.01) -> Arra
     >>> ac.leaky_relu_vjp(dy, x, negative_slope=0.5)
     array([0.5, 1. , 3. ])
     """
-    xp = array_namespace("leaky_relu_vjp", dy=dy, x=x)
-    dy, x = promoted("leaky_relu_vjp", xp, dy=dy, x=x)
+    xp, dy, x = floating("leaky_relu_vjp", dy=dy, x=x)
     slope = number("leaky_relu_vjp", "negative_slope", negative_slope)
     check_gradient("leaky_relu_vjp", dy, x.shape)
 
@@ -268,8 +268,7 @@ def prelu(x: Array, alpha: Array) -> Array:
     array([[-0.5, -0.1],
            [ 2. , -0.3]])
     """
-    xp = array_namespace("prelu", x=x, alpha=alpha)
-    x, alpha = promoted("prelu", xp, x=x, alpha=alpha)
+    xp, x, alpha = floating("prelu", x=x, alpha=alpha)
     alpha = _slopes("prelu", xp, x, alpha)
     # the product of the negative part alone, since inf * 0 is NaN
     return xp.where(x > 0, x, alpha * xp.minimum(x, scalar(xp, 0, x)))
@@ -320,8 +319,7 @@ def prelu_vjp(dy: Array, x: Array, alpha: Array) -> PReluGradients:
     >>> dalpha
     array([-1., -4.])
     """
-    xp = array_namespace("prelu_vjp", dy=dy, x=x, alpha=alpha)
-    dy, x, alpha = promoted("prelu_vjp", xp, dy=dy, x=x, alpha=alpha)
+    xp, dy, x, alpha = floating("prelu_vjp", dy=dy, x=x, alpha=alpha)
     slopes = _slopes("prelu_vjp", xp, x, alpha)
     check_gradient("prelu_vjp", dy, x.shape)
     # the slope meets nothing of the positive cells, where an infinite dy would make NaN of a zero

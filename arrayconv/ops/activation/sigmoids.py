@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from arrayconv.namespace import Array, Namespace, array_namespace, promoted
+from arrayconv.namespace import Array, Namespace, floating, scalar
 from arrayconv.ops.activation.elementwise import elementwise, step
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.ops.layout import check_gradient
 
 
 def sigmoid(x: Array) -> Array:
@@ -45,8 +45,7 @@ def sigmoid(x: Array) -> Array:
     >>> ac.sigmoid(np.asarray([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    xp = array_namespace("sigmoid", x=x)
-    (x,) = promoted("sigmoid", xp, x=x)
+    xp, x = floating("sigmoid", x=x)
     return elementwise(xp, lambda x: logistic(xp, x), x)
 
 
@@ -88,8 +87,7 @@ def sigmoid_vjp(dy: Array, x: Array, *, y: Array | None = None) -> Array:
     array([0., 1., 0.])
     """
     op = "sigmoid_vjp"
-    xp = array_namespace(op, dy=dy, x=x, y=y)
-    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
+    xp, dy, x, y = floating(op, dy=dy, x=x, y=y)
     check_gradient(op, dy, x.shape)
     if y is not None:
         check_gradient(op, y, x.shape, name="y")
@@ -145,8 +143,7 @@ def tanh(x: Array) -> Array:
     >>> ac.tanh(np.asarray([-1e4, 0.0, 1e4]))
     array([-1., 0., 1.])
     """
-    xp = array_namespace("tanh", x=x)
-    (x,) = promoted("tanh", xp, x=x)
+    xp, x = floating("tanh", x=x)
     return elementwise(xp, xp.tanh, x)
 
 
@@ -188,8 +185,7 @@ def tanh_vjp(dy: Array, x: Array, *, y: Array | None = None) -> Array:
     array([0., 4., 0.])
     """
     op = "tanh_vjp"
-    xp = array_namespace(op, dy=dy, x=x, y=y)
-    dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
+    xp, dy, x, y = floating(op, dy=dy, x=x, y=y)
     check_gradient(op, dy, x.shape)
     if y is not None:
         check_gradient(op, y, x.shape, name="y")
@@ -244,8 +240,7 @@ def softplus(x: Array) -> Array:
     >>> ac.softplus(np.asarray([-1e4, 0.0, 1e4])).round(4)
     array([0.000e+00, 6.931e-01, 1.000e+04])
     """
-    xp = array_namespace("softplus", x=x)
-    (x,) = promoted("softplus", xp, x=x)
+    xp, x = floating("softplus", x=x)
 
     def forward(x: Array) -> Array:
         on = step(xp, x >= 0, x)
@@ -291,7 +286,6 @@ def softplus_vjp(dy: Array, x: Array) -> Array:
     >>> ac.softplus_vjp(np.asarray([1.0, 4.0, 1.0]), np.asarray([-1e4, 0.0, 1e4]))
     array([0., 2., 1.])
     """
-    xp = array_namespace("softplus_vjp", dy=dy, x=x)
-    dy, x = promoted("softplus_vjp", xp, dy=dy, x=x)
+    xp, dy, x = floating("softplus_vjp", dy=dy, x=x)
     check_gradient("softplus_vjp", dy, x.shape)
     return elementwise(xp, lambda dy, x: dy * logistic(xp, x), dy, x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from arrayconv.arguments import flag, integer, known_shape
+from arrayconv.arguments import Shape, flag, integer, known_shape, once
 from arrayconv.namespace import Array, is_chunked
 from arrayconv.ops.layout import check_layout, spatial
 from arrayconv.window import Window, sliding, transposed
@@ -34,24 +34,39 @@ def check_conv(
     data_format: str,
 ) -> Window:
     """The geometry of ``conv``, its arguments checked."""
-    check_layout(op, x.shape, data_format)
-    channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
-    _check_weights(op, x, w, groups, data_format)
-    flag(op, "flip_kernel", flip_kernel)
-    if channels % groups or w.shape[-1] % groups:
+    shapes = tuple(x.shape), tuple(w.shape), None if b is None else tuple(b.shape)
+    window = _conv(op, *shapes, stride, padding, dilation, groups, flip_kernel, data_format)
+    if is_chunked(x):
+        _check_chunks(op, x, data_format)
+    return window
+
+
+@once
+def _conv(
+    op: str,
+    x: Shape,
+    w: Shape,
+    b: Shape | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    flip_kernel: Any,
+    data_format: str,
+) -> Window:
+    channels = _check_weights(op, x, w, groups, flip_kernel, data_format)
+    if channels % groups or w[-1] % groups:
         raise ValueError(
             f"{op}: groups must divide the channels of x and the output channels of w, got groups={groups} with "
-            f"{channels} and {w.shape[-1]}" + _pytorch_hint(w.shape, 1, channels // groups)
+            f"{channels} and {w[-1]}" + _pytorch_hint(w, 1, channels // groups)
         )
-    if w.shape[-2] != channels // groups:
+    if w[-2] != channels // groups:
         raise ValueError(
-            f"{op}: w expects {w.shape[-2]} input channels per group, x has {channels // groups} "
-            f"(x: {tuple(x.shape)}, w: {tuple(w.shape)}, groups={groups})"
-            + _pytorch_hint(w.shape, 1, channels // groups)
+            f"{op}: w expects {w[-2]} input channels per group, x has {channels // groups} "
+            f"(x: {x}, w: {w}, groups={groups})" + _pytorch_hint(w, 1, channels // groups)
         )
-    _check_bias(op, b, w.shape[-1])
-    size = spatial(x.shape, data_format)
-    return sliding(op, size, tuple(w.shape[:-2]), stride, padding, dilation)
+    _check_bias(op, b, w[-1])
+    return sliding(op, spatial(x, data_format), w[:-2], stride, padding, dilation)
 
 
 def check_transpose(
@@ -68,42 +83,70 @@ def check_transpose(
     data_format: str,
 ) -> Window:
     """The geometry of ``conv_transpose``, its arguments checked."""
-    check_layout(op, x.shape, data_format)
-    channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
-    _check_weights(op, x, w, groups, data_format)
-    flag(op, "flip_kernel", flip_kernel)
+    shapes = tuple(x.shape), tuple(w.shape), None if b is None else tuple(b.shape)
+    plain = stride, padding, output_padding, dilation, groups, flip_kernel, data_format
+    window = _transpose(op, *shapes, *plain)
+    if is_chunked(x):
+        _check_chunks(op, x, data_format)
+    return window
+
+
+@once
+def _transpose(
+    op: str,
+    x: Shape,
+    w: Shape,
+    b: Shape | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    dilation: Any,
+    groups: Any,
+    flip_kernel: Any,
+    data_format: str,
+) -> Window:
+    channels = _check_weights(op, x, w, groups, flip_kernel, data_format)
     if channels % groups:
         raise ValueError(
             f"{op}: groups must divide the channels of x, got groups={groups} with {channels}"
         )
-    if w.shape[-1] != channels:
+    if w[-1] != channels:
         raise ValueError(
-            f"{op}: w expects {w.shape[-1]} input channels, x has {channels} "
-            f"(x: {tuple(x.shape)}, w: {tuple(w.shape)}, the kernel of the convolution that is transposed)"
-            + _pytorch_hint(w.shape, 0, channels)
+            f"{op}: w expects {w[-1]} input channels, x has {channels} "
+            f"(x: {x}, w: {w}, the kernel of the convolution that is transposed)"
+            + _pytorch_hint(w, 0, channels)
         )
-    _check_bias(op, b, w.shape[-2] * groups)
-    size = spatial(x.shape, data_format)
-    return transposed(op, size, tuple(w.shape[:-2]), stride, padding, output_padding, dilation)
+    _check_bias(op, b, w[-2] * groups)
+    size = spatial(x, data_format)
+    return transposed(op, size, w[:-2], stride, padding, output_padding, dilation)
 
 
-def _check_weights(op: str, x: Array, w: Array, groups: Any, data_format: str) -> None:
-    if w.ndim != x.ndim:
+def _check_weights(
+    op: str, x: Shape, w: Shape, groups: Any, flip_kernel: Any, data_format: str
+) -> int:
+    """Check what a convolution and its transpose share; return the channels of ``x``."""
+    check_layout(op, x, data_format)
+    if len(w) != len(x):
         raise ValueError(
-            f"{op}: w must have {x.ndim} axes, {x.ndim - 2} spatial ones and two of channels, for x of shape "
-            f"{tuple(x.shape)} ({data_format}); got shape {tuple(w.shape)}"
+            f"{op}: w must have {len(x)} axes, {len(x) - 2} spatial ones and two of channels, for x of shape "
+            f"{x} ({data_format}); got shape {w}"
         )
-    known_shape(op, "w", w.shape)
+    known_shape(op, "w", w)
+    integer(op, "groups", groups, least=1)
+    if 0 in w:
+        raise ValueError(f"{op}: w must not be empty, got shape {w}")
+    flag(op, "flip_kernel", flip_kernel)
+    return x[-1] if data_format == "channels_last" else x[1]
+
+
+def _check_chunks(op: str, x: Array, data_format: str) -> None:
     axis = x.ndim - 1 if data_format == "channels_last" else 1
-    pieces = x.chunks[axis] if is_chunked(x) else ()
+    pieces = x.chunks[axis]
     if len(pieces) > 1:
         raise ValueError(
             f"{op}: the channels of x, axis {axis}, lie in chunks of {pieces}, and a convolution sums over all of "
             f"them: x.rechunk({{{axis}: -1}}) puts them together"
         )
-    integer(op, "groups", groups, least=1)
-    if 0 in w.shape:
-        raise ValueError(f"{op}: w must not be empty, got shape {tuple(w.shape)}")
 
 
 def _pytorch_hint(shape: tuple[int, ...], axis: int, channels: int) -> str:
@@ -117,10 +160,10 @@ def _pytorch_hint(shape: tuple[int, ...], axis: int, channels: int) -> str:
     )
 
 
-def _check_bias(op: str, b: Array | None, features: int) -> None:
-    if b is not None and math.prod(b.shape) != features:
+def _check_bias(op: str, b: Shape | None, features: int) -> None:
+    if b is not None and math.prod(b) != features:
         raise ValueError(
-            f"{op}: b must have {features} elements, one per output channel, got shape {tuple(b.shape)}"
+            f"{op}: b must have {features} elements, one per output channel, got shape {b}"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from arrayconv import engine
 from arrayconv.arguments import suggesting
-from arrayconv.namespace import Array, array_namespace, promoted
+from arrayconv.namespace import Array, floating
 from arrayconv.ops.convolution.arguments import (
     ARGUMENTS,
     ConvGradients,
@@ -107,8 +107,7 @@ def conv(
     array([[10., 18.],
            [42., 50.]])
     """
-    xp = array_namespace("conv", x=x, w=w, b=b)
-    x, w, b = promoted("conv", xp, x=x, w=w, b=b)
+    xp, x, w, b = floating("conv", x=x, w=w, b=b)
     window = check_conv(
         "conv", x, w, b, stride, padding, dilation, groups, flip_kernel, data_format
     )
@@ -193,8 +192,7 @@ def conv_vjp(
     >>> db
     array([101.])
     """
-    xp = array_namespace("conv_vjp", dy=dy, x=x, w=w, b=b)
-    dy, x, w, b = promoted("conv_vjp", xp, dy=dy, x=x, w=w, b=b)
+    xp, dy, x, w, b = floating("conv_vjp", dy=dy, x=x, w=w, b=b)
     check_wrt("conv_vjp", wrt, ARGUMENTS)
     window = check_conv(
         "conv_vjp", x, w, b, stride, padding, dilation, groups, flip_kernel, data_format

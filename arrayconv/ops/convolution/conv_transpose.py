@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from arrayconv import engine
 from arrayconv.arguments import suggesting
-from arrayconv.namespace import Array, array_namespace, promoted
+from arrayconv.namespace import Array, floating
 from arrayconv.ops.convolution.arguments import (
     ARGUMENTS,
     ConvGradients,
@@ -109,8 +109,7 @@ def conv_transpose(
     >>> ac.conv_transpose(x, w, stride=2)[0, :, 0]
     array([  1.,  10., 102.,  20., 200.])
     """
-    xp = array_namespace("conv_transpose", x=x, w=w, b=b)
-    x, w, b = promoted("conv_transpose", xp, x=x, w=w, b=b)
+    xp, x, w, b = floating("conv_transpose", x=x, w=w, b=b)
     window = check_transpose(
         "conv_transpose",
         x,
@@ -198,8 +197,7 @@ def conv_transpose_vjp(
     array([ 7., 10., 13.])
     """
     op = "conv_transpose_vjp"
-    xp = array_namespace(op, dy=dy, x=x, w=w, b=b)
-    dy, x, w, b = promoted(op, xp, dy=dy, x=x, w=w, b=b)
+    xp, dy, x, w, b = floating(op, dy=dy, x=x, w=w, b=b)
     check_wrt(op, wrt, ARGUMENTS)
     window = check_transpose(
         op, x, w, b, stride, padding, output_padding, dilation, groups, flip_kernel, data_format

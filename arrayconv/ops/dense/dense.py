@@ -6,16 +6,15 @@ import math
 from collections.abc import Collection
 from typing import NamedTuple
 
-from arrayconv.arguments import known_shape, suggesting
+from arrayconv.arguments import Shape, known_shape, once, suggesting
 from arrayconv.namespace import (
     Array,
     Namespace,
-    accumulator,
-    array_namespace,
     cast,
     contracted,
+    floating,
     placement,
-    promoted,
+    widened,
 )
 from arrayconv.ops.layout import check_gradient, check_wrt, summed
 
@@ -71,14 +70,13 @@ def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     >>> ac.dense(x, w, np.asarray([10.0, 20.0, 30.0]))
     array([[11., 22., 35.]])
     """
-    xp = array_namespace("dense", x=x, w=w, b=b)
-    x, w, b = promoted("dense", xp, x=x, w=w, b=b)
-    _check("dense", x, w, b)
+    xp, x, w, b = floating("dense", x=x, w=w, b=b)
+    _check("dense", tuple(x.shape), tuple(w.shape), None if b is None else tuple(b.shape))
     dtype = x.dtype
-    x, w = (cast(xp, a, accumulator(xp, dtype)) for a in (x, w))
+    x, w, b = widened(xp, x, w, b)
     y = xp.matmul(_rows(xp, x), w)
     if b is not None:
-        y = y + xp.reshape(cast(xp, b, y.dtype), (1, -1))
+        y = y + xp.reshape(b, (1, -1))
     return cast(xp, _reshaped(xp, y, (*x.shape[:-1], w.shape[1])), dtype)
 
 
@@ -142,13 +140,12 @@ def dense_vjp(
            [  2.,  20., 200.]])
     """
     op = "dense_vjp"
-    xp = array_namespace(op, dy=dy, x=x, w=w, b=b)
-    dy, x, w, b = promoted(op, xp, dy=dy, x=x, w=w, b=b)
+    xp, dy, x, w, b = floating(op, dy=dy, x=x, w=w, b=b)
     check_wrt(op, wrt, ARGUMENTS)
-    _check(op, x, w, b)
+    _check(op, tuple(x.shape), tuple(w.shape), None if b is None else tuple(b.shape))
     check_gradient(op, dy, (*x.shape[:-1], w.shape[1]))
     dtype, shape = x.dtype, x.shape
-    dy, x, w = (cast(xp, a, accumulator(xp, dtype)) for a in (dy, x, w))
+    dy, x, w = widened(xp, dy, x, w)
     dy = _rows(xp, dy)
     dx = dw = db = None
     if "x" in wrt:
@@ -172,19 +169,17 @@ def _reshaped(xp: Namespace, x: Array, shape: tuple[int, ...]) -> Array:
     return xp.reshape(x, shape)
 
 
-def _check(op: str, x: Array, w: Array, b: Array | None) -> None:
-    known_shape(op, "x", x.shape)
-    known_shape(op, "w", w.shape)
-    if x.ndim < 1:
+@once
+def _check(op: str, x: Shape, w: Shape, b: Shape | None) -> None:
+    known_shape(op, "x", x)
+    known_shape(op, "w", w)
+    if not x:
         raise ValueError(f"{op}: x must have a last axis of features, (..., in), got shape ()")
-    if w.ndim != 2:
-        raise ValueError(f"{op}: w must be a matrix (in, out), got shape {tuple(w.shape)}")
-    if x.shape[-1] != w.shape[0]:
+    if len(w) != 2:
+        raise ValueError(f"{op}: w must be a matrix (in, out), got shape {w}")
+    if x[-1] != w[0]:
+        raise ValueError(f"{op}: w expects {w[0]} input features, x has {x[-1]} (x: {x}, w: {w})")
+    if b is not None and math.prod(b) != w[1]:
         raise ValueError(
-            f"{op}: w expects {w.shape[0]} input features, x has {x.shape[-1]} "
-            f"(x: {tuple(x.shape)}, w: {tuple(w.shape)})"
-        )
-    if b is not None and math.prod(b.shape) != w.shape[1]:
-        raise ValueError(
-            f"{op}: b must have {w.shape[1]} elements, one per output feature, got shape {tuple(b.shape)}"
+            f"{op}: b must have {w[1]} elements, one per output feature, got shape {b}"
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from arrayconv.arguments import known_shape, number, suggesting
-from arrayconv.namespace import Array, Namespace, array_namespace, promoted
-from arrayconv.ops.layout import check_gradient, scalar
+from arrayconv.namespace import Array, Namespace, array_namespace, promoted, scalar
+from arrayconv.ops.layout import check_gradient
 
 
 class DropoutGradients(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import known_shape
+from arrayconv.arguments import Shape, known_shape, once
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -51,7 +51,7 @@ def flatten(x: Array) -> Array:
     """
     xp = array_namespace("flatten", x=x)
     real("flatten", xp, x=x)
-    return _reshaped(xp, x, _flat("flatten", x))
+    return _reshaped(xp, x, _flat("flatten", tuple(x.shape)))
 
 
 def flatten_vjp(dy: Array, x: Array) -> Array | None:
@@ -92,7 +92,7 @@ def flatten_vjp(dy: Array, x: Array) -> Array | None:
             [3., 4.]]])
     """
     xp = array_namespace("flatten_vjp", dy=dy, x=x)
-    flat = _flat("flatten_vjp", x)
+    flat = _flat("flatten_vjp", tuple(x.shape))
     if not is_floating(xp, x.dtype):
         real("flatten_vjp", xp, x=x)
         return None
@@ -108,8 +108,9 @@ def _reshaped(xp: Namespace, x: Array, shape: tuple[int, ...]) -> Array:
     return xp.reshape(x, shape, copy=True)
 
 
-def _flat(op: str, x: Array) -> tuple[int, int]:
-    known_shape(op, "x", x.shape)
-    if x.ndim < 1:
+@once
+def _flat(op: str, shape: Shape) -> Shape:
+    known_shape(op, "x", shape)
+    if not shape:
         raise ValueError(f"{op}: x must have a batch axis, (N, ...), got shape ()")
-    return (x.shape[0], math.prod(x.shape[1:]))
+    return (shape[0], math.prod(shape[1:]))

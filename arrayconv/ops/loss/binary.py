@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from arrayconv.arguments import flag, suggesting
-from arrayconv.namespace import Array, Namespace, fused
+from arrayconv.arguments import suggesting
+from arrayconv.namespace import Array, Namespace, fused, scalar
 from arrayconv.ops.activation import sigmoid
 from arrayconv.ops.activation.sigmoids import negated_size
-from arrayconv.ops.layout import scalar
 from arrayconv.ops.loss.reduction import (
     LossGradients,
     arguments,
@@ -76,8 +75,9 @@ def binary_cross_entropy(
     >>> ac.binary_cross_entropy(logits, labels, reduction="none", from_logits=True)
     array([0. , 0.69314718, 0. ])
     """
-    flag("binary_cross_entropy", "from_logits", from_logits)
-    a = arguments("binary_cross_entropy", y_pred, y_true, reduction, "labels")
+    a = arguments(
+        "binary_cross_entropy", y_pred, y_true, reduction, "labels", from_logits=from_logits
+    )
     xp, p, t = a.xp, a.pred, a.true
     compute = _of_logits if from_logits else _of_probabilities
     return reduced(a, fused(xp, lambda p, t: compute(xp, p, t), p, t), reduction)
@@ -138,8 +138,7 @@ def binary_cross_entropy_vjp(
     >>> ac.binary_cross_entropy_vjp(np.asarray(1.0), np.zeros(2), t, from_logits=True).dy_pred
     array([-0.25,  0.25])
     """
-    flag("binary_cross_entropy_vjp", "from_logits", from_logits)
-    a = arguments("binary_cross_entropy_vjp", y_pred, y_true, reduction, "labels", dy)
+    a = arguments("binary_cross_entropy_vjp", y_pred, y_true, reduction, "labels", dy, from_logits)
     xp, p, t = a.xp, a.pred, a.true
     if from_logits:
         return gradients(a, y_true, sigmoid(p) - t, -p)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag, suggesting
-from arrayconv.namespace import Array, Namespace, fused
+from arrayconv.arguments import suggesting
+from arrayconv.namespace import Array, Namespace, fused, scalar
 from arrayconv.ops.activation import log_softmax
-from arrayconv.ops.layout import scalar
 from arrayconv.ops.loss.reduction import (
     LossGradients,
     arguments,
@@ -79,8 +78,9 @@ def categorical_cross_entropy(
     >>> ac.categorical_cross_entropy(logits, y_true, reduction="none", from_logits=True)
     array([0.69314718, 0. ])
     """
-    flag("categorical_cross_entropy", "from_logits", from_logits)
-    a = arguments("categorical_cross_entropy", y_pred, y_true, reduction, "rows")
+    a = arguments(
+        "categorical_cross_entropy", y_pred, y_true, reduction, "rows", from_logits=from_logits
+    )
     xp = a.xp
     if from_logits:
         terms = fused(xp, lambda logs, t: _of_logarithms(xp, logs, t), log_softmax(a.pred), a.true)
@@ -146,8 +146,9 @@ def categorical_cross_entropy_vjp(
     array([[-0.25,  0.25],
            [ 0.25, -0.25]])
     """
-    flag("categorical_cross_entropy_vjp", "from_logits", from_logits)
-    a = arguments("categorical_cross_entropy_vjp", y_pred, y_true, reduction, "rows", dy)
+    a = arguments(
+        "categorical_cross_entropy_vjp", y_pred, y_true, reduction, "rows", dy, from_logits
+    )
     xp = a.xp
     if from_logits:
         logs, total = log_softmax(a.pred), xp.sum(a.true, axis=-1, keepdims=True)

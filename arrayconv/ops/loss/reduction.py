@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from arrayconv.arguments import choice, known_shape
+from arrayconv.arguments import Shape, choice, flag, known_shape, once
 from arrayconv.namespace import (
     Array,
     DType,
@@ -16,9 +16,10 @@ from arrayconv.namespace import (
     is_floating,
     is_lazy,
     promoted,
+    scalar,
     traits,
 )
-from arrayconv.ops.layout import check_gradient, scalar, summed
+from arrayconv.ops.layout import check_gradient, summed
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -47,7 +48,13 @@ class Arguments(NamedTuple):
 
 
 def arguments(
-    op: str, y_pred: Array, y_true: Array, reduction: str, kind: str, dy: Array | None = None
+    op: str,
+    y_pred: Array,
+    y_true: Array,
+    reduction: str,
+    kind: str,
+    dy: Array | None = None,
+    from_logits: bool = False,
 ) -> Arguments:
     """Check the arguments of a loss and promote them.
 
@@ -66,7 +73,7 @@ def arguments(
     floats = {name: a for name, a in arrays.items() if not (whole and name == "y_true")}
     arrays |= dict(zip(floats, promoted(op, xp, **floats), strict=True))
     y_pred, dtype = arrays["y_pred"], arrays["y_pred"].dtype
-    _check(op, tuple(y_pred.shape), tuple(y_true.shape), reduction, kind)
+    _check(op, tuple(y_pred.shape), tuple(y_true.shape), reduction, kind, from_logits)
     wide = accumulator(xp, dtype)
     share = None
     if dy is not None:
@@ -77,9 +84,9 @@ def arguments(
     return Arguments(xp, cast(xp, y_pred, wide), true, share, dtype)
 
 
-def _check(
-    op: str, pred: tuple[int, ...], true: tuple[int, ...], reduction: str, kind: str
-) -> None:
+@once
+def _check(op: str, pred: Shape, true: Shape, reduction: str, kind: str, from_logits: bool) -> None:
+    flag(op, "from_logits", from_logits)
     choice(op, "reduction", reduction, REDUCTIONS)
     known_shape(op, "y_pred", pred)
     known_shape(op, "y_true", true)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag, suggesting
-from arrayconv.namespace import Array, cast, fused, placement
+from arrayconv.arguments import suggesting
+from arrayconv.namespace import Array, cast, fused, placement, scalar
 from arrayconv.ops.activation import log_softmax, softmax
 from arrayconv.ops.activation.elementwise import step
-from arrayconv.ops.layout import scalar
 from arrayconv.ops.loss.reduction import (
     Arguments,
     LossGradients,
@@ -82,8 +81,14 @@ def sparse_categorical_cross_entropy(
     >>> ac.sparse_categorical_cross_entropy(logits, labels, reduction="none", from_logits=True)
     array([6.93147181e-01, 2.00000000e+04])
     """
-    flag("sparse_categorical_cross_entropy", "from_logits", from_logits)
-    a = arguments("sparse_categorical_cross_entropy", y_pred, y_true, reduction, "classes")
+    a = arguments(
+        "sparse_categorical_cross_entropy",
+        y_pred,
+        y_true,
+        reduction,
+        "classes",
+        from_logits=from_logits,
+    )
     xp, classes = a.xp, a.pred.shape[-1]
     label, order = _numbered(a)
 
@@ -157,8 +162,7 @@ def sparse_categorical_cross_entropy_vjp(
            [ 0.25, -0.25]])
     """
     op = "sparse_categorical_cross_entropy_vjp"
-    flag(op, "from_logits", from_logits)
-    a = arguments(op, y_pred, y_true, reduction, "classes", dy)
+    a = arguments(op, y_pred, y_true, reduction, "classes", dy, from_logits)
     xp, classes = a.xp, a.pred.shape[-1]
 
     def slope(p: Array, label: Array, order: Array) -> Array:

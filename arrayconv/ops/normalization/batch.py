@@ -6,14 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from arrayconv.arguments import suggesting
-from arrayconv.namespace import (
-    Array,
-    Namespace,
-    accumulator,
-    array_namespace,
-    cast,
-    promoted,
-)
+from arrayconv.namespace import Array, Namespace, accumulator, cast, floating
 from arrayconv.ops.layout import check_gradient
 from arrayconv.ops.normalization.statistics import (
     NormGradients,
@@ -118,8 +111,7 @@ def batch_norm(
     (array([3.]), array([3.5]))
     """
     op = "batch_norm"
-    xp = array_namespace(op, x=x, gamma=gamma, beta=beta)
-    x, gamma, beta = promoted(op, xp, x=x, gamma=gamma, beta=beta)
+    xp, x, gamma, beta = floating(op, x=x, gamma=gamma, beta=beta)
     eps = check_eps(op, eps)
     axes, full = _channels(op, x, data_format)
     check_axes(op, x.shape, axes)
@@ -191,8 +183,7 @@ def batch_norm_vjp(
     (array([-8.]), array([16.]))
     """
     op = "batch_norm_vjp"
-    xp = array_namespace(op, dy=dy, x=x, gamma=gamma, beta=beta)
-    dy, x, gamma, beta = promoted(op, xp, dy=dy, x=x, gamma=gamma, beta=beta)
+    xp, dy, x, gamma, beta = floating(op, dy=dy, x=x, gamma=gamma, beta=beta)
     eps = check_eps(op, eps)
     axes, full = _channels(op, x, data_format)
     check_axes(op, x.shape, axes)
@@ -272,8 +263,7 @@ def batch_norm_inference(
     array([0. , 0.5, 1. ])
     """
     op = "batch_norm_inference"
-    xp = array_namespace(op, x=x, gamma=gamma, beta=beta, mean=mean, var=var)
-    x, gamma, beta, mean, var = promoted(op, xp, x=x, gamma=gamma, beta=beta, mean=mean, var=var)
+    xp, x, gamma, beta, mean, var = floating(op, x=x, gamma=gamma, beta=beta, mean=mean, var=var)
     eps = check_eps(op, eps)
     _, full = _channels(op, x, data_format)
     gamma, beta, mean, var = _given(op, xp, full, gamma=gamma, beta=beta, mean=mean, var=var)
@@ -347,8 +337,7 @@ def batch_norm_inference_vjp(
     """
     op = "batch_norm_inference_vjp"
     arrays = {"dy": dy, "x": x, "gamma": gamma, "beta": beta, "mean": mean, "var": var}
-    xp = array_namespace(op, **arrays)
-    dy, x, *parameters = promoted(op, xp, **arrays)
+    xp, dy, x, *parameters = floating(op, **arrays)
     eps = check_eps(op, eps)
     axes, full = _channels(op, x, data_format)
     check_gradient(op, dy, x.shape)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from arrayconv.engine.blockwise import blockwise
-from arrayconv.namespace import Array, accumulator, array_namespace, cast, promoted
+from arrayconv.namespace import Array, accumulator, cast, floating
 from arrayconv.ops.layout import check_gradient
 from arrayconv.ops.normalization.statistics import (
     NormGradients,
@@ -51,8 +51,7 @@ def sample_norm(
     sets: Callable[[str, Array], Sets],
 ) -> Array:
     """``gamma * xhat + beta``, each of the ``sets`` of ``x`` normalized by itself."""
-    xp = array_namespace(op, x=x, gamma=gamma, beta=beta)
-    x, gamma, beta = promoted(op, xp, x=x, gamma=gamma, beta=beta)
+    xp, x, gamma, beta = floating(op, x=x, gamma=gamma, beta=beta)
     eps = check_eps(op, eps)
     found = sets(op, x)
     split, axes, size, full = found
@@ -82,8 +81,7 @@ def sample_norm_vjp(
     eps: float,
     sets: Callable[[str, Array], Sets],
 ) -> NormGradients:
-    xp = array_namespace(op, dy=dy, x=x, gamma=gamma, beta=beta)
-    dy, x, gamma, beta = promoted(op, xp, dy=dy, x=x, gamma=gamma, beta=beta)
+    xp, dy, x, gamma, beta = floating(op, dy=dy, x=x, gamma=gamma, beta=beta)
     eps = check_eps(op, eps)
     found = sets(op, x)
     split, axes, size, full = found

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from arrayconv.arguments import known_shape, number
+from arrayconv.arguments import choice, known_shape, number
 from arrayconv.engine.blockwise import blockwise, fused
 from arrayconv.namespace import Array, Namespace, accumulator, cast, copied, is_lazy, traits
-from arrayconv.ops.layout import check_data_format, summed
+from arrayconv.ops.layout import DATA_FORMATS, summed
 
 
 class NormGradients(NamedTuple):
@@ -46,7 +46,7 @@ def total_of(
 ) -> Array:
     """The ``total`` of ``compute(*arrays)``, a function of single elements; the first array has the shape of all."""
     x = arrays[0]
-    if not axes or is_lazy(x) or not traits(xp, x).calling:
+    if not axes or not traits(xp, x).calling:
         return total(xp, fused(xp, compute, *arrays), axes)
     # what is summed stays in the cache
     first, *others = sorted(axes)
@@ -191,7 +191,7 @@ def check_axes(op: str, shape: tuple[int, ...], axes: Sequence[int]) -> None:
 
 def channel_axis(op: str, shape: tuple[int, ...], data_format: str) -> int:
     """Where the channels are; raise ``ValueError`` if there is no batch beside them."""
-    check_data_format(op, data_format)
+    choice(op, "data_format", data_format, DATA_FORMATS)
     known_shape(op, "x", shape)
     if len(shape) < 2:
         raise ValueError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from arrayconv.arguments import suggesting
+from arrayconv.arguments import choice, suggesting
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -14,13 +14,14 @@ from arrayconv.namespace import (
     array_namespace,
     cast,
     copied,
+    floating,
     is_floating,
     placement,
     promoted,
     real,
 )
 from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
-from arrayconv.ops.pooling.maximum import check_ties, window_maximum_vjp
+from arrayconv.ops.pooling.maximum import TIES, window_maximum_vjp
 from arrayconv.window import Ints, Window, bins, known_size, per_axis
 
 Ranges = tuple[tuple[int, int], ...]
@@ -135,7 +136,7 @@ def adaptive_max_pool_vjp(
     """
     op = "adaptive_max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
-    check_ties(op, ties)
+    choice(op, "ties", ties, TIES)
     if not is_floating(xp, x.dtype):
         real(op, xp, x=x)
         return None
@@ -215,8 +216,7 @@ def adaptive_avg_pool(x: Array, output_size: Ints, *, data_format: str = "channe
     >>> ac.adaptive_avg_pool(x, 2)[0, :, 0]
     array([3.33333333, 3.        ])
     """
-    xp = array_namespace("adaptive_avg_pool", x=x)
-    (x,) = promoted("adaptive_avg_pool", xp, x=x)
+    xp, x = floating("adaptive_avg_pool", x=x)
     sizes = _check("adaptive_avg_pool", x, output_size, data_format)
     y = cast(xp, to_last(xp, x, data_format), accumulator(xp, x.dtype))
     for axis, (n, o) in enumerate(sizes, start=1):
@@ -270,8 +270,7 @@ def adaptive_avg_pool_vjp(
     array([1., 1., 3., 2., 2.])
     """
     op = "adaptive_avg_pool_vjp"
-    xp = array_namespace(op, dy=dy, x=x)
-    dy, x = promoted(op, xp, dy=dy, x=x)
+    xp, dy, x = floating(op, dy=dy, x=x)
     sizes = _check(op, x, output_size, data_format)
     channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
     g = to_last(xp, dy, data_format)

@@ -14,11 +14,10 @@ from arrayconv.namespace import (
     DType,
     Namespace,
     accumulator,
-    array_namespace,
     cast,
+    floating,
     is_lazy,
     placement,
-    promoted,
 )
 from arrayconv.ops.layout import check_gradient, from_last, to_last
 from arrayconv.ops.pooling.blocks import pooled, unpooled
@@ -93,9 +92,10 @@ def avg_pool(
     >>> ac.avg_pool(x, 2, padding=1, count_include_pad=True)[0, :, 0]
     array([0.5, 2.5, 2. ])
     """
-    xp = array_namespace("avg_pool", x=x)
-    (x,) = promoted("avg_pool", xp, x=x)
-    geometry = check_pool("avg_pool", x, window, stride, padding, dilation, ceil_mode, data_format)
+    xp, x = floating("avg_pool", x=x)
+    geometry = check_pool(
+        "avg_pool", tuple(x.shape), window, stride, padding, dilation, ceil_mode, data_format
+    )
     flag("avg_pool", "count_include_pad", count_include_pad)
     last = to_last(xp, x, data_format)
     divisors = _divisors(geometry, count_include_pad)
@@ -160,9 +160,10 @@ def avg_pool_vjp(
     array([ 5.,  5., 10., 10.])
     """
     op = "avg_pool_vjp"
-    xp = array_namespace(op, dy=dy, x=x)
-    dy, x = promoted(op, xp, dy=dy, x=x)
-    geometry = check_pool(op, x, window, stride, padding, dilation, ceil_mode, data_format)
+    xp, dy, x = floating(op, dy=dy, x=x)
+    geometry = check_pool(
+        op, tuple(x.shape), window, stride, padding, dilation, ceil_mode, data_format
+    )
     flag(op, "count_include_pad", count_include_pad)
     channels = x.shape[-1] if data_format == "channels_last" else x.shape[1]
     g = to_last(xp, dy, data_format)

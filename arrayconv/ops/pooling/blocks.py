@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 from arrayconv.engine.blocks import Block, Blocks, fit, grid, whole
 from arrayconv.engine.settings import current
@@ -11,7 +12,6 @@ from arrayconv.namespace import (
     Array,
     Namespace,
     copied,
-    is_lazy,
     itemsize,
     placement,
     traits,
@@ -54,6 +54,7 @@ def unpooled(
     return dx
 
 
+@lru_cache(maxsize=1024)
 def _sees_one_cell(window: Window) -> bool:
     """Whether every window has one cell inside the input, its others lying in the padding."""
     return all(len(cells) == 1 for segments in window.segments for cells in segments)
@@ -62,7 +63,8 @@ def _sees_one_cell(window: Window) -> bool:
 def _blocks(xp: Namespace, x: Array, window: Window) -> Blocks | None:
     """``None`` where arrays are small or immutable, or on an accelerator, whose launches cost more."""
     # lazy arrays first: their batch may be a symbol, of which nothing is known
-    if is_lazy(x) or traits(xp, x).accelerator:
+    at = traits(xp, x)
+    if not at.mutable or at.accelerator:
         return None
     batch = x.shape[0]
     size: int = x.shape[-1] * itemsize(xp, x.dtype)

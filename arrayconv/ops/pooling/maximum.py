@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterator
-from functools import reduce
+from functools import lru_cache, reduce
 
-from arrayconv.arguments import choice, flag, suggesting
+from arrayconv.arguments import Shape, choice, flag, once, suggesting
 from arrayconv.engine import chunks, halos, windows
 from arrayconv.engine.blocks import Block
 from arrayconv.namespace import (
@@ -103,7 +103,9 @@ def max_pool(
     """
     xp = array_namespace("max_pool", x=x)
     real("max_pool", xp, x=x)
-    geometry = check_pool("max_pool", x, window, stride, padding, dilation, ceil_mode, data_format)
+    geometry = check_pool(
+        "max_pool", tuple(x.shape), window, stride, padding, dilation, ceil_mode, data_format
+    )
     y = window_maximum(xp, to_last(xp, x, data_format), geometry)
     return from_last(xp, y, data_format)
 
@@ -172,12 +174,14 @@ def max_pool_vjp(
     """
     op = "max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
-    check_ties(op, ties)
+    choice(op, "ties", ties, TIES)
     if not is_floating(xp, x.dtype):
         real(op, xp, x=x)
         return None
     dy, x, y = promoted(op, xp, dy=dy, x=x, y=y)
-    geometry = check_pool(op, x, window, stride, padding, dilation, ceil_mode, data_format)
+    geometry = check_pool(
+        op, tuple(x.shape), window, stride, padding, dilation, ceil_mode, data_format
+    )
     dy, x = to_last(xp, dy, data_format), to_last(xp, x, data_format)
     shape = (x.shape[0], *geometry.output, x.shape[-1])
     check_gradient(op, dy, shape)
@@ -187,14 +191,10 @@ def max_pool_vjp(
     return from_last(xp, window_maximum_vjp(xp, dy, y, x, geometry, ties), data_format)
 
 
-def check_ties(op: str, ties: str) -> None:
-    """Raise ``ValueError`` for an unknown tie rule."""
-    choice(op, "ties", ties, TIES)
-
-
+@once
 def check_pool(
     op: str,
-    x: Array,
+    shape: Shape,
     window: Ints,
     stride: Ints | None,
     padding: Padding,
@@ -202,9 +202,9 @@ def check_pool(
     ceil_mode: bool,
     data_format: str,
 ) -> Window:
-    """The geometry of a pool over the windows of ``x``."""
-    check_layout(op, x.shape, data_format)
-    size = spatial(x.shape, data_format)
+    """The geometry of a pool over the windows of an ``x`` of this shape."""
+    check_layout(op, shape, data_format)
+    size = spatial(shape, data_format)
     kernel = per_axis(op, "window", window, len(size))
     return sliding(
         op,
@@ -292,6 +292,7 @@ def window_maximum_vjp(
     return cast(xp, unpooled(xp, dy, window, part), dtype)
 
 
+@lru_cache(maxsize=1024)
 def _pays_by_axes(window: Window, mutable: bool) -> bool:
     at_once, by_axes = (
         sum(step.cells * math.prod(step.output) for step in steps)
@@ -362,13 +363,15 @@ def _hits(
         for cell, allowed in zip(halos.tap_views(xp, x, window, lead=1), inside, strict=True):
             yield _wins(cell, y, allowed)
         return
-    for cells, outputs in window.tap_inside:
+    mutable = not is_lazy(x)
+    for (cells, outputs), outside in zip(window.tap_inside, window.tap_outside, strict=True):
         at = (slice(None), *cells, ...)
         # two comparisons of a copy cost a CPU less than two of every second cell
         cell = copied(xp, x[at]) if host and window.stride[-1] > 1 else x[at]
         hit = _wins(cell, y[(slice(None), *outputs, ...)], None if valid is None else valid[at])
-        widths = tuple((o.start, n - o.stop) for o, n in zip(outputs, window.output, strict=True))
-        yield windows.pad(xp, hit, widths, lead=1, mutable=not is_lazy(x), value=False)
+        yield (
+            windows.pad(xp, hit, outside, lead=1, mutable=mutable, value=False) if outside else hit
+        )
 
 
 def _winners(hits: Iterator[Array], ties: str) -> list[Array]:

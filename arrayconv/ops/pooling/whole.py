@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 
-from arrayconv.arguments import flag, suggesting
+from arrayconv.arguments import choice, flag, suggesting
 from arrayconv.namespace import (
     Array,
     accumulator,
     array_namespace,
     cast,
     copied,
+    floating,
     is_floating,
     placement,
     promoted,
     real,
 )
 from arrayconv.ops.layout import check_gradient, check_layout, from_last, spatial, to_last
-from arrayconv.ops.pooling.maximum import check_ties
+from arrayconv.ops.pooling.maximum import TIES
 
 
 @suggesting
@@ -127,7 +128,7 @@ def global_max_pool_vjp(
     """
     op = "global_max_pool_vjp"
     xp = array_namespace(op, dy=dy, x=x, y=y)
-    check_ties(op, ties)
+    choice(op, "ties", ties, TIES)
     if not is_floating(xp, x.dtype):
         real(op, xp, x=x)
         return None
@@ -195,8 +196,7 @@ def global_avg_pool(
     >>> ac.global_avg_pool(x)
     array([[3.]])
     """
-    xp = array_namespace("global_avg_pool", x=x)
-    (x,) = promoted("global_avg_pool", xp, x=x)
+    xp, x = floating("global_avg_pool", x=x)
     _check("global_avg_pool", x, keepdims, data_format)
     wide = cast(xp, x, accumulator(xp, x.dtype))
     y = xp.mean(wide, axis=_spatial_axes(x, data_format), keepdims=keepdims)
@@ -245,8 +245,7 @@ def global_avg_pool_vjp(
            [2., 2.]])
     """
     op = "global_avg_pool_vjp"
-    xp = array_namespace(op, dy=dy, x=x)
-    dy, x = promoted(op, xp, dy=dy, x=x)
+    xp, dy, x = floating(op, dy=dy, x=x)
     _check(op, x, keepdims, data_format)
     check_gradient(op, dy, _result_shape(x, keepdims, data_format))
     dy = xp.reshape(dy, _result_shape(x, True, data_format))

@@ -13,12 +13,11 @@ from arrayconv.namespace import (
     Array,
     Namespace,
     accumulator,
-    array_namespace,
     cast,
     constant_pad,
     copied,
+    floating,
     placement,
-    promoted,
     traits,
 )
 from arrayconv.ops.layout import check_gradient, check_layout, spatial
@@ -110,8 +109,7 @@ def resize(
     >>> ac.resize(x, size=4, method="linear")[0, :, 0]
     array([1. , 1.5, 2.5, 3. ])
     """
-    xp = array_namespace("resize", x=x)
-    (x,) = promoted("resize", xp, x=x)
+    xp, x = floating("resize", x=x)
     axes = _plan("resize", x, size, scale, method, coordinates, rounding, data_format)
     first = 1 if data_format == "channels_last" else 2
 
@@ -184,8 +182,7 @@ def resize_vjp(
     array([3.25, 6.75])
     """
     op = "resize_vjp"
-    xp = array_namespace(op, dy=dy, x=x)
-    dy, x = promoted(op, xp, dy=dy, x=x)
+    xp, dy, x = floating(op, dy=dy, x=x)
     axes = _plan(op, x, size, scale, method, coordinates, rounding, data_format)
     first = 1 if data_format == "channels_last" else 2
     ends = (x.shape[:first], x.shape[first + len(axes) :])
