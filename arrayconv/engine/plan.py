@@ -10,21 +10,21 @@ from functools import cached_property, lru_cache
 from arrayconv.engine.blocks import Block, Blocks, fit, grid, largest
 from arrayconv.engine.choice import STRATEGIES, choose, overlaps, prepared
 from arrayconv.engine.problem import Problem
+from arrayconv.engine.products import SMALL_PRODUCT, TINY_PRODUCT
 from arrayconv.engine.settings import Settings
 from arrayconv.engine.threads import count
 from arrayconv.window import Phase, Window
 
 # Temporaries of a block on a CPU: large enough for the product's threads, small enough for the last-level cache.
 BLOCK_BYTES = 8 * 2**20
-# Where a thread takes a block, less work is cut into this many, down to a size that is worth handing over.
+# Where a thread takes a block, less work is cut into this many, down to a size that is worth handing over, in bytes or
+# in operations.
 FEWEST_SHARED, SMALLEST_SHARED = 4, 4 * 2**20
 # Rows of windows in a block for each row of cells that it shares with the next, and reads and copies too.
 ROWS_PER_SHARED = 2
 # Windows in a block for each output feature, so that reading the weights, packed anew for each, does not count; and
 # where blocks have a thread each.
 WINDOWS_PER_FEATURE, WINDOWS_PER_FEATURE_SHARED = 8, 2
-# Floating-point operations of a product alone that are not worth a second thread, and that no library gives one.
-SMALL_PRODUCT, TINY_PRODUCT = 2**24, 2**19
 # Windows that one product sums over in a weight gradient: libraries differ in how they add up long sums.
 LONGEST_SUM = 8192
 # The same under a compiler, which sums without pieces of its own: 8192 erred 2.6 times as much as im2col on JAX's CPU.
@@ -264,7 +264,9 @@ def _budget(problem: Problem, name: str, room: int) -> int:
         return min(room, max(image, room // FEWEST_SHARED)) if calling else room
     total = max(1, problem.batch) * image
     if calling:
-        size = min(BLOCK_BYTES, max(SMALLEST_SHARED, total // FEWEST_SHARED))
+        heavy = min(FEWEST_SHARED, _flops(problem) // SMALL_PRODUCT)
+        smallest = min(SMALLEST_SHARED, total // max(1, heavy))
+        size = min(BLOCK_BYTES, max(smallest, total // FEWEST_SHARED))
         per_feature = WINDOWS_PER_FEATURE_SHARED
     else:
         size, per_feature = BLOCK_BYTES, WINDOWS_PER_FEATURE
