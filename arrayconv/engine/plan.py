@@ -29,8 +29,8 @@ WINDOWS_PER_FEATURE, WINDOWS_PER_FEATURE_SHARED = 8, 2
 LONGEST_SUM = 8192
 # The same under a compiler, which sums without pieces of its own: 8192 erred 2.6 times as much as im2col on JAX's CPU.
 LONGEST_SUM_TRACED = 2048
-# Under a compiler the blocks of sharded arrays are written out one by one, not a loop.
-MOST_BLOCKS_TRACED = 16
+# Blocks of arrays that cannot be written, where they are no loop: each is so many operations to start or to compile.
+MOST_BLOCKS_WRITTEN_OUT = 16
 
 
 @dataclass(frozen=True)
@@ -257,6 +257,8 @@ def _budget(problem: Problem, name: str, room: int) -> int:
     lines = min(ROWS_PER_SHARED * shared + 1, window.output[0])
     least = _cost(problem, name, largest(window, lines))
     if not problem.traits.mutable:
+        if strategy.fuses and problem.kind != "weight_vjp":
+            return max(room, problem.batch * _cost(problem, name, window))
         # where a block is some hundred operations to compile, few blocks
         return room if strategy.fast else min(room, max(BLOCK_BYTES, least))
     image = _cost(problem, name, window)
@@ -302,18 +304,22 @@ def _blocks(problem: Problem, name: str, room: int) -> Blocks:
     if problem.traits.pieces > 1 and not STRATEGIES[name].fast:
         # rows may lie in pieces as well as images, and to cut them apart would move them all
         lines = window.output[0]
-    if not problem.traits.mutable:
-        # one loop of equal blocks, where a divisor is near
-        images, lines = _divisor(batch, images), _divisor(window.output[0], lines)
-        if not problem.divisible:
-            lines = max(lines, -(-window.output[0] // MOST_BLOCKS_TRACED))
-        if problem.kind == "input_vjp":
-            lines = window.output[0]
+    if problem.looped:
+        # of a last, shorter block the loop's arrays are copies
+        least = images // 2 + 1 if _bytes(problem) <= room else 1
+        images = _divisor(batch, images, least)
+        lines = _divisor(window.output[0], lines, lines // 2 + 1)
+    elif not problem.traits.mutable:
+        images = max(images, -(-batch // MOST_BLOCKS_WRITTEN_OUT))
+        spans = -(-batch // images)
+        lines = max(lines, -(-window.output[0] * spans // MOST_BLOCKS_WRITTEN_OUT))
+    if not problem.traits.mutable and problem.kind == "input_vjp":
+        lines = window.output[0]
     tile = STRATEGIES[name].tile
     step = 1 if tile is None else tile(window, problem.channels, problem.features)[0]
     return grid(window, batch, images, lines, step, divisible=problem.divisible)
 
 
-def _divisor(total: int, most: int) -> int:
-    """The largest divisor of ``total`` from ``most`` down to half of it; ``most`` itself where there is none."""
-    return next((n for n in range(most, most // 2, -1) if total % n == 0), most)
+def _divisor(total: int, most: int, least: int) -> int:
+    """The largest divisor of ``total`` from ``most`` down to ``least``; ``most`` itself where there is none."""
+    return next((n for n in range(most, least - 1, -1) if total % n == 0), most)
