@@ -410,9 +410,12 @@ def _fuse(xp: Namespace) -> Callable[..., Any] | None:
     return getattr(xp, "fuse", None)
 
 
-def rolled_loop(xp: Namespace) -> Callable[..., Any] | None:
-    """JAX's ``lax.scan`` while it traces a function for its compiler; ``None`` where operations run as they come."""
-    if not array_api_compat.is_jax_namespace(xp):
+def rolled_loop(xp: Namespace, *arrays: Array) -> Callable[..., Any] | None:
+    """JAX's ``lax.scan`` while it traces a function for its compiler; ``None`` where operations run as they come.
+
+    ``None`` as well where the arrays that it is to run over lie on an Explicit mesh, of which it takes none in pieces.
+    """
+    if not array_api_compat.is_jax_namespace(xp) or any(map(_explicit_sharding, arrays)):
         return None
     jax = sys.modules["jax"]
     # what is made of no argument is a tracer only then: under grad and vmap alone it is an array
@@ -466,11 +469,17 @@ def contracted(
 
 def _summed_whole(a: Array) -> dict[str, Any]:
     # on an Explicit mesh JAX asks where a sum over pieces shall lie
-    sharding: Any = getattr(getattr(a, "aval", None), "sharding", None)
-    kinds = getattr(getattr(sharding, "mesh", None), "axis_types", ())
-    if not any(getattr(kind, "name", None) == "Explicit" for kind in kinds):
+    sharding = _explicit_sharding(a)
+    if sharding is None:
         return {}
     return {"out_sharding": type(sharding)(sharding.mesh, type(sharding.spec)())}
+
+
+def _explicit_sharding(a: Array) -> Any:
+    """The sharding of an array of JAX's on an Explicit mesh, whose arrays say how they lie; else ``None``."""
+    sharding: Any = getattr(getattr(a, "aval", None), "sharding", None)
+    kinds = getattr(getattr(sharding, "mesh", None), "axis_types", ())
+    return sharding if any(getattr(kind, "name", None) == "Explicit" for kind in kinds) else None
 
 
 def default_float(xp: Namespace) -> DType:

@@ -74,7 +74,7 @@ def shapes(batch, rows):
 
 
 @pytest.mark.parametrize("f", [forward, gradients])
-@pytest.mark.parametrize("batch, rows", [(64, 64), (8, 512), (60, 60)])
+@pytest.mark.parametrize("batch, rows", [(64, 64), (8, 512), (60, 60), (61, 61)])
 def test_program_and_memory_do_not_grow_with_the_work(xp, f, batch, rows):
     import jax
 
@@ -85,7 +85,8 @@ def test_program_and_memory_do_not_grow_with_the_work(xp, f, batch, rows):
 
     with ac.options(workspace=2**20):
         (few, _), (many, memory) = measured(8, 64), measured(batch, rows)
-    assert many <= few + 40
+    # a last, shorter strip is written out
+    assert many <= (2 * few if rows % 2 else few + 40)
     # the program holds the strips of an image, and both gradients may be computed at once
     image = 4 * rows * 64 * (16 + 16)
     assert memory <= 4 * (2**20 + image), memory / 2**20
@@ -141,6 +142,54 @@ def test_a_loop_inside_shard_map(xp):
     want = conv_gradients(dy, x, w, None, transpose=False, padding=1)
     for a, b in zip(got, want, strict=False):
         np.testing.assert_allclose(a, b, atol=1e-11)
+
+
+@pytest.mark.parametrize("spec", [("data",), (None, "data")])
+def test_an_explicit_mesh_of_one_device(xp, spec):
+    import jax
+
+    x, w = random.standard_normal((6, 12, 8, 2)), random.standard_normal((3, 3, 2, 3))
+    dy = random.standard_normal((6, 12, 8, 3))
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    arrays = jax.device_put(dy, split), jax.device_put(x, split), jax.device_put(w, whole)
+    with jax.set_mesh(mesh), ac.options(workspace=2**12):
+        got = jax.jit(lambda *arrays: ac.conv_vjp(*arrays, padding=1)[:2])(*arrays)
+        y = jax.jit(lambda x, w: ac.conv(x, w, padding=1))(*arrays[1:])
+    want = conv_gradients(dy, x, w, None, transpose=False, padding=1)
+    for a, b in zip((*got, y), (*want[:2], NAIVE["conv"](x, w, None, padding=1)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-11)
+
+
+def test_half_types_are_not_promoted_behind_the_back(xp):
+    import jax
+
+    x = xp.array(random.standard_normal((6, 12, 7, 2))).astype("bfloat16")
+    w = xp.array(random.standard_normal((3, 3, 2, 2))).astype("bfloat16")
+    with jax.numpy_dtype_promotion("strict"), ac.options(workspace=2**12):
+        dx, dw, _ = jax.jit(lambda x, w: ac.conv_vjp(x, x, w, padding=1))(x, w)
+    assert {str(dx.dtype), str(dw.dtype)} == {"bfloat16"}
+
+
+def test_blocks_are_few_where_there_is_no_loop(xp):
+    x, w = xp.array(np.ones((64, 12, 12, 2))), xp.array(np.ones((3, 3, 2, 2)))
+    with ac.options(workspace=2**12):
+        for plan in (*ac.explain(ac.conv, x, w), *ac.explain(ac.conv_vjp, ac.conv(x, w), x, w)):
+            assert 1 < len(plan.blocks) <= 16
+
+
+def test_what_the_compiler_fuses_is_not_cut(xp):
+    import jax
+
+    def f(x, w):
+        (plan,) = ac.explain(ac.conv, x, w, groups=64)
+        assert (plan.strategy, len(plan.blocks)) == ("depthwise", 1)
+        return ac.conv(x, w, groups=64)
+
+    x, w = ((32, 56, 56, 64), (3, 3, 1, 64))
+    compiled = jax.jit(f).lower(*(jax.ShapeDtypeStruct(s, "float32") for s in (x, w))).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 2**26
 
 
 def test_there_is_a_loop_only_where_a_program_is_made(xp):

@@ -51,6 +51,11 @@ def transposed():
     return lambda: [ac.conv_transpose(x, w, stride=2), *ac.conv_transpose_vjp(y, x, w, stride=2)]
 
 
+def fully_connected():
+    x, w = rng().standard_normal((400, 300)), rng().standard_normal((300, 500))
+    return lambda: [ac.dense(x, w), *ac.dense_vjp(x @ w, x, w)]
+
+
 CALLS = {
     "deep": convolution((8, 40, 40, 32), (3, 3), 48, padding=1),
     "few channels": convolution((4, 90, 90, 3), (7, 7), 16, stride=2, padding=3),
@@ -59,6 +64,8 @@ CALLS = {
     "one axis": convolution((8, 4000, 16), (9,), 32),
     "volume": convolution((2, 20, 20, 20, 8), (3, 3, 3), 16, padding="same"),
     "transposed": transposed(),
+    "one small image": convolution((1, 9, 9, 256), (3, 3), 256, padding=1),
+    "no windows": fully_connected(),
 }
 
 
@@ -99,6 +106,29 @@ def test_the_work_is_shared(name, many_blocks, monkeypatch):
     with ac.options(threads=1):
         CALLS[name]()
     assert seen == {threading.get_ident()}
+
+
+@pytest.mark.parametrize(
+    "shape", [(700, 300, 300), (300, 300, 701), (49, 900, 1283), (1, 5000, 5000)]
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_large_product_in_parts(shape, order, monkeypatch):
+    from arrayconv.engine import products
+
+    rows, depth, columns = shape
+    a = np.asarray(rng().standard_normal((rows, depth)), order=order)
+    b = np.asarray(rng().standard_normal((depth, columns)), order=order)
+    parts = []
+
+    def noted(work, tasks, at, *rest):
+        tasks = list(tasks)
+        parts.append(len(tasks))
+        each(work, tasks, at, *rest)
+
+    monkeypatch.setattr(products, "each", noted)
+    # einsum adds up without any BLAS
+    np.testing.assert_allclose(products.product(np, a, b), np.einsum("ij,jk", a, b), atol=1e-9)
+    assert parts == [min(8, 2 * rows * depth * columns // products.SMALL_PRODUCT)]
 
 
 def test_tasks_run_side_by_side_and_their_results_come_in_order():

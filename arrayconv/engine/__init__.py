@@ -61,6 +61,7 @@ from arrayconv.namespace import (
     copied,
     itemsize,
     placement,
+    rolled_loop,
     traits,
     unchunked,
 )
@@ -215,6 +216,7 @@ def plan_for(
         hasattr(xp, "fft"),
         wide != dtype,
         known and at.pieces == 1,
+        not at.mutable and rolled_loop(xp, x) is not None,
     )
     return make_plan(problem, current())
 

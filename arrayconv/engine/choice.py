@@ -109,8 +109,9 @@ def _transforms(p: Problem, settings: Settings, name: str) -> bool:
     """Whether tiles may be transformed, and there are enough to pay for the kernel's transform and its memory."""
     if settings.precision != "fast" or p.traits.accelerator or p.kind == "input_vjp":
         return False
-    # a prepared kernel that leaves little for the tiles makes blocks too small to pay for it
-    return p.windows >= 1024 and 4 * prepared(p, name) <= 3 * settings.room(accelerator=False)
+    # a prepared kernel that leaves little for the tiles makes blocks too small to pay for it, and too few for threads
+    part = 1 if p.traits.calling else 3
+    return p.windows >= 1024 and 4 * prepared(p, name) <= part * settings.room(accelerator=False)
 
 
 def prepared(p: Problem, name: str) -> int:

@@ -143,4 +143,4 @@ def _by_tap(xp: Namespace, w: Array, row: int) -> Iterator[Array]:
         yield xp.reshape(flat[k, ...], (*lead, row, groups * features))
 
 
-STRATEGY = Strategy(correlate, input_vjp, weight_vjp, declines, temporaries)
+STRATEGY = Strategy(correlate, input_vjp, weight_vjp, declines, temporaries, fuses=True)

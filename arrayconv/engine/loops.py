@@ -31,7 +31,7 @@ def joined(
     dy: Array | None = None,
 ) -> Array:
     """The results of ``compute`` for all blocks of ``x`` or ``dy``, put together."""
-    loop = _loop(xp, blocks)
+    loop = _loop(xp, blocks, x, dy)
     if loop is None:
         rows = (
             _concat(xp, (compute(block.window, *_parts(block, x, dy)) for block in row), 1)
@@ -72,7 +72,7 @@ def added(
     dy: Array,
 ) -> Array:
     """The sum of the results of ``compute``, of ``shape`` and ``dtype``, for all blocks of ``x`` and ``dy``."""
-    loop = _loop(xp, blocks)
+    loop = _loop(xp, blocks, x, dy)
     if loop is None:
         return reduce(add, (compute(block.window, *_parts(block, x, dy)) for block in blocks))
 
@@ -82,7 +82,8 @@ def added(
 
         zeros = xp.zeros(shape, dtype=dtype, **placement(x))
         # inside shard_map the sum so far must vary over the devices, as what is added does
-        zeros = zeros + (xp.sum(x[:0, ...]) + xp.sum(dy[:0, ...]))
+        for a in (x, dy):
+            zeros = zeros + xp.sum(a[:0, ...], dtype=dtype)
         return loop(step, zeros, stacks)[0]
 
     def of_images(*images: Array) -> Array:
@@ -97,8 +98,8 @@ def added(
     return reduce(add, (of_images(*images) for images in last), total)
 
 
-def _loop(xp: Namespace, blocks: Blocks) -> Loop | None:
-    return rolled_loop(xp) if blocks.divisible and len(blocks) > 1 else None
+def _loop(xp: Namespace, blocks: Blocks, *arrays: Array | None) -> Loop | None:
+    return rolled_loop(xp, *arrays) if blocks.divisible and len(blocks) > 1 else None
 
 
 def _parts(block: Block, x: Array | None, dy: Array | None) -> Iterator[Array]:

@@ -10,27 +10,27 @@ from functools import cached_property, lru_cache
 from arrayconv.engine.blocks import Block, Blocks, fit, grid, largest
 from arrayconv.engine.choice import STRATEGIES, choose, overlaps, prepared
 from arrayconv.engine.problem import Problem
+from arrayconv.engine.products import SMALL_PRODUCT, TINY_PRODUCT
 from arrayconv.engine.settings import Settings
 from arrayconv.engine.threads import count
 from arrayconv.window import Phase, Window
 
 # Temporaries of a block on a CPU: large enough for the product's threads, small enough for the last-level cache.
 BLOCK_BYTES = 8 * 2**20
-# Where a thread takes a block, less work is cut into this many, down to a size that is worth handing over.
+# Where a thread takes a block, less work is cut into this many, down to a size that is worth handing over, in bytes or
+# in operations.
 FEWEST_SHARED, SMALLEST_SHARED = 4, 4 * 2**20
 # Rows of windows in a block for each row of cells that it shares with the next, and reads and copies too.
 ROWS_PER_SHARED = 2
 # Windows in a block for each output feature, so that reading the weights, packed anew for each, does not count; and
 # where blocks have a thread each.
 WINDOWS_PER_FEATURE, WINDOWS_PER_FEATURE_SHARED = 8, 2
-# Floating-point operations of a product alone that are not worth a second thread, and that no library gives one.
-SMALL_PRODUCT, TINY_PRODUCT = 2**24, 2**19
 # Windows that one product sums over in a weight gradient: libraries differ in how they add up long sums.
 LONGEST_SUM = 8192
 # The same under a compiler, which sums without pieces of its own: 8192 erred 2.6 times as much as im2col on JAX's CPU.
 LONGEST_SUM_TRACED = 2048
-# Under a compiler the blocks of sharded arrays are written out one by one, not a loop.
-MOST_BLOCKS_TRACED = 16
+# Blocks of arrays that cannot be written, where they are no loop: each is so many operations to start or to compile.
+MOST_BLOCKS_WRITTEN_OUT = 16
 
 
 @dataclass(frozen=True)
@@ -257,6 +257,8 @@ def _budget(problem: Problem, name: str, room: int) -> int:
     lines = min(ROWS_PER_SHARED * shared + 1, window.output[0])
     least = _cost(problem, name, largest(window, lines))
     if not problem.traits.mutable:
+        if strategy.fuses and problem.kind != "weight_vjp":
+            return max(room, problem.batch * _cost(problem, name, window))
         # where a block is some hundred operations to compile, few blocks
         return room if strategy.fast else min(room, max(BLOCK_BYTES, least))
     image = _cost(problem, name, window)
@@ -264,7 +266,9 @@ def _budget(problem: Problem, name: str, room: int) -> int:
         return min(room, max(image, room // FEWEST_SHARED)) if calling else room
     total = max(1, problem.batch) * image
     if calling:
-        size = min(BLOCK_BYTES, max(SMALLEST_SHARED, total // FEWEST_SHARED))
+        heavy = min(FEWEST_SHARED, _flops(problem) // SMALL_PRODUCT)
+        smallest = min(SMALLEST_SHARED, total // max(1, heavy))
+        size = min(BLOCK_BYTES, max(smallest, total // FEWEST_SHARED))
         per_feature = WINDOWS_PER_FEATURE_SHARED
     else:
         size, per_feature = BLOCK_BYTES, WINDOWS_PER_FEATURE
@@ -300,18 +304,22 @@ def _blocks(problem: Problem, name: str, room: int) -> Blocks:
     if problem.traits.pieces > 1 and not STRATEGIES[name].fast:
         # rows may lie in pieces as well as images, and to cut them apart would move them all
         lines = window.output[0]
-    if not problem.traits.mutable:
-        # one loop of equal blocks, where a divisor is near
-        images, lines = _divisor(batch, images), _divisor(window.output[0], lines)
-        if not problem.divisible:
-            lines = max(lines, -(-window.output[0] // MOST_BLOCKS_TRACED))
-        if problem.kind == "input_vjp":
-            lines = window.output[0]
+    if problem.looped:
+        # of a last, shorter block the loop's arrays are copies
+        least = images // 2 + 1 if _bytes(problem) <= room else 1
+        images = _divisor(batch, images, least)
+        lines = _divisor(window.output[0], lines, lines // 2 + 1)
+    elif not problem.traits.mutable:
+        images = max(images, -(-batch // MOST_BLOCKS_WRITTEN_OUT))
+        spans = -(-batch // images)
+        lines = max(lines, -(-window.output[0] * spans // MOST_BLOCKS_WRITTEN_OUT))
+    if not problem.traits.mutable and problem.kind == "input_vjp":
+        lines = window.output[0]
     tile = STRATEGIES[name].tile
     step = 1 if tile is None else tile(window, problem.channels, problem.features)[0]
     return grid(window, batch, images, lines, step, divisible=problem.divisible)
 
 
-def _divisor(total: int, most: int) -> int:
-    """The largest divisor of ``total`` from ``most`` down to half of it; ``most`` itself where there is none."""
-    return next((n for n in range(most, most // 2, -1) if total % n == 0), most)
+def _divisor(total: int, most: int, least: int) -> int:
+    """The largest divisor of ``total`` from ``most`` down to ``least``; ``most`` itself where there is none."""
+    return next((n for n in range(most, least - 1, -1) if total % n == 0), most)

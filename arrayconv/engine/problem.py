@@ -23,6 +23,7 @@ class Problem(NamedTuple):
     fft: bool  # whether the namespace has that extension
     half: bool = False  # whether arrays are cast to the accumulator, block by block
     divisible: bool = True  # whether images may be cut apart; where not, the batch may be a guess
+    looped: bool = False  # whether blocks are a loop of a compiled program
 
     @property
     def forward(self) -> bool:

@@ -11,7 +11,13 @@ from __future__ import annotations
 import math
 
 from arrayconv.engine import halos
-from arrayconv.namespace import Array, Namespace, contracted, sum_of_products, traits
+from arrayconv.engine.threads import each, inside_shared_work, products_on_one_thread
+from arrayconv.namespace import Array, Namespace, contracted, is_lazy, sum_of_products, traits
+
+# Floating-point operations of a product that are worth a thread, and up to which no library gives it a second one.
+SMALL_PRODUCT, TINY_PRODUCT = 2**24, 2**19
+# Parts of a product that has no blocks.
+MOST_PARTS = 8
 
 
 def joins_images(xp: Namespace, x: Array, mutable: bool) -> bool:
@@ -63,5 +69,33 @@ def over_rows(xp: Namespace, rows: Array, others: Array, mutable: bool) -> Array
     return xp.sum(xp.matmul(xp.matrix_transpose(first), second), axis=1)
 
 
+def product(xp: Namespace, a: Array, b: Array) -> Array:
+    """``xp.matmul`` of matrices: a large one in parts, where the library computes on the thread that calls it.
+
+    The library's own threads wait for each other, which takes long wherever a core is busy.
+    """
+    (rows, depth), columns = a.shape, b.shape[1]
+    # lazy arrays first: a size may be a symbol, or unknown
+    if is_lazy(a) or (flops := 2 * rows * depth * columns) <= TINY_PRODUCT:
+        return xp.matmul(a, b)
+    at = traits(xp, a)
+    if not at.calling or inside_shared_work():
+        return xp.matmul(a, b)
+    length = max(rows, columns)
+    step = -(-length // max(1, min(MOST_PARTS, flops // SMALL_PRODUCT)))
+    y = xp.empty((rows, columns), dtype=xp.result_type(a, b))
+
+    def compute(first: int) -> None:
+        part = slice(first, first + step)
+        if rows >= columns:
+            xp.matmul(a[part, :], b, out=y[part, :])
+        else:
+            xp.matmul(a, b[:, part], out=y[:, part])
+
+    with products_on_one_thread():
+        each(compute, range(0, length, step), at)
+    return y
+
+
 def _product(xp: Namespace, a: Array, b: Array) -> Array:
-    return xp.matmul(a[0, ...], b[0, ...])[None, ...] if a.shape[0] == 1 else xp.matmul(a, b)
+    return product(xp, a[0, ...], b[0, ...])[None, ...] if a.shape[0] == 1 else xp.matmul(a, b)

@@ -31,6 +31,9 @@ class Strategy:
         if not given, as many as make the reading of the weights cheap.
     whole : bool
         Whether a block takes the workspace, since rows that blocks share would be computed twice.
+    fuses : bool
+        Whether a compiler makes its multiply-adds one loop without temporaries, forward and for an input
+        gradient, which blocks would only break up.
     tile, prepare, prepared : function, optional
         Of one that works in tiles: the outputs of a tile along each axis, the kernel made ready for all
         blocks, and the elements of that per group.
@@ -44,6 +47,7 @@ class Strategy:
     fast: bool = False
     enough: Callable[[Window, int], int] | None = None
     whole: bool = False
+    fuses: bool = False
     tile: Callable[[Window, int, int], tuple[int, ...]] | None = None
     prepare: Callable[[Namespace, Array, Window], Array] | None = None
     prepared: Callable[[Window, int, int], int] | None = None

@@ -35,6 +35,7 @@ _MOST = max(8, os.cpu_count() or 1)
 class _Here(threading.local):
     helping = False  # whether this thread works on somebody else's tasks
     starting = False  # whether it asks for helpers just now
+    sharing = False  # whether it works on tasks of its own that others may take
 
 
 class _Holder:
@@ -82,6 +83,7 @@ def each(
         shared.run()
         return
     with products_on_one_thread():
+        before, _here.sharing = _here.sharing, True
         try:
             _start(shared, (count(current()) if threads is None else threads) - 1)
             shared.run()
@@ -89,9 +91,15 @@ def each(
             shared.stop()
             raise
         finally:
+            _here.sharing = before
             shared.close()
     if shared.error is not None:
         raise shared.error
+
+
+def inside_shared_work() -> bool:
+    """Whether this thread works on a task of ``each`` that is one of several."""
+    return _here.helping or _here.sharing
 
 
 class _Shared(Generic[T]):

@@ -29,7 +29,7 @@ from arrayconv.window import Window
 
 KERNEL, TILE = 3, 4
 # Tiles in a block, where the workspace allows it.
-TILES = 256
+TILES = 128
 POINTS = KERNEL + TILE - 1
 # The finite points are 0, +-NEAR and +-FAR; their product of 1 keeps coefficients out of the first and last row.
 NEAR, FAR = 2 / 3, 3 / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from arrayconv.engine.products import product
 from arrayconv.namespace import Array, Namespace, accumulator, cast
 from arrayconv.onnx.operators.shared import aligned, namespace, summed_to, with_rank
 from arrayconv.onnx.table import register
@@ -87,7 +88,9 @@ def matmul_vjp(
 
 def _product(xp: Namespace, a: Array, b: Array) -> Array:
     wide = accumulator(xp, a.dtype)
-    return cast(xp, xp.matmul(cast(xp, a, wide), cast(xp, b, wide)), a.dtype)
+    dtype = a.dtype
+    a, b = cast(xp, a, wide), cast(xp, b, wide)
+    return cast(xp, product(xp, a, b) if a.ndim == b.ndim == 2 else xp.matmul(a, b), dtype)
 
 
 def _scaled(x: Array, factor: float) -> Array:

@@ -7,13 +7,14 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from arrayconv.arguments import Shape, known_shape, once, suggesting
+from arrayconv.engine.products import over_rows, product
 from arrayconv.namespace import (
     Array,
     Namespace,
     cast,
-    contracted,
     floating,
     placement,
+    traits,
     widened,
 )
 from arrayconv.ops.layout import check_gradient, check_wrt, summed
@@ -74,7 +75,7 @@ def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     _check("dense", tuple(x.shape), tuple(w.shape), None if b is None else tuple(b.shape))
     dtype = x.dtype
     x, w, b = widened(xp, x, w, b)
-    y = xp.matmul(_rows(xp, x), w)
+    y = product(xp, _rows(xp, x), w)
     if b is not None:
         y = y + xp.reshape(b, (1, -1))
     return cast(xp, _reshaped(xp, y, (*x.shape[:-1], w.shape[1])), dtype)
@@ -149,9 +150,10 @@ def dense_vjp(
     dy = _rows(xp, dy)
     dx = dw = db = None
     if "x" in wrt:
-        dx = cast(xp, _reshaped(xp, xp.matmul(dy, w.T), shape), dtype)
+        dx = cast(xp, _reshaped(xp, product(xp, dy, w.T), shape), dtype)
     if "w" in wrt:
-        dw = cast(xp, contracted(xp, _rows(xp, x), dy, ((0,), (0,))), dtype)
+        rows, mutable = _rows(xp, x), traits(xp, dy).mutable
+        dw = cast(xp, over_rows(xp, rows[None, ...], dy[None, ...], mutable)[0, ...], dtype)
     if b is not None and "b" in wrt:
         db = cast(xp, xp.reshape(summed(xp, dy, 0), b.shape), dtype)
     return DenseGradients(dx, dw, db)

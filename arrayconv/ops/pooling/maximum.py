@@ -269,13 +269,15 @@ def window_maximum_vjp(
         else:
             top = y[block.images, block.rows, ...]
         gradient = dy[block.images, block.rows, ...]
+        # a look at the maxima, where that waits for nobody, saves a comparison of every cell
+        nan = not at.calling or bool(xp.any(top != top))
         for step in reversed(steps):
             cells, allowed = below.pop()
             if in_place:
                 gradient = _by_cell(xp, gradient, cells, top, step, ties, allowed)
                 top = cells
                 continue
-            hits = _winners(_hits(xp, cells, top, step, allowed, host), ties)
+            hits = _winners(_hits(xp, cells, top, step, allowed, host, nan), ties)
             parts = shares(xp, _upstream(xp, gradient, hits, ties), hits)
             gradient = windows.overlap_add(
                 xp,
@@ -344,14 +346,20 @@ def _by_cell(
     return dx
 
 
-def _wins(x: Array, y: Array, valid: Array | None = None) -> Array:
-    """Where cells hold the maximum of their window; NaN wins, and equals nothing, itself included."""
-    hit = (x == y) | (x != x)
+def _wins(x: Array, y: Array, valid: Array | None = None, nan: bool = True) -> Array:
+    """Where cells hold the maximum of their window; ``nan`` if there may be one, which wins and equals nothing."""
+    hit = (x == y) | (x != x) if nan else x == y
     return hit if valid is None else hit & valid
 
 
 def _hits(
-    xp: Namespace, x: Array, y: Array, window: Window, valid: Array | None, host: bool
+    xp: Namespace,
+    x: Array,
+    y: Array,
+    window: Window,
+    valid: Array | None,
+    host: bool,
+    nan: bool,
 ) -> Iterator[Array]:
     """For each cell of the window, where it holds the maximum: boolean, ``(N, *out, C)``."""
     if is_lazy(x) and halos.serves(xp, x):
@@ -367,8 +375,9 @@ def _hits(
     for (cells, outputs), outside in zip(window.tap_inside, window.tap_outside, strict=True):
         at = (slice(None), *cells, ...)
         # two comparisons of a copy cost a CPU less than two of every second cell
-        cell = copied(xp, x[at]) if host and window.stride[-1] > 1 else x[at]
-        hit = _wins(cell, y[(slice(None), *outputs, ...)], None if valid is None else valid[at])
+        cell = copied(xp, x[at]) if host and nan and window.stride[-1] > 1 else x[at]
+        allowed = None if valid is None else valid[at]
+        hit = _wins(cell, y[(slice(None), *outputs, ...)], allowed, nan)
         yield (
             windows.pad(xp, hit, outside, lead=1, mutable=mutable, value=False) if outside else hit
         )
@@ -402,6 +411,8 @@ def _chosen(xp: Namespace, dy: Array, hits: list[Array]) -> Iterator[Array]:
 def _multiplied(xp: Namespace, dy: Array, hits: list[Array]) -> Iterator[Array]:
     """The same by products, but for what is not finite, which a product would spread."""
     finite = xp.isfinite(dy)
+    if traits(xp, dy).calling and bool(xp.all(finite)):
+        return (dy * xp.astype(hit, dy.dtype) for hit in hits)
     tame = xp.where(finite, dy, xp.zeros((), dtype=dy.dtype, **placement(dy)))
     wild = ~finite
     return (xp.where(hit & wild, dy, tame * xp.astype(hit, dy.dtype)) for hit in hits)
