@@ -12,7 +12,7 @@ import math
 
 from arrayconv.engine import halos
 from arrayconv.engine.threads import each, inside_shared_work, products_on_one_thread
-from arrayconv.namespace import Array, Namespace, contracted, is_lazy, sum_of_products, traits
+from arrayconv.namespace import Array, Namespace, contracted, sum_of_products, traits
 
 # Floating-point operations of a product that are worth a thread, and up to which no library gives it a second one.
 SMALL_PRODUCT, TINY_PRODUCT = 2**24, 2**19
@@ -74,12 +74,13 @@ def product(xp: Namespace, a: Array, b: Array) -> Array:
 
     The library's own threads wait for each other, which takes long wherever a core is busy.
     """
-    (rows, depth), columns = a.shape, b.shape[1]
-    # lazy arrays first: a size may be a symbol, or unknown
-    if is_lazy(a) or (flops := 2 * rows * depth * columns) <= TINY_PRODUCT:
-        return xp.matmul(a, b)
     at = traits(xp, a)
-    if not at.calling or inside_shared_work():
+    if not at.calling:
+        # its sizes may be symbols
+        return xp.matmul(a, b)
+    (rows, depth), columns = a.shape, b.shape[1]
+    flops = 2 * rows * depth * columns
+    if flops <= TINY_PRODUCT or inside_shared_work():
         return xp.matmul(a, b)
     length = max(rows, columns)
     step = -(-length // max(1, min(MOST_PARTS, flops // SMALL_PRODUCT)))
