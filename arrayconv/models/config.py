@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from arrayconv.models.checks import choice
 from arrayconv.models.graph import Graph
-from arrayconv.models.layers.base import LAYERS, Layer, Node
+from arrayconv.models.layers.base import LAYERS, Layer, Node, class_name
 from arrayconv.models.layers.input import InputLayer
 from arrayconv.models.topology import is_class_name
 from arrayconv.models.training.trainer import Trainer
@@ -29,7 +29,7 @@ class Described(Protocol):
 
 def layer_config(layer: Layer, name: str) -> dict[str, Any]:
     """A layer's class and arguments, with the name that it has in its model."""
-    return {"class": type(layer).__name__, **layer.get_config(), "name": name}
+    return {"class": class_name(layer), **layer.get_config(), "name": name}
 
 
 def layer_from_config(config: Mapping[str, Any]) -> Layer:

@@ -31,7 +31,7 @@ _REFUSED = {
         for w in ("beta", "bias", "gamma", "kernel")
     },
 }
-# Every concrete layer class by name, the user's own included, for loading saved models.
+# Every concrete layer class by name, for loading saved models: the user's own too, unless the name is taken here.
 LAYERS: dict[str, type[Layer]] = {}
 
 
@@ -114,7 +114,9 @@ class Layer(Weighted):
         super().__init_subclass__(**kwargs)
         # abstract classes, without forward or with a leading underscore, are left out
         if cls.forward is not Layer.forward and cls.__name__[0] != "_":
-            LAYERS[cls.__name__] = cls
+            known = LAYERS.get(cls.__name__)
+            if known is None or is_own(cls) or not is_own(known):
+                LAYERS[cls.__name__] = cls
         cls.reads = Reads(
             named(cls, "forward", 2, ("training", "noise")),
             named(cls, "backward", 3, ("y", "training", "noise", "wrt")),
@@ -338,10 +340,27 @@ class Layer(Weighted):
         return f"{type(self).__name__}({given})"
 
 
+def is_own(kind: type[Layer]) -> bool:
+    """Whether a layer's class is one of this library, not the user's."""
+    return kind.__module__.startswith("arrayconv.models.layers")
+
+
+def class_name(layer: Layer) -> str:
+    """The name of a layer's class, for a config; a ``ValueError`` if that would be read as another class."""
+    kind = type(layer)
+    known = LAYERS.get(kind.__name__, kind)
+    if is_own(known) and known is not kind:
+        raise ValueError(
+            f"{layer.label}: its class has the name of arrayconv's layer {kind.__name__}, for which a config would "
+            "be taken; give your class another name"
+        )
+    return kind.__name__
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Layer):
         # an activation given by name is written by name
-        return value.spelled or {"class": type(value).__name__, **value.get_config()}
+        return value.spelled or {"class": class_name(value), **value.get_config()}
     if hasattr(value, "get_config"):
         value = value.get_config()
     if isinstance(value, list | tuple):
