@@ -144,6 +144,14 @@ LAYERS = [
         "Sequential: layers must be a list of layers, got Dense(",
     ),
     (lambda: layers.Permute((1, 3)), ValueError, "Permute: dims must hold 1 to the number of axes"),
+    (lambda: layers.Permute((1.0, 2)), TypeError, "Permute: dims must be an int, got 1.0"),
+    (lambda: layers.Permute((True, 2)), TypeError, "Permute: dims must be an int, got True"),
+    (lambda: layers.Permute({1}), ValueError, "dims must hold 1 to the number of axes, got {1}"),
+    (
+        lambda: layers.SpatialDropout2D(0.5, noise_shape=(1,)),
+        TypeError,
+        "SpatialDropout2D: unknown argument 'noise_shape'; a mask has one number for each channel",
+    ),
     (lambda: layers.Permute((2, 1)).declare((3,)), ValueError, "dims (2, 1) do not fit an input"),
     (
         lambda: layers.Cropping((1, 2)).declare((3, 1)),
