@@ -76,7 +76,7 @@ def chain_config(
 
 def nodes_from_config(config: Mapping[str, Any]) -> tuple[list[Node], Any]:
     """The input nodes, and the output node or nodes, of what `graph_config` described."""
-    _complete(config, "layers", "nodes", "inputs", "outputs")
+    _complete(config, "Model", "layers", "nodes", "inputs", "outputs")
     layers = [layer_from_config(item) for item in config["layers"]]
     nodes: list[Node] = []
     for number, parents in config["nodes"]:
@@ -95,14 +95,17 @@ def placed(ends: Any, values: Sequence[Any]) -> Any:
 
 def layers_from_config(config: Mapping[str, Any]) -> list[Layer]:
     """The layers that `chain_config` described."""
-    _complete(config, "input", "layers")
+    _complete(config, "Sequential", "input", "layers")
     start = [] if config["input"] is None else [config["input"]]
     return [layer_from_config(item) for item in [*start, *config["layers"]]]
 
 
-def _complete(config: Mapping[str, Any], *keys: str) -> None:
+def _complete(config: Mapping[str, Any], kind: str, *keys: str) -> None:
+    found = config.get("class") if isinstance(config, Mapping) else None
+    if found != kind:
+        raise ValueError(
+            f"from_config: class must be {kind!r}, got {found!r}; models.from_config makes a model of either class"
+        )
     for key in ("name", *keys):
         if key not in config:
-            raise ValueError(
-                f"from_config: the {config.get('class', 'model')} config has no {key!r}"
-            )
+            raise ValueError(f"from_config: the {kind} config has no {key!r}")

@@ -201,19 +201,23 @@ class Layer(Weighted):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as plain data that JSON can hold."""
-        config: dict[str, Any] = {"name": self.name} if self.name else {}
+        return {name: _plain(value) for name, value in self._given().items()}
+
+    def _given(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        given: dict[str, Any] = {"name": self.name} if self.name else {}
         if not self.trainable:
-            config["trainable"] = False
+            given["trainable"] = False
         if self.input_shape is not None:
-            config["input_shape"] = list(self.input_shape)
+            given["input_shape"] = self.input_shape
         for field in self.fields:
             if not hasattr(self, field):
                 raise AttributeError(
                     f"{self.label}: get_config needs every argument of the constructor as an attribute, and there is "
                     f"no {field!r}"
                 )
-            config[field] = _plain(getattr(self, field))
-        return config
+            given[field] = getattr(self, field)
+        return given
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -297,6 +301,13 @@ class Layer(Weighted):
 
     def _compute(self, x: tuple[Array, ...], training: bool) -> Array:
         xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(x)})
+        # lazy libraries may not know the number of samples
+        lengths = {n for a in x for n in a.shape[:1] if isinstance(n, int)}
+        if len(lengths) > 1 or not all(a.ndim for a in x):
+            raise ValueError(
+                f"{self.label}: the first axis is the batch, as long in every input, got "
+                f"{', '.join(str(tuple(a.shape)) for a in x)}"
+            )
         shape = self.declare(*(tuple(a.shape[1:]) for a in x))
         self.draw(0)
         dtype = common_dtype(self.label, xp, x, xp.float32)
@@ -336,7 +347,11 @@ class Layer(Weighted):
         return self.nodes[0]
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
+        # an activation that is a pair of functions has no config
+        given = ", ".join(
+            f"{key}={value if isinstance(value, Layer) and not value.spelled else _plain(value)!r}"
+            for key, value in self._given().items()
+        )
         return f"{type(self).__name__}({given})"
 
 

@@ -75,7 +75,7 @@ class Trainer:
         *,
         outputs: Sequence[str],
     ) -> None:
-        self.optimizer = optimizers.get(optimizer)
+        self.optimizer = optimizers.of("compile", "optimizer", optimizer)
         self._given = {
             "loss": loss,
             "loss_weights": loss_weights,
