@@ -164,9 +164,9 @@ def test_what_cannot_be_saved(tmp_path):
 
 @pytest.mark.parametrize("name", ["Identity", "Dense2D", "_Dense"])
 def test_a_layer_of_the_user_is_not_written_as_one_here(name, tmp_path, monkeypatch):
-    from arrayconv.models.layers import base
+    from arrayconv.models.layers import registry
 
-    monkeypatch.setattr(base, "LAYERS", dict(base.LAYERS))
+    monkeypatch.setattr(registry, "LAYERS", dict(registry.LAYERS))
     own = type(name, (m.layers.Identity,), {"forward": lambda self, w, x: 3 * x})
     with pytest.raises(ValueError, match="another name|not written as ONNX operators"):
         ac.onnx.save(m.Sequential([own()]), tmp_path / "net.onnx", np.ones((1, 2), np.float32))

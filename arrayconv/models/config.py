@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from arrayconv.models.checks import choice
 from arrayconv.models.graph import Graph
-from arrayconv.models.layers.base import LAYERS, Layer, Node, class_name
+from arrayconv.models.layers.base import LAYERS, Layer, Node
 from arrayconv.models.layers.input import InputLayer
+from arrayconv.models.layers.registry import class_name
 from arrayconv.models.topology import is_class_name
 from arrayconv.models.training.trainer import Trainer
 from arrayconv.namespace import Array
@@ -39,7 +40,7 @@ def layer_from_config(config: Mapping[str, Any]) -> Layer:
         kind = choice("from_config", "class", arguments.pop("class", None), LAYERS)
     except ValueError as error:
         raise ValueError(f"{error}; define or import a layer of your own first") from None
-    layer = kind.from_config(arguments)
+    layer: Layer = kind.from_config(arguments)
     layer.named_by_class = is_class_name(kind, layer.name)
     return layer
 

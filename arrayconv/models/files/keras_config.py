@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from arrayconv.models.config import placed
 from arrayconv.models.graph import Graph
 from arrayconv.models.initializers import Initializer
-from arrayconv.models.layers.base import COMMON, LAYERS, Layer, is_own
+from arrayconv.models.layers.base import COMMON, LAYERS, Layer
 from arrayconv.models.layers.input import InputLayer
+from arrayconv.models.layers.registry import is_own
 from arrayconv.models.topology import snake
 
 # The most layer calls accepted in a file: more than any network has, and still built within a second.

@@ -262,7 +262,8 @@ def as_activation(label: str, value: Any) -> Layer | None:
     if isinstance(value, Mapping):
         config = dict(value)
         kind = checks.choice(label, "activation['class']", config.pop("class", None), LAYERS)
-        return kind.from_config(config)
+        made: Layer = kind.from_config(config)
+        return made
     if checks.is_pair(value):
         return _Given(value)
     if callable(value) and value in FUNCTIONS.values():

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from arrayconv.models import checks
-from arrayconv.models.arrays import common_dtype, drawn_beside, holds_arrays, moved
+from arrayconv.models.arrays import check_batch, common_dtype, drawn_beside, holds_arrays, moved
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.node import Node
+from arrayconv.models.layers.registry import LAYERS, plain, register
 from arrayconv.models.layers.returned import Reads, arguments, checked_forward, named
 from arrayconv.models.layers.weights import Weighted, Weights, WeightSpec, looked_up
 from arrayconv.namespace import Array, array_namespace, cast
@@ -31,8 +32,6 @@ _REFUSED = {
         for w in ("beta", "bias", "gamma", "kernel")
     },
 }
-# Every concrete layer class by name, for loading saved models: the user's own too, unless the name is taken here.
-LAYERS: dict[str, type[Layer]] = {}
 
 
 class Layer(Weighted):
@@ -114,9 +113,7 @@ class Layer(Weighted):
         super().__init_subclass__(**kwargs)
         # abstract classes, without forward or with a leading underscore, are left out
         if cls.forward is not Layer.forward and cls.__name__[0] != "_":
-            known = LAYERS.get(cls.__name__)
-            if known is None or is_own(cls) or not is_own(known):
-                LAYERS[cls.__name__] = cls
+            register(cls)
         cls.reads = Reads(
             named(cls, "forward", 2, ("training", "noise")),
             named(cls, "backward", 3, ("y", "training", "noise", "wrt")),
@@ -201,7 +198,7 @@ class Layer(Weighted):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as plain data that JSON can hold."""
-        return {name: _plain(value) for name, value in self._given().items()}
+        return {name: plain(value) for name, value in self._given().items()}
 
     def _given(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -301,13 +298,7 @@ class Layer(Weighted):
 
     def _compute(self, x: tuple[Array, ...], training: bool) -> Array:
         xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(x)})
-        # lazy libraries may not know the number of samples
-        lengths = {n for a in x for n in a.shape[:1] if isinstance(n, int)}
-        if len(lengths) > 1 or not all(a.ndim for a in x):
-            raise ValueError(
-                f"{self.label}: the first axis is the batch, as long in every input, got "
-                f"{', '.join(str(tuple(a.shape)) for a in x)}"
-            )
+        check_batch(self.label, x)
         shape = self.declare(*(tuple(a.shape[1:]) for a in x))
         self.draw(0)
         dtype = common_dtype(self.label, xp, x, xp.float32)
@@ -349,35 +340,7 @@ class Layer(Weighted):
     def __repr__(self) -> str:
         # an activation that is a pair of functions has no config
         given = ", ".join(
-            f"{key}={value if isinstance(value, Layer) and not value.spelled else _plain(value)!r}"
+            f"{key}={value if isinstance(value, Layer) and not value.spelled else plain(value)!r}"
             for key, value in self._given().items()
         )
         return f"{type(self).__name__}({given})"
-
-
-def is_own(kind: type[Layer]) -> bool:
-    """Whether a layer's class is one of this library, not the user's."""
-    return kind.__module__.startswith("arrayconv.models.layers")
-
-
-def class_name(layer: Layer) -> str:
-    """The name of a layer's class, for a config; a ``ValueError`` if that would be read as another class."""
-    kind = type(layer)
-    known = LAYERS.get(kind.__name__, kind)
-    if is_own(known) and known is not kind:
-        raise ValueError(
-            f"{layer.label}: its class has the name of arrayconv's layer {kind.__name__}, for which a config would "
-            "be taken; give your class another name"
-        )
-    return kind.__name__
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Layer):
-        # an activation given by name is written by name
-        return value.spelled or {"class": class_name(value), **value.get_config()}
-    if hasattr(value, "get_config"):
-        value = value.get_config()
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
