@@ -155,6 +155,21 @@ def test_the_file_of_a_layer_that_keras_has_not(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_class_upon_one_of_keras_does_not_take_its_place(tmp_path):
+    class Double(models.layers.Conv2D):
+        def forward(self, w, x):
+            return 2 * super().forward(w, x)
+
+    x = rng.standard_normal((2, 4, 4, 2)).astype("float32")
+    for kind in (models.layers.Conv2D, models.Conv):
+        model = models.Sequential([models.Input((4, 4, 2)), kind(2, 3)])
+        model.save(path := tmp_path / "net.keras")
+        np.testing.assert_array_equal(models.load(path)(x), model(x))
+    model = models.Sequential([models.Input((4, 4, 2)), Double(2, 3)])
+    with pytest.raises(ValueError, match="Keras has no Double"):
+        model.save(tmp_path / "double.keras")
+
+
 def changed(path, change):
     """Rewrite the config in a ``.keras`` file."""
     with zipfile.ZipFile(path) as archive:

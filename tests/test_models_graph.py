@@ -519,6 +519,50 @@ def test_a_layer_of_ones_own_upon_another():
         Forgetful(1).get_config()
 
 
+@pytest.fixture
+def registry():
+    """The registry of layers, without the classes of a test once it has ended."""
+    before = dict(layers.base.LAYERS)
+    yield layers.base.LAYERS
+    layers.base.LAYERS.clear()
+    layers.base.LAYERS.update(before)
+
+
+def test_a_layer_of_ones_own_with_the_name_of_one_here(registry):
+    here = layers.Identity
+
+    class Identity(models.Layer):
+        def forward(self, w, x):
+            return 3 * x
+
+        def backward(self, dy, w):
+            return 3 * dy
+
+    assert registry["Identity"] is here
+    model = models.Sequential([models.Input((3,)), here()])
+    assert type(models.clone_model(model).layers[0]) is here
+    own = models.Sequential([models.Input((3,)), Identity()])
+    np.testing.assert_array_equal(own(np.ones((1, 3))), [[3, 3, 3]])
+    assert repr(own.layers[0]) == "Identity(name='identity')"
+    held = models.Sequential([models.Input((3,)), models.Dense(2, activation=Identity())])
+    for taken in (own, held):
+        with pytest.raises(ValueError, match="has the name of arrayconv's layer Identity"):
+            models.clone_model(taken)
+
+
+def test_a_layer_of_ones_own_may_be_defined_anew(registry):
+    def defined():
+        class Threefold(layers.Identity):
+            def forward(self, w, x):
+                return 3 * x
+
+        return Threefold
+
+    model = models.Sequential([models.Input((3,)), defined()()])
+    second = defined()
+    assert type(models.clone_model(model).layers[0]) is second
+
+
 def test_numbers_of_numpy_are_numbers():
     layer = layers.Conv(np.int64(4), (np.int32(3), np.int64(2)), strides=np.int64(1))
     assert (

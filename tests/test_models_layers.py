@@ -145,6 +145,7 @@ CASES = [
     (layers.LeakyReLU, "LeakyReLU", {"negative_slope": 0.5}, (5,)),
     (layers.ELU, "ELU", {"alpha": 0.5}, 2),
     (layers.PReLU, "PReLU", {}, 2),
+    (layers.PReLU, "PReLU", {"shared_axes": 1}, 2),
     (layers.PReLU, "PReLU", {"shared_axes": [1, 2]}, 2),
     (layers.Softmax, "Softmax", {}, (5,)),
     (layers.Softmax, "Softmax", {"axis": 1}, 2),
@@ -585,6 +586,37 @@ def test_activations_are_functions_too(keras, name):
     layer = layers.Dense(2, activation=mine)
     assert layer.get_config() == layers.Dense(2, activation=name).get_config()
     assert layers.Dense.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("name", sorted(activation.FUNCTIONS))
+def test_activations_of_arrays_have_no_batch(xp, name):
+    f = getattr(activations, name)
+    assert name in dir(activations)
+    rows = np.random.default_rng(0).standard_normal((3, 4))
+    want = np.asarray(f(rows))
+    for row, alone in zip(want, rows, strict=True):
+        np.testing.assert_allclose(xp.to_numpy(f(xp.array(alone))), row, rtol=1e-12)
+    if "softmax" not in name:
+        number = xp.to_numpy(f(xp.array(rows[0, 0])))
+        assert number.shape == ()
+        np.testing.assert_allclose(float(number), want[0, 0], rtol=1e-12)
+
+
+def test_softmax_of_an_array_along_its_first_axis(xp):
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    y = xp.to_numpy(activations.softmax(xp.array(x), axis=0))
+    np.testing.assert_allclose(y, np.exp(x) / np.exp(x).sum(0), rtol=1e-12)
+    with pytest.raises(ValueError, match="softmax: axis must be one of the 0 axes"):
+        activations.softmax(xp.array(np.asarray(1.0)))
+    with pytest.raises(ValueError, match="Softmax: axis must lie in 1..1"):
+        activations.softmax(models.Input((3,)), axis=0)
+
+
+def test_a_layer_with_an_activation_of_functions_is_shown():
+    assert repr(layers.Activation((np.tanh, np.cos))) == (
+        "Activation(activation=(<ufunc 'tanh'>, <ufunc 'cos'>))"
+    )
+    assert "activation=Softmax(axis=-1)," in repr(layers.Dense(2, activation=layers.Softmax()))
 
 
 KERAS_NAMES = [

@@ -162,6 +162,16 @@ def test_what_cannot_be_saved(tmp_path):
         ac.onnx.save(m.Sequential([m.LayerNormalization(axis=[1, 2])]), tmp_path / "net.onnx", x)
 
 
+@pytest.mark.parametrize("name", ["Identity", "Dense2D", "_Dense"])
+def test_a_layer_of_the_user_is_not_written_as_one_here(name, tmp_path, monkeypatch):
+    from arrayconv.models.layers import registry
+
+    monkeypatch.setattr(registry, "LAYERS", dict(registry.LAYERS))
+    own = type(name, (m.layers.Identity,), {"forward": lambda self, w, x: 3 * x})
+    with pytest.raises(ValueError, match="another name|not written as ONNX operators"):
+        ac.onnx.save(m.Sequential([own()]), tmp_path / "net.onnx", np.ones((1, 2), np.float32))
+
+
 @pytest.mark.parametrize("layer", [m.ReLU(threshold=0.5), m.ReLU(6.0, negative_slope=0.1)])
 def test_a_relu_that_onnx_has_not(layer, tmp_path):
     with pytest.raises(ValueError, match="'relu' is a ReLU with a threshold"):

@@ -110,6 +110,19 @@ def test_what_a_trainer_cannot_hold_is_said():
             Trainer.from_config({**good, "compile": {"optimizer": bad, "loss": "mse"}}, ["output"])
 
 
+def test_flags_of_numpy_are_held(tmp_path):
+    rate = models.PolynomialDecay(0.5, 8, cycle=np.True_)
+    assert rate.cycle is True
+    network = models.Sequential([models.Input((2,)), models.Dense(1)])
+    sgd = models.SGD(rate, momentum=0.9)
+    sgd.nesterov = np.True_
+    network.compile(sgd, "mse")
+    network.save(path := tmp_path / "net.safetensors")
+    again = models.load(path).optimizer
+    assert again.learning_rate.cycle is True
+    assert again.nesterov is True
+
+
 def test_an_epoch_that_fails_does_not_count():
     model = line()
     model.fit(LINE, LINE, epochs=3, verbose=0)

@@ -121,6 +121,11 @@ def test_a_score_by_class_in_a_fit(tmp_path, capsys):
     stop = models.callbacks.EarlyStopping("val_f1_score", mode="max")
     with pytest.raises(ValueError, match="monitor='val_f1_score' has a number for each class"):
         model.fit(P, CLASSES, callbacks=[stop], **how)
+    for field in ("{val_f1_score:.2f}", "{val_f1_score[0]:.2f}"):
+        each = models.callbacks.ModelCheckpoint(str(tmp_path / f"{field}.keras"))
+        with pytest.raises(ValueError, match="field='val_f1_score' has a number for each class"):
+            model.fit(P, CLASSES, callbacks=[each], **how)
+        assert model.history.epoch == []
 
 
 @pytest.mark.parametrize("library", ["jax.numpy", "torch"])

@@ -1,7 +1,7 @@
 """Names of Keras's module ``keras.activations``: functions of arrays and nodes, each also a layer's ``activation``.
 
 They are those that `arrayconv.models.layers.Activation` knows by name; options are given by name:
-``leaky_relu(x, negative_slope=0.1)``.
+``leaky_relu(x, negative_slope=0.1)``. An array may have any axes: none of them is the batch.
 """
 
 from collections.abc import Callable
@@ -33,6 +33,10 @@ def get(identifier: Any) -> Callable[..., Any]:
         return found
     name = "linear" if identifier is None else identifier
     return checks.choice("activations.get", "identifier", name, FUNCTIONS)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *FUNCTIONS})
 
 
 def __getattr__(name: str) -> Any:

@@ -31,6 +31,17 @@ def holds_arrays(values: tuple[Any, ...]) -> bool:
     return bool(values) and all(hasattr(x, "dtype") and hasattr(x, "shape") for x in values)
 
 
+def check_batch(label: str, x: Sequence[Array]) -> None:
+    """Raise ``ValueError`` unless all inputs have a first axis, of one length."""
+    # lazy libraries may not know the number of samples
+    lengths = {n for a in x for n in a.shape[:1] if isinstance(n, int)}
+    if len(lengths) > 1 or not all(a.ndim for a in x):
+        raise ValueError(
+            f"{label}: the first axis is the batch, as long in every input, got "
+            f"{', '.join(str(tuple(a.shape)) for a in x)}"
+        )
+
+
 def beside(xp: Namespace, values: np.ndarray[Any, Any], like: Array) -> Array:
     """A copy of NumPy's ``values`` in the library and on the device of ``like``, in their own dtype."""
     return xp.asarray(np.array(values), **placement(like))

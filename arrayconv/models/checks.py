@@ -84,7 +84,7 @@ def part_of(name: str) -> Callable[[type[T]], type[T]]:
 
 def absent(module: str, name: str, hint: str) -> AttributeError:
     """The error for a name that a module does not have; ``hint`` says what to use instead of Keras's name."""
-    said = f"; {hint}" if hint and name[0] != "_" else ""
+    said = f"; {hint}" if hint and name[:1] != "_" else ""
     return AttributeError(f"module {module!r} has no attribute {name!r}{said}")
 
 

@@ -9,6 +9,7 @@ from arrayconv.models.checks import choice
 from arrayconv.models.graph import Graph
 from arrayconv.models.layers.base import LAYERS, Layer, Node
 from arrayconv.models.layers.input import InputLayer
+from arrayconv.models.layers.registry import class_name
 from arrayconv.models.topology import is_class_name
 from arrayconv.models.training.trainer import Trainer
 from arrayconv.namespace import Array
@@ -29,7 +30,7 @@ class Described(Protocol):
 
 def layer_config(layer: Layer, name: str) -> dict[str, Any]:
     """A layer's class and arguments, with the name that it has in its model."""
-    return {"class": type(layer).__name__, **layer.get_config(), "name": name}
+    return {"class": class_name(layer), **layer.get_config(), "name": name}
 
 
 def layer_from_config(config: Mapping[str, Any]) -> Layer:
@@ -39,7 +40,7 @@ def layer_from_config(config: Mapping[str, Any]) -> Layer:
         kind = choice("from_config", "class", arguments.pop("class", None), LAYERS)
     except ValueError as error:
         raise ValueError(f"{error}; define or import a layer of your own first") from None
-    layer = kind.from_config(arguments)
+    layer: Layer = kind.from_config(arguments)
     layer.named_by_class = is_class_name(kind, layer.name)
     return layer
 
@@ -76,7 +77,7 @@ def chain_config(
 
 def nodes_from_config(config: Mapping[str, Any]) -> tuple[list[Node], Any]:
     """The input nodes, and the output node or nodes, of what `graph_config` described."""
-    _complete(config, "layers", "nodes", "inputs", "outputs")
+    _complete(config, "Model", "layers", "nodes", "inputs", "outputs")
     layers = [layer_from_config(item) for item in config["layers"]]
     nodes: list[Node] = []
     for number, parents in config["nodes"]:
@@ -95,14 +96,17 @@ def placed(ends: Any, values: Sequence[Any]) -> Any:
 
 def layers_from_config(config: Mapping[str, Any]) -> list[Layer]:
     """The layers that `chain_config` described."""
-    _complete(config, "input", "layers")
+    _complete(config, "Sequential", "input", "layers")
     start = [] if config["input"] is None else [config["input"]]
     return [layer_from_config(item) for item in [*start, *config["layers"]]]
 
 
-def _complete(config: Mapping[str, Any], *keys: str) -> None:
+def _complete(config: Mapping[str, Any], kind: str, *keys: str) -> None:
+    found = config.get("class") if isinstance(config, Mapping) else None
+    if found != kind:
+        raise ValueError(
+            f"from_config: class must be {kind!r}, got {found!r}; models.from_config makes a model of either class"
+        )
     for key in ("name", *keys):
         if key not in config:
-            raise ValueError(
-                f"from_config: the {config.get('class', 'model')} config has no {key!r}"
-            )
+            raise ValueError(f"from_config: the {kind} config has no {key!r}")

@@ -60,7 +60,7 @@ class Network:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The model that `get_config` described, with newly drawn weights; a ``ValueError`` if a key is missing."""
+        """The model that `get_config` described, with newly drawn weights; a ``ValueError`` if of another class."""
         model = cls.undrawn(config)
         model.draw()
         return model

@@ -117,9 +117,13 @@ class _Model(Writer):
         return results
 
     def layer(self, config: Config, values: list[Value]) -> Value:
+        from arrayconv.models.layers import registry
+
         # Conv2D and MaxPooling2D as Conv and MaxPool; the rank follows from the input
         kind = re.sub("[123]D", "", config["class"]).replace("Pooling", "Pool")
-        write = LAYERS.get(kind)
+        known = registry.LAYERS.get(config["class"])
+        # a user's class may be called Dense2D
+        write = LAYERS.get(kind) if known is not None and registry.is_own(known) else None
         if write is None:
             return self.activated(values[0], config)
         y = write(self, config, values)

@@ -52,7 +52,7 @@ def pad_pairs(
                 f"{op}: {argument} expects an int, {ndim} ints, {ndim} pairs of ints{choices}, got {padding!r}"
             )
         if padding == "causal" and ndim != 1:
-            raise ValueError(f"{op}: {argument} 'causal' is for one spatial axis, x has {ndim}")
+            raise ValueError(f"{op}: {argument} 'causal' is for one spatial axis, not for {ndim}")
         return padding
     if isinstance(padding, tuple | list):
         if len(padding) != ndim:

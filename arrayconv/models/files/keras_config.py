@@ -11,6 +11,7 @@ from arrayconv.models.graph import Graph
 from arrayconv.models.initializers import Initializer
 from arrayconv.models.layers.base import COMMON, LAYERS, Layer
 from arrayconv.models.layers.input import InputLayer
+from arrayconv.models.layers.registry import is_own
 from arrayconv.models.topology import snake
 
 # The most layer calls accepted in a file: more than any network has, and still built within a second.
@@ -316,8 +317,9 @@ def _layer(item: Mapping[str, Any], rank: int | None, dtype: str) -> dict[str, A
 
 def keras_class(kind: type[Layer], rank: int | None) -> str:
     """The name of a layer's class in Keras, for an input with ``rank`` spatial axes."""
-    ranked = [k.__name__ for k in kind.__subclasses__() if k.rank is not None and k.rank == rank]
+    subclasses = (k for k in kind.__subclasses__() if is_own(k))
+    ranked = [k.__name__ for k in subclasses if k.rank is not None and k.rank == rank]
     name = ranked[0] if ranked else kind.__name__
-    if name in _NOT_KERAS or not kind.__module__.startswith("arrayconv.models.layers"):
+    if name in _NOT_KERAS or not is_own(kind):
         raise ValueError(f"Keras has no {name}; save to .safetensors, which holds every layer")
     return name

@@ -8,10 +8,11 @@ from typing import Any
 
 import arrayconv as ac
 from arrayconv.models import checks
+from arrayconv.models.arrays import common_dtype, holds_arrays
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.base import LAYERS, Layer, Weights, WeightSpec
 from arrayconv.models.layers.rectifier import LeakyReLU, ReLU
-from arrayconv.namespace import Array
+from arrayconv.namespace import Array, array_namespace, cast
 
 
 class _Pair(Layer):
@@ -205,6 +206,9 @@ class _Given(_Pair):
     def label(self) -> str:
         return f"activation {getattr(self.pair[0], '__name__', self.pair[0])!r}"
 
+    def __repr__(self) -> str:
+        return repr(self.pair)
+
     def get_config(self) -> dict[str, Any]:
         raise TypeError(f"{self.label}: a pair of functions has no config; write it as a Layer")
 
@@ -234,7 +238,13 @@ _BY_NAME: Mapping[str, Callable[..., Layer | None]] = {
 def _function(name: str) -> Callable[..., Any]:
     def call(x: Any, **options: Any) -> Any:
         layer = _BY_NAME[name](**options)
-        return x if layer is None else layer(x)
+        if layer is None:
+            return x
+        if not holds_arrays((x,)):
+            return layer(x)
+        # not by a call of the layer, for which the first axis is the batch
+        xp = array_namespace(name, x=x)
+        return layer.forward({}, cast(xp, x, common_dtype(name, xp, (x,), xp.float32)))
 
     call.__name__ = call.__qualname__ = name
     call.__module__ = "arrayconv.models.activations"
@@ -252,7 +262,8 @@ def as_activation(label: str, value: Any) -> Layer | None:
     if isinstance(value, Mapping):
         config = dict(value)
         kind = checks.choice(label, "activation['class']", config.pop("class", None), LAYERS)
-        return kind.from_config(config)
+        made: Layer = kind.from_config(config)
+        return made
     if checks.is_pair(value):
         return _Given(value)
     if callable(value) and value in FUNCTIONS.values():

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from arrayconv.models import checks
-from arrayconv.models.arrays import common_dtype, drawn_beside, holds_arrays, moved
+from arrayconv.models.arrays import check_batch, common_dtype, drawn_beside, holds_arrays, moved
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.node import Node
+from arrayconv.models.layers.registry import LAYERS, plain, register
 from arrayconv.models.layers.returned import Reads, arguments, checked_forward, named
 from arrayconv.models.layers.weights import Weighted, Weights, WeightSpec, looked_up
 from arrayconv.namespace import Array, array_namespace, cast
@@ -31,8 +32,6 @@ _REFUSED = {
         for w in ("beta", "bias", "gamma", "kernel")
     },
 }
-# Every concrete layer class by name, the user's own included, for loading saved models.
-LAYERS: dict[str, type[Layer]] = {}
 
 
 class Layer(Weighted):
@@ -114,7 +113,7 @@ class Layer(Weighted):
         super().__init_subclass__(**kwargs)
         # abstract classes, without forward or with a leading underscore, are left out
         if cls.forward is not Layer.forward and cls.__name__[0] != "_":
-            LAYERS[cls.__name__] = cls
+            register(cls)
         cls.reads = Reads(
             named(cls, "forward", 2, ("training", "noise")),
             named(cls, "backward", 3, ("y", "training", "noise", "wrt")),
@@ -199,19 +198,23 @@ class Layer(Weighted):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as plain data that JSON can hold."""
-        config: dict[str, Any] = {"name": self.name} if self.name else {}
+        return {name: plain(value) for name, value in self._given().items()}
+
+    def _given(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        given: dict[str, Any] = {"name": self.name} if self.name else {}
         if not self.trainable:
-            config["trainable"] = False
+            given["trainable"] = False
         if self.input_shape is not None:
-            config["input_shape"] = list(self.input_shape)
+            given["input_shape"] = self.input_shape
         for field in self.fields:
             if not hasattr(self, field):
                 raise AttributeError(
                     f"{self.label}: get_config needs every argument of the constructor as an attribute, and there is "
                     f"no {field!r}"
                 )
-            config[field] = _plain(getattr(self, field))
-        return config
+            given[field] = getattr(self, field)
+        return given
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -295,6 +298,7 @@ class Layer(Weighted):
 
     def _compute(self, x: tuple[Array, ...], training: bool) -> Array:
         xp = array_namespace(self.label, **{f"input {i}": a for i, a in enumerate(x)})
+        check_batch(self.label, x)
         shape = self.declare(*(tuple(a.shape[1:]) for a in x))
         self.draw(0)
         dtype = common_dtype(self.label, xp, x, xp.float32)
@@ -334,16 +338,9 @@ class Layer(Weighted):
         return self.nodes[0]
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
+        # an activation that is a pair of functions has no config
+        given = ", ".join(
+            f"{key}={value if isinstance(value, Layer) and not value.spelled else plain(value)!r}"
+            for key, value in self._given().items()
+        )
         return f"{type(self).__name__}({given})"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Layer):
-        # an activation given by name is written by name
-        return value.spelled or {"class": type(value).__name__, **value.get_config()}
-    if hasattr(value, "get_config"):
-        value = value.get_config()
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value

@@ -100,6 +100,11 @@ class SpatialDropout(Dropout):
     def __init__(
         self, rate: float, data_format: str | None = None, seed: int | None = None, **common: Any
     ) -> None:
+        if "noise_shape" in common:
+            raise TypeError(
+                f"{type(self).__name__}: unknown argument 'noise_shape'; a mask has one number for each channel, and "
+                "Dropout takes masks of other shapes"
+            )
         super().__init__(rate, None, seed, **common)
         self.data_format = checks.data_format(self.label, data_format)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import arrayconv as ac
+from arrayconv import arguments
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.base import Layer, Weights, WeightSpec
@@ -88,7 +89,7 @@ class PReLU(Layer):
         Initial slopes.
     alpha_regularizer : str or Regularizer, optional
         Penalty on the slopes, added to the loss.
-    shared_axes : sequence of int, optional
+    shared_axes : int or sequence of int, optional
         Axes along which elements share a slope, counted with the batch as 0: ``[1, 2]`` gives
         channels_last images one slope per channel.
     """
@@ -102,7 +103,10 @@ class PReLU(Layer):
     ) -> None:
         super().__init__(**common)
         self._keep("alpha", alpha_initializer, alpha_regularizer)
-        self.shared_axes = None if shared_axes is None else tuple(shared_axes)
+        axes = shared_axes if isinstance(shared_axes, list | tuple) else (shared_axes,)
+        self.shared_axes = None
+        if shared_axes is not None:
+            self.shared_axes = tuple(arguments.integer(self.label, "shared_axes", a) for a in axes)
 
     def build(self, shape: Shape) -> dict[str, WeightSpec]:
         shared = {checks.axis(self.label, a, shape) for a in self.shared_axes or ()}

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import arrayconv as ac
+from arrayconv import arguments
 from arrayconv.models import checks
 from arrayconv.models.checks import Shape
 from arrayconv.models.layers.base import Layer, Weights
@@ -177,6 +178,8 @@ class Permute(Layer):
 
     Raises
     ------
+    TypeError
+        If an entry is not an int.
     ValueError
         If it is not a permutation of 1, 2, ...; once the input shape is known, if it has another number of axes.
 
@@ -190,7 +193,8 @@ class Permute(Layer):
 
     def __init__(self, dims: Any, **common: Any) -> None:
         super().__init__(**common)
-        self.dims = checks.as_tuple(dims)
+        entries = dims if isinstance(dims, list | tuple) else ()
+        self.dims = tuple(arguments.integer(self.label, "dims", entry) for entry in entries)
         if not isinstance(dims, list | tuple) or {*self.dims} != {*range(1, len(dims) + 1)}:
             raise ValueError(f"{self.label}: dims must hold 1 to the number of axes, got {dims!r}")
 

@@ -39,8 +39,13 @@ LOSSES: dict[str, type[Loss]] = {"mae": MeanAbsoluteError, "mse": MeanSquaredErr
 }
 
 
-def get(value: Any) -> Loss:
+def get(identifier: Any) -> Loss:
     """A loss from a name, a `Loss` class, a `Loss` or a pair ``(f, f_vjp)``."""
+    return of("losses.get", "identifier", identifier)
+
+
+def of(label: str, argument: str, value: Any) -> Loss:
+    """The same as `get` for an argument of the function ``label``."""
     if isinstance(value, Loss):
         return value
     if isinstance(value, type) and issubclass(value, Loss):
@@ -49,11 +54,11 @@ def get(value: Any) -> Loss:
         return Pair(*value)
     if callable(value):
         raise TypeError(
-            f"compile: loss must be a name, a Loss with values and gradient, or a pair (f, f_vjp), got {value!r}: "
-            "a function is not differentiated automatically"
+            f"{label}: {argument} must be a name, a Loss with values and gradient, or a pair (f, f_vjp), got "
+            f"{value!r}: a function is not differentiated automatically"
         )
     name = value.lower() if isinstance(value, str) else value
-    return checks.choice("compile", "loss", name, LOSSES)()
+    return checks.choice(label, argument, name, LOSSES)()
 
 
 def __getattr__(name: str) -> Any:

@@ -40,8 +40,13 @@ _BY_NAME: dict[str, Callable[..., Any]] = {"acc": Accuracy} | {
 _LOSSES = {kind.__name__: kind for kind in LOSSES.values() if kind is not losses.CosineSimilarity}
 
 
-def get(value: Any) -> Metric:
+def get(identifier: Any) -> Metric:
     """A metric from a name, a `Metric`, a `Loss`, one of their classes, or a function."""
+    return of("metrics.get", "identifier", identifier)
+
+
+def of(label: str, argument: str, value: Any) -> Metric:
+    """The same as `get` for an argument of the function ``label``."""
     if isinstance(value, type) and issubclass(value, Metric | Loss):
         value = value()
     if isinstance(value, Metric):
@@ -53,7 +58,7 @@ def get(value: Any) -> Metric:
     name = value.lower() if isinstance(value, str) else value
     means = {key: kind for key, kind in LOSSES.items() if kind in _LOSSES.values()}
     known: dict[str, Callable[..., Any]] = {**_BY_NAME, **means}
-    found = checks.choice("compile", "metrics", name, known)
+    found = checks.choice(label, argument, name, known)
     return OfLoss(found(), value) if name in means else found(name=value)
 
 

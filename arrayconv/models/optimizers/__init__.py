@@ -25,14 +25,19 @@ _BY_NAME = {
 }
 
 
-def get(value: Any) -> Optimizer:
+def get(identifier: Any) -> Optimizer:
     """An optimizer from a name, an `Optimizer` class or an `Optimizer`."""
+    return of("optimizers.get", "identifier", identifier)
+
+
+def of(label: str, argument: str, value: Any) -> Optimizer:
+    """The same as `get` for an argument of the function ``label``."""
     if isinstance(value, Optimizer):
         return value
     if isinstance(value, type) and issubclass(value, Optimizer):
         return value()
     name = value.lower() if isinstance(value, str) else value
-    return checks.choice("compile", "optimizer", name, _BY_NAME)()
+    return checks.choice(label, argument, name, _BY_NAME)()
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,7 @@ class _Decay(LearningRateSchedule):
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type == "bool":
-                checks.flag(label, field.name, value)
+                setattr(self, field.name, checks.flag(label, field.name, value))
             elif value is not None or field.default is not None:
                 checks.number(label, field.name, value)
         checks.number(label, "decay_steps", self.decay_steps, above=0)

@@ -151,16 +151,20 @@ class Monitor(Callback):
             raise ValueError(
                 f"{label}: monitor={self.monitor!r} is not among what fit reports here, {', '.join(known)}{data}"
             )
-        if known[self.monitor] == "by class":
-            raise ValueError(
-                f"{label}: monitor={self.monitor!r} has a number for each class; F1Score(average='macro') has one"
-            )
+        self._refuse_by_class("monitor", self.monitor)
         mode = known[self.monitor] if mode == "auto" else mode
         if mode is None:
             raise ValueError(
                 f"{label}: give mode='min' or mode='max': which way {self.monitor!r} is better is not known"
             )
         self._sign = 1.0 if mode == "max" else -1.0
+
+    def _refuse_by_class(self, argument: str, name: str) -> None:
+        if self.params["metrics"].get(name) == "by class":
+            raise ValueError(
+                f"{type(self).__name__}: {argument}={name!r} has a number for each class; "
+                "F1Score(average='macro') has one"
+            )
 
     def better(self, value: float, than: float | None) -> bool:
         """Whether ``value`` improves on ``than`` by more than ``min_delta``; NaN never does."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,8 +191,8 @@ class ModelCheckpoint(Monitor):
     ------
     ValueError
         If ``save_freq`` is not "epoch"; from ``fit``, before the first epoch, if `save` cannot write to
-        ``filepath``, or it contains a name that is not in the history; with ``save_best_only``, as for
-        `EarlyStopping`.
+        ``filepath``, or it contains a name that is not in the history or has a number for each class; with
+        ``save_best_only``, as for `EarlyStopping`.
 
     Examples
     --------
@@ -217,6 +219,9 @@ class ModelCheckpoint(Monitor):
     def on_train_begin(self, logs: Logs) -> None:
         if self.save_best_only:
             super().on_train_begin(logs)
+        for _, field, _, _ in string.Formatter().parse(os.fspath(self.filepath)):
+            # "f1_score[0]" is of f1_score
+            self._refuse_by_class("filepath's field", re.split(r"[.\[]", field or "")[0])
         numbers = dict.fromkeys(self.params["metrics"], 0.0)
         checks.model_path("ModelCheckpoint", self._path(0, numbers))
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from arrayconv.data.sharding import everywhere, sharding_of
 from arrayconv.models import checks
 from arrayconv.models.losses import Loss
-from arrayconv.models.losses import get as loss
+from arrayconv.models.losses import of as loss_of
 from arrayconv.models.metrics import Metric
-from arrayconv.models.metrics import get as metric
+from arrayconv.models.metrics import of as metric_of
 from arrayconv.namespace import (
     Array,
     Namespace,
@@ -70,7 +70,7 @@ class Objective:
         weighted_metrics: Any = None,
     ) -> None:
         if checks.is_pair(losses) and not any(isinstance(part, Loss) for part in losses):
-            losses = loss(losses)
+            losses = loss_of("compile", "loss", losses)
         weights = 1.0 if weights is None else weights
         for weight in _listed(list(weights.values()) if isinstance(weights, Mapping) else weights):
             if isinstance(weight, str):
@@ -81,7 +81,7 @@ class Objective:
             checks.number("compile", "loss_weights", weight)
         each = zip(
             outputs,
-            map(loss, _spread("loss", losses, outputs)),
+            (loss_of("compile", "loss", given) for given in _spread("loss", losses, outputs)),
             map(float, _spread("loss_weights", weights, outputs)),
             _metrics("metrics", metrics, outputs),
             _metrics("weighted_metrics", weighted_metrics, outputs),
@@ -269,7 +269,7 @@ def _metrics(argument: str, given: Any, outputs: Sequence[str]) -> list[tuple[Me
         given = [] if given is None else _listed(given)
         nested = any(isinstance(item, list | tuple) for item in given)
         each = _spread(argument, given, outputs) if nested else [given] * len(outputs)
-    return [tuple(map(metric, _listed(item))) for item in each]
+    return [tuple([metric_of("compile", argument, one) for one in _listed(item)]) for item in each]
 
 
 def _listed(value: Any) -> list[Any]:

@@ -75,7 +75,7 @@ class Trainer:
         *,
         outputs: Sequence[str],
     ) -> None:
-        self.optimizer = optimizers.get(optimizer)
+        self.optimizer = optimizers.of("compile", "optimizer", optimizer)
         self._given = {
             "loss": loss,
             "loss_weights": loss_weights,
@@ -171,7 +171,7 @@ def _plain(value: Any) -> Any:
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, np.integer | np.floating):
+    if isinstance(value, np.bool_ | np.integer | np.floating):
         return value.item()
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
