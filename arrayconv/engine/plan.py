@@ -250,8 +250,8 @@ def _budget(problem: Problem, name: str, room: int) -> int:
     """Bytes of temporaries of one block, out of the ``room`` for it."""
     strategy, window = STRATEGIES[name], problem.window
     calling = problem.traits.calling
-    # where there is a product alone, blocks would only copy its result
-    if problem.traits.accelerator or (window.cells == 1 and not calling):
+    # where there is a product alone, which threads share, blocks would only copy its result
+    if problem.traits.accelerator or window.cells == 1:
         return room
     shared = max(0, window.extent[0] - window.stride[0])
     lines = min(ROWS_PER_SHARED * shared + 1, window.output[0])
