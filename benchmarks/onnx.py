@@ -34,7 +34,7 @@ def contenders(model: bytes, x: np.ndarray, threads: int) -> list[Contender]:
     name = session.get_inputs()[0].name
     found = [
         Contender("onnxruntime", "onnxruntime", lambda: session.run(None, {name: x})[0], _read),
-        Contender("arrayconv numpy", "blas", partial(net, x), _read),
+        Contender("arrayconv numpy", "arrayconv", partial(net, x), _read),
     ]
     if find_spec("jax"):
         import jax

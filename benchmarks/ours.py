@@ -23,7 +23,8 @@ class Library(NamedTuple):
     finish: Callable[[Any], Any] = nothing
 
 
-NUMPY = Library("numpy", "openblas", lambda x: x)
+# its threads are its own: those of NumPy's products, which wait awake for more, are to be asleep
+NUMPY = Library("numpy", "arrayconv", lambda x: x)
 
 
 def conv(

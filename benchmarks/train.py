@@ -66,7 +66,7 @@ def ours(name: str, pool: str, data: Digits, place: Callable[[Any], Any]) -> Con
 
 
 def _numpy(data: Digits) -> Contender:
-    return ours("arrayconv numpy", "openblas", data, lambda a: a)
+    return ours("arrayconv numpy", "arrayconv", data, lambda a: a)
 
 
 def _jax(data: Digits) -> Contender:
@@ -121,7 +121,7 @@ def _contender(name: str, pool: str, model: Any, x: Any, y: Any) -> Contender:
 
 def expected(data: Digits) -> tuple[np.ndarray, ...]:
     """Return the mean loss of the first epoch, in float64."""
-    wide = ours("float64", "openblas", Digits(data.x.astype(np.float64), data.y), np.asarray)
+    wide = ours("float64", "arrayconv", Digits(data.x.astype(np.float64), data.y), np.asarray)
     return wide.read(wide.call())
 
 

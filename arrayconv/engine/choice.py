@@ -81,8 +81,11 @@ def overlaps(p: Problem) -> bool:
 
 
 def _winograd(p: Problem, settings: Settings) -> bool:
+    if p.kind == "weight_vjp" and not p.traits.mutable:
+        # compiled, the sums of transforms take longer than the product that they save
+        return False
     # a compiler fuses the sums, and with three axes an eighth of the products is left
-    least = 64 if p.traits.mutable and p.axes < 3 else 32
+    least = 32 if p.axes > 2 or not p.traits.mutable else 64 if p.traits.calling else 128
     return (
         _transforms(p, settings, "winograd")
         and winograd.declines(p.window, p.channels, p.features) is None
@@ -109,9 +112,8 @@ def _transforms(p: Problem, settings: Settings, name: str) -> bool:
     """Whether tiles may be transformed, and there are enough to pay for the kernel's transform and its memory."""
     if settings.precision != "fast" or p.traits.accelerator or p.kind == "input_vjp":
         return False
-    # a prepared kernel that leaves little for the tiles makes blocks too small to pay for it, and too few for threads
-    part = 1 if p.traits.calling else 3
-    return p.windows >= 1024 and 4 * prepared(p, name) <= part * settings.room(accelerator=False)
+    # a prepared kernel that leaves little for the tiles makes blocks too small to pay for it, or too few for threads
+    return p.windows >= 1024 and 4 * prepared(p, name) <= settings.room(accelerator=False)
 
 
 def prepared(p: Problem, name: str) -> int:
