@@ -238,7 +238,10 @@ def _correlate(
     strategy = STRATEGIES[plan.strategy]
     mutable = plan.problem.traits.mutable
     if strategy.prepare is not None:
-        weights = strategy.prepare(xp, weights, window)
+        at = plan.problem.traits
+        # threads of its products would stay awake, beside those that take the blocks
+        with products_on_one_thread() if at.calling else nullcontext():
+            weights = strategy.prepare(xp, weights, window)
 
     def compute(window: Window, part: Array) -> Array:
         part = _grouped(xp, part, groups)
