@@ -169,13 +169,10 @@ def _stacked_by_axis(xp: Namespace, x: Array, window: Window, lead: int, at: int
 
     That is few slices: a compiler takes long over one for each cell of a window.
     """
-    for done, axis in enumerate(reversed(range(len(window.size)))):
-        k, s, d, o = (
-            of[axis] for of in (window.kernel, window.stride, window.dilation, window.output)
-        )
+    for done, (axis, step) in enumerate(reversed(list(enumerate(window.axes)))):
         before = _whole(lead + axis + (done if at <= lead else 0))
-        cells = (slice(d * i, d * i + s * (o - 1) + 1, s) for i in range(k))
-        x = xp.stack([x[(*before, part, ...)] for part in cells], axis=at)
+        cells = [tap[axis] for tap in step.tap_slices]
+        x = xp.stack([x[(*before, cell, ...)] for cell in cells], axis=at)
     return x
 
 
